@@ -1,0 +1,4 @@
+//! An HTTP/1.1 reverse proxy and load balancer on a hand-rolled epoll loop.
+
+pub mod config;
+pub mod time;

@@ -1,0 +1,2 @@
+//! Arguments to `Config`, then workers.
+fn main() {}

@@ -1,4 +1,7 @@
 //! An HTTP/1.1 reverse proxy and load balancer on a hand-rolled epoll loop.
 
+pub mod buffer;
 pub mod config;
+pub mod exchange;
+pub mod http;
 pub mod time;

@@ -293,7 +293,7 @@ impl Group {
                 ),
             }
         } else if peer.is_full(&self.in_flight) {
-            write!(text, "full ({} requests in flight)", self.in_flight[peer.server()])
+            write!(text, "full ({} in flight)", self.in_flight[peer.server()])
         } else {
             write!(text, "up")
         };

@@ -1,4 +1,8 @@
 //! An HTTP/1.1 reverse proxy and load balancer on a hand-rolled epoll loop.
 
+pub mod access_log;
 pub mod config;
+pub mod limits;
+pub mod logging;
+pub mod pid_file;
 pub mod time;

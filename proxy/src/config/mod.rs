@@ -4,9 +4,16 @@
 //! the rest of the proxy reads fields and never parses or doubts them again.
 
 pub mod address;
+mod exit;
+pub mod flags;
+mod help;
 pub mod server;
 pub mod units;
+mod values;
 
+pub use exit::{Exit, Stream};
+
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
@@ -68,7 +75,7 @@ impl Config {
             timeouts: Timeouts::default(),
             max_body_size: 1 << 20,
             max_header_size: 16 << 10,
-            workers: available_parallelism().map_or(1, |cores| cores.get()),
+            workers: workers_auto(),
             max_connections: 10_000,
             access_log: AccessLog::default(),
             log_level: log::LevelFilter::Info,
@@ -80,13 +87,29 @@ impl Config {
     }
 }
 
+/// One worker for each core that this process may use, affinity and control group counted.
+fn workers_auto() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get())
+}
+
 /// A listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// TCP over IPv4 or IPv6. The port is never 0.
+    /// TCP over IPv4 or IPv6. The port is never 0. As with nginx's `ipv6only=on`, `[::]` is not for IPv4:
+    /// `0.0.0.0:8080` and `[::]:8080` can be listened on side by side.
     Tcp(SocketAddr),
     /// A Unix stream socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    /// As it can be written for `--listen`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// One `server` line of the upstream group.

@@ -120,6 +120,11 @@ impl Group {
         }
     }
 
+    /// Whether another server may be tried if the one that was just picked fails.
+    pub fn more_tries(&self, attempt: &Attempt) -> bool {
+        !self.is_single() && attempt.tries > 1
+    }
+
     fn pick_in_tier(&mut self, attempt: &mut Attempt, now: Time) -> Option<PeerKey> {
         let tier = &mut self.tiers[attempt.tier as usize];
         let mut choice = Choice {

@@ -46,9 +46,11 @@ struct Place {
 /// What came of a request that went to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered.
+    /// It was answered, and the answer goes to the client. That includes a status that would count as a failure
+    /// but found no try left ([`Attempt::is_last_try`]).
     Served,
-    /// The server failed it: refused, reset, timed out, closed early, sent an invalid response or a status that counts as a failure.
+    /// The server failed it: refused, reset, timed out, closed early, sent an invalid response, or a status for
+    /// which another server is asked.
     Failed,
     /// Not the server's doing: the client went away, or a reused idle connection was dead. Nothing counts but the
     /// end of the request, and the attempt has as many tries as before.

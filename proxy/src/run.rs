@@ -1,18 +1,18 @@
 //! One process from its configuration to its end: bind, start the workers, obey signals.
 
 use std::io;
-use std::sync::mpsc;
-use std::sync::{Arc, atomic};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use mio::Waker;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::access_log::{self, Writer};
 use crate::config::Config;
-use crate::pid_file::{PidError, PidFile};
+use crate::pid_file::{PidFile, PidFileError};
 use crate::upstream::Group;
 use crate::worker::Worker;
 use crate::worker::listen::{self, ListenError};
@@ -32,7 +32,7 @@ pub enum RunError {
     AccessLog(#[from] access_log::OpenError),
     /// The pid file cannot be written.
     #[error(transparent)]
-    PidFile(#[from] PidError),
+    PidFile(#[from] PidFileError),
     /// Names do not resolve and `--strict-names` is given.
     #[error("{0} does not resolve; correct the name or leave out --strict-names to have it tried again")]
     Names(String),
@@ -84,32 +84,91 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     }
     let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
 
-    let lost = Arc::new(atomic::AtomicBool::new(false));
+    let crew =
+        Arc::new(Crew { left: AtomicUsize::new(workers.len()), wakers, shared, signals: signals.handle() });
     let mut threads = Vec::new();
     for (number, worker) in workers {
-        let (handle, lost) = (signals.handle(), lost.clone());
+        let crew = crew.clone();
         let body = move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
-            if !matches!(result, Ok(Ok(()))) {
-                lost.store(true, atomic::Ordering::Relaxed);
-            }
-            // The main thread sleeps in its signals: when the last worker ends, so does it.
-            handle.close();
+            let on_duty = OnDuty(&crew);
+            let result = worker.run();
+            drop(on_duty);
             result
         };
         threads.push(thread::Builder::new().name(format!("worker {number}")).spawn(body)?);
     }
     let addresses = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    log::info!("listening on {addresses}, {} workers, {} servers", config.workers, config.servers.len());
+    log::info!(
+        "listening on {addresses} with {} workers for {} servers",
+        config.workers,
+        config.servers.len()
+    );
 
-    let _ = (&mut signals, &wakers, &shared, Command::Stop, threads, lost);
-    Ok(())
+    for signal in signals.forever() {
+        crew.obey(signal);
+    }
+    let mut result = Ok(());
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => result = Err(RunError::Worker(error.to_string())),
+            Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
+        }
+    }
+    listen::unlink(&config.listen);
+    result
 }
 
-fn wake(wakers: &[Arc<Waker>]) {
-    for waker in wakers {
-        if let Err(error) = waker.wake() {
-            log::error!("a worker cannot be woken: {error}");
+/// The workers of a process, as its main thread sees them.
+struct Crew {
+    left: AtomicUsize,
+    wakers: Vec<Arc<Waker>>,
+    shared: Arc<Shared>,
+    /// Closed when the last worker has ended: the main thread sleeps in its signals.
+    signals: Handle,
+}
+
+impl Crew {
+    fn obey(&self, signal: i32) {
+        match signal {
+            SIGUSR1 => {
+                log::info!("reopening logs");
+                self.shared.reopen();
+            }
+            SIGQUIT => {
+                log::info!("finishing the requests in flight, then ending");
+                self.shared.order(Command::Drain);
+            }
+            _ => {
+                log::info!("ending");
+                self.shared.order(Command::Stop);
+            }
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for waker in &self.wakers {
+            if let Err(error) = waker.wake() {
+                log::error!("a worker cannot be woken: {error}");
+            }
+        }
+    }
+}
+
+/// A worker that is running. However it ends, the others are told: with one worker lost, part of the
+/// clients would hang, so the process ends and whoever supervises it starts it anew.
+struct OnDuty<'a>(&'a Crew);
+
+impl Drop for OnDuty<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("a worker panicked: the process ends");
+            self.0.shared.order(Command::Stop);
+            self.0.wake();
+        }
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.signals.close();
         }
     }
 }

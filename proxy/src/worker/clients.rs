@@ -75,7 +75,7 @@ impl<N: Net> Worker<N> {
                 return self.accept_failed(&error);
             }
         };
-        let exchange = Exchange::new(address, env!(self));
+        let exchange = Exchange::new(address, &env!(self));
         let net = &mut self.net;
         let inserted = self.clients.try_insert_with_key(|key| {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
@@ -98,7 +98,7 @@ impl<N: Net> Worker<N> {
         match inserted {
             Ok(key) => {
                 let client = &mut self.clients[key];
-                let deadline = client.exchange.rearm(env!(self));
+                let deadline = client.exchange.rearm(&env!(self));
                 self.deadlines.schedule(key, deadline, &mut client.scheduled);
                 true
             }
@@ -116,7 +116,9 @@ impl<N: Net> Worker<N> {
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
             _ => {
-                log::error!("accepting pauses for {ACCEPT_PAUSE:?}: {error}; raise the limit of open files (ulimit -n)");
+                log::error!(
+                    "accepting pauses for {ACCEPT_PAUSE:?}: {error}; raise the limit of open files (ulimit -n)"
+                );
                 self.accept_after = self.now + ACCEPT_PAUSE;
                 false
             }
@@ -152,7 +154,7 @@ impl<N: Net> Worker<N> {
         if deadline > self.now {
             self.deadlines.schedule(key, deadline, &mut client.scheduled);
         } else {
-            client.exchange.expired(env!(self));
+            client.exchange.expired(&mut env!(self));
             self.drive(key);
         }
     }
@@ -162,7 +164,8 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             let Some(client) = self.clients.get_mut(key) else { return };
-            let upstream = client.upstream.and_then(|key| self.upstreams.get(key)).filter(|up| up.is_connected);
+            let upstream =
+                client.upstream.and_then(|key| self.upstreams.get(key)).filter(|up| up.is_connected);
             let ready = Ready {
                 client_readable: client.readable,
                 client_writable: client.writable,
@@ -189,7 +192,7 @@ impl<N: Net> Worker<N> {
             }
         }
         if let Some(client) = self.clients.get_mut(key) {
-            let deadline = client.exchange.rearm(env!(self));
+            let deadline = client.exchange.rearm(&env!(self));
             self.deadlines.schedule(key, deadline, &mut client.scheduled);
         }
     }
@@ -204,13 +207,13 @@ impl<N: Net> Worker<N> {
                 (&mut up.socket, &mut up.readable, up.read_closed)
             }
         };
-        let space = client.exchange.space(side, env!(self));
+        let space = client.exchange.space(side, &mut env!(self));
         let room = space.len();
         match self.net.receive(socket, space) {
             Ok(0) => {
                 *readable = false;
-                client.exchange.nothing_came(side, env!(self));
-                client.exchange.eof(side, env!(self));
+                client.exchange.nothing_came(side, &mut env!(self));
+                client.exchange.eof(side, &mut env!(self));
                 0
             }
             Ok(n) => {
@@ -218,11 +221,11 @@ impl<N: Net> Worker<N> {
                 if n < room && !read_closed {
                     *readable = false;
                 }
-                client.exchange.filled(side, n, env!(self));
+                client.exchange.filled(side, n, &mut env!(self));
                 n
             }
             Err(error) => {
-                client.exchange.nothing_came(side, env!(self));
+                client.exchange.nothing_came(side, &mut env!(self));
                 match error.kind() {
                     io::ErrorKind::WouldBlock => *readable = false,
                     io::ErrorKind::Interrupted => {}
@@ -260,7 +263,7 @@ impl<N: Net> Worker<N> {
         }
         match result {
             Ok(n) => {
-                client.exchange.flushed(side, n, env!(self));
+                client.exchange.flushed(side, n, &mut env!(self));
                 n
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
@@ -289,7 +292,7 @@ impl<N: Net> Worker<N> {
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
             client.last_peer = None;
-            client.exchange.finish(env!(self));
+            client.exchange.finish(&mut env!(self));
         }
     }
 
@@ -298,7 +301,7 @@ impl<N: Net> Worker<N> {
         self.log_request(key);
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
-            client.exchange.dismantle(env!(self));
+            client.exchange.dismantle(&mut env!(self));
             self.net.close(client.socket, reset);
             self.shared.leave();
             // A place is free: accepting need not pause any longer.
@@ -307,7 +310,8 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_idle_clients(&mut self) {
-        let idle: Vec<_> = self.clients.iter().filter(|(_, c)| c.exchange.is_idle()).map(|(key, _)| key).collect();
+        let idle: Vec<_> =
+            self.clients.iter().filter(|(_, c)| c.exchange.is_idle()).map(|(key, _)| key).collect();
         for key in idle {
             // A request may have come that no event has told of yet.
             self.drive_once_readable(key);

@@ -38,7 +38,8 @@ pub fn bind(addresses: &[Listen], workers: usize) -> Result<Vec<Vec<Listener>>, 
             Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers),
             Listen::Unix(path) => bind_unix(path, workers),
         };
-        let sockets = sockets.map_err(|source| ListenError { listen: listen.clone(), hint: hint(&source), source })?;
+        let sockets =
+            sockets.map_err(|source| ListenError { listen: listen.clone(), hint: hint(&source), source })?;
         for (listeners, socket) in all.iter_mut().zip(sockets) {
             listeners.push(match listen {
                 Listen::Tcp(_) => Listener::Tcp(mio::net::TcpListener::from_std(socket.into())),
@@ -51,8 +52,12 @@ pub fn bind(addresses: &[Listen], workers: usize) -> Result<Vec<Vec<Listener>>, 
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "; stop the process that listens there or choose another address with --listen",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges, choose a higher one with --listen",
+        io::ErrorKind::AddrInUse => {
+            "; stop the process that listens there or choose another address with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need privileges, choose a higher one with --listen"
+        }
         io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
         _ => "",
     }
@@ -60,7 +65,11 @@ fn hint(error: &io::Error) -> &'static str {
 
 fn bind_tcp(address: &SockAddr, workers: usize) -> io::Result<Vec<Socket>> {
     let open = |shared: bool| -> io::Result<Socket> {
-        let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        let socket = Socket::new(
+            Domain::from(i32::from(address.family())),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )?;
         // A restart must not wait for the connections of the last run to fade.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {

@@ -304,7 +304,7 @@ impl Date {
 /// Borrows what an exchange is lent from a worker's fields, leaving the others free.
 macro_rules! env {
     ($worker:ident) => {
-        &mut crate::exchange::Env {
+        crate::exchange::Env {
             buffers: &mut $worker.buffers,
             rules: &$worker.rules,
             now: $worker.now,

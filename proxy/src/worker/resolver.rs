@@ -33,13 +33,15 @@ struct Name {
 impl Resolver {
     /// For the names in the group.
     pub fn new(shared: Arc<Shared>, interval: Duration) -> Resolver {
-        let names = shared.group().names().map(|name| Name {
+        let group = shared.group();
+        let names = group.names().map(|name| Name {
             server: name.server,
             host: name.host.to_owned(),
             port: name.port,
             failing: false,
         });
         let names = names.collect();
+        drop(group);
         Resolver { shared, names, interval }
     }
 
@@ -48,7 +50,11 @@ impl Resolver {
         for name in &mut self.names {
             name.resolve(&self.shared);
         }
-        self.names.iter().filter(|name| name.failing).map(|name| format!("{}:{}", name.host, name.port)).collect()
+        self.names
+            .iter()
+            .filter(|name| name.failing)
+            .map(|name| format!("{}:{}", name.host, name.port))
+            .collect()
     }
 
     /// Goes on looking names up, from time to time and when `suspects` names a server line, until the
@@ -82,7 +88,8 @@ impl Resolver {
 
 impl Name {
     fn resolve(&mut self, shared: &Shared) {
-        let found = (self.host.as_str(), self.port).to_socket_addrs().map(|all| all.collect::<Vec<SocketAddr>>());
+        let found =
+            (self.host.as_str(), self.port).to_socket_addrs().map(|all| all.collect::<Vec<SocketAddr>>());
         let found = found.and_then(|all| {
             if all.is_empty() { Err(std::io::Error::other("it has no address")) } else { Ok(all) }
         });

@@ -85,7 +85,7 @@ impl<N: Net> Worker<N> {
             group.begin(&mut client.attempt, client.exchange.client(), self.tries);
         }
         client.peer = group.pick(&mut client.attempt, self.now).ok();
-        client.exchange.chosen(group.more_tries(&client.attempt));
+        client.exchange.chosen(!client.attempt.is_last_try());
         client.peer.is_some()
     }
 
@@ -115,7 +115,15 @@ impl<N: Net> Worker<N> {
             self.upstreams.try_insert_with_key(|up| {
                 net.register(&mut socket, Token::from(Target::Upstream(up)))?;
                 let client = Some(key);
-                Ok(Upstream { socket, is_connected: false, readable: false, writable: false, read_closed: false, client, peer })
+                Ok(Upstream {
+                    socket,
+                    is_connected: false,
+                    readable: false,
+                    writable: false,
+                    read_closed: false,
+                    client,
+                    peer,
+                })
             })
         });
         match connection {
@@ -135,7 +143,7 @@ impl<N: Net> Worker<N> {
             log::error!("no live server: {state}");
         }
         if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.unavailable(env!(self));
+            client.exchange.unavailable(&mut env!(self));
         }
     }
 
@@ -144,12 +152,9 @@ impl<N: Net> Worker<N> {
         let Some(client) = self.clients.get_mut(key) else { return };
         if let Some(up_key) = client.upstream.take() {
             let up = &mut self.upstreams[up_key];
-            let clean = reusable
-                && !self.draining
-                && !up.read_closed
-                // The last read may have ended where the bytes did, without saying so.
-                && !(up.readable && self.net.has_input(&mut up.socket));
-            if clean {
+            // The last read may have ended where the bytes did, without saying so.
+            let silent = !up.readable || !self.net.has_input(&mut up.socket);
+            if reusable && silent && !up.read_closed && !self.draining {
                 up.readable = false;
                 up.client = None;
                 if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
@@ -160,7 +165,7 @@ impl<N: Net> Worker<N> {
             }
         }
         if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.released(env!(self));
+            client.exchange.released(&mut env!(self));
         }
         self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
     }
@@ -173,7 +178,7 @@ impl<N: Net> Worker<N> {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        client.exchange.abandoned(failure, env!(self));
+        client.exchange.abandoned(failure, &mut env!(self));
         if client.exchange.keeps_server() {
             return;
         }

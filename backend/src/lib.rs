@@ -10,14 +10,14 @@
 //! server       starts and stops: binds, spawns one thread per worker
 //! worker       a thread: mio poll, accept, deadlines, the hits of one turn
 //!  ├ listen    binding, SO_REUSEPORT, Unix sockets
-//!  ├ client    one socket and its readiness: recv, advance, send
-//!  └ counter   the hit counter: embedded, or Redis on a thread of its own (redis_counter)
+//!  └ client    one socket and its readiness: recv, advance, send
 //! connection   the automaton of one connection: bytes in, bytes out, no sockets, no clock
 //!  ├ request   bytes to a checked request head (httparse), body framing included
 //!  ├ page      request target to what is asked for
 //!  ├ body      a cursor over a request body: Content-Length and chunked
 //!  ├ answer    response heads
-//!  └ pattern   the bytes of /bytes/N and /chunked/N
+//!  ├ pattern   the bytes of /bytes/N and /chunked/N
+//!  └ counter   the names and the hit counter: embedded, or Redis on its own thread (redis_counter)
 //! ```
 //!
 //! # What holds

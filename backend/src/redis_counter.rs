@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 use mio::Waker;
 use redis::{Client, Connection, ConnectionAddr};
 
-use crate::worker::Key;
-
 /// The longest wait for a connection, for a command to be taken and for its reply.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -35,6 +33,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Batches that may wait for Redis, over all workers.
 pub(crate) const QUEUE_MAX: usize = 1024;
+
+slotmap::new_key_type! {
+    /// A client's place in its worker, and so whose hit it is; stale once the client is gone.
+    pub(crate) struct Key;
+}
 
 /// The hits of one loop turn of one worker.
 #[derive(Debug)]

@@ -16,14 +16,10 @@ use crate::client::{Client, Next, Scratch};
 use crate::connection::{Connection, Context};
 use crate::counter::{Counter, Shared};
 use crate::listen::Listener;
-use crate::redis_counter::{Batch, Counted};
+use crate::redis_counter::{Batch, Counted, Key};
 
-slotmap::new_key_type! {
-    /// A client's place; stale once it is gone. As a token its value is at least 2^32, so that small
-    /// tokens are free for listeners.
-    pub(crate) struct Key;
-}
-
+/// Wakes the poll. A client's [`Key`] as a token is at least 2^32, so that smaller ones are free: this one,
+/// and the site's index for its listener.
 const WAKE: Token = Token(u32::MAX as usize);
 
 /// How often deadlines are looked at; they are no more exact than that.

@@ -3,15 +3,27 @@
 //! Text (the command line, later `nginx.conf`) becomes a [`Config`] in one place and is checked there;
 //! the rest of the proxy reads fields and never parses or doubts them again.
 
-use std::net::SocketAddr;
+pub mod address;
+mod exit;
+pub mod flags;
+mod help;
+pub mod server;
+pub mod units;
+mod values;
+
+pub use exit::{Exit, Stream};
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use ipnet::IpNet;
 
 use crate::time::Duration;
 
 /// The checked configuration of one proxy process.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where clients connect. At least one.
     pub listen: Vec<Listen>,
@@ -49,13 +61,55 @@ pub struct Config {
     pub resolve_interval: Duration,
 }
 
+impl Config {
+    /// What the command line gives for these servers and nothing else: see `--help` for each value's
+    /// reason. The servers are taken as they are; [`server::check_group`] checks them.
+    pub fn new(servers: Vec<Server>) -> Config {
+        Config {
+            listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))],
+            servers,
+            balance: Balance::default(),
+            next_upstream: NextUpstream::default(),
+            tries: 0,
+            keepalive: 64,
+            timeouts: Timeouts::default(),
+            max_body_size: 1 << 20,
+            max_header_size: 16 << 10,
+            workers: workers_auto(),
+            max_connections: 10_000,
+            access_log: AccessLog::default(),
+            log_level: log::LevelFilter::Info,
+            trust_forwarded: Vec::new(),
+            pid_file: None,
+            strict_names: false,
+            resolve_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One worker for each core that this process may use, affinity and control group counted.
+fn workers_auto() -> usize {
+    available_parallelism().map_or(1, |cores| cores.get())
+}
+
 /// A listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// TCP over IPv4 or IPv6. The port is never 0.
+    /// TCP over IPv4 or IPv6. The port is never 0. As with nginx's `ipv6only=on`, `[::]` is not for IPv4:
+    /// `0.0.0.0:8080` and `[::]:8080` can be listened on side by side.
     Tcp(SocketAddr),
     /// A Unix stream socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    /// As it can be written for `--listen`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Tcp(address) => write!(f, "{address}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// One `server` line of the upstream group.
@@ -65,7 +119,7 @@ pub struct Server {
     pub name: String,
     /// Where it is.
     pub host: Host,
-    /// Its share of the requests, 1 or more.
+    /// Its share of the requests, 1 to [`server::WEIGHT_MAX`].
     pub weight: u32,
     /// Failures that take it out; 0: none does.
     pub max_fails: u32,
@@ -79,8 +133,24 @@ pub struct Server {
     pub down: bool,
 }
 
+impl Server {
+    /// A server with nginx's defaults for all parameters.
+    pub fn new(name: &str, host: Host) -> Server {
+        Server {
+            name: name.to_owned(),
+            host,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        }
+    }
+}
+
 /// The place of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An address that needs no resolving.
     Literal(SocketAddr),

@@ -1,0 +1,153 @@
+//! Fixed-size linear buffers and their free list.
+//!
+//! A buffer belongs to a connection only while bytes are in flight: it is taken from [`Buffers`] when a
+//! socket becomes readable and given back when it is empty, so an idle connection costs its slot and
+//! its socket. There are two sizes: a head fits the small one; a long body is moved through large ones,
+//! because the number of system calls for it is its length over the buffer's size.
+
+/// Bytes between a `start` and an `end` in a fixed block.
+///
+/// Invariant: `start <= end <= bytes.len()`, and both are 0 when the buffer is empty.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Buffer {
+    fn new(size: usize) -> Buffer {
+        Buffer { bytes: vec![0; size].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    /// The bytes that are in it.
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[self.start as usize..self.end as usize]
+    }
+
+    /// The bytes that are in it, to be corrected in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start as usize..self.end as usize]
+    }
+
+    /// How many bytes are in it.
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many bytes it can hold in all.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The room behind the bytes. Moves them to the front where there would be little.
+    pub fn space(&mut self) -> &mut [u8] {
+        let room = self.bytes.len() - self.end as usize;
+        if room < self.bytes.len() / 4 && self.start > 0 {
+            self.bytes.copy_within(self.start as usize..self.end as usize, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        &mut self.bytes[self.end as usize..]
+    }
+
+    /// Whether no byte more would fit, even after moving.
+    pub fn is_full(&self) -> bool {
+        self.len() == self.bytes.len()
+    }
+
+    /// Takes the first `n` bytes of [`Buffer::space`] as filled.
+    pub fn commit(&mut self, n: usize) {
+        assert!(n <= self.bytes.len() - self.end as usize, "committed more than there was room for");
+        self.end += n as u32;
+    }
+
+    /// Drops the first `n` bytes.
+    pub fn consume(&mut self, n: usize) {
+        assert!(n <= self.len(), "consumed more than there was");
+        self.start += n as u32;
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Appends `bytes` whole, or nothing where they do not fit.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.end as usize;
+        let room = self.bytes.get_mut(end..end + bytes.len()).ok_or(Full)?;
+        room.copy_from_slice(bytes);
+        self.end += bytes.len() as u32;
+        Ok(())
+    }
+}
+
+/// The bytes do not fit the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("does not fit the buffer")]
+pub struct Full;
+
+/// The free list: buffers in two sizes, recycled.
+#[derive(Debug)]
+pub struct Buffers {
+    small: Vec<Buffer>,
+    large: Vec<Buffer>,
+    small_size: usize,
+    /// How many are with connections now.
+    lent: usize,
+}
+
+/// The size of a large buffer, in bytes, unless small ones are larger still.
+pub const LARGE: usize = 64 * 1024;
+
+/// Free buffers of each size kept for the next connection; beyond it they go back to the allocator.
+const KEPT_SMALL: usize = 512;
+const KEPT_LARGE: usize = 64;
+
+impl Buffers {
+    /// A free list whose small buffers hold `small_size` bytes.
+    pub fn new(small_size: usize) -> Buffers {
+        Buffers { small: Vec::new(), large: Vec::new(), small_size, lent: 0 }
+    }
+
+    /// A buffer that a head fits.
+    pub fn small(&mut self) -> Buffer {
+        self.lent += 1;
+        self.small.pop().unwrap_or_else(|| Buffer::new(self.small_size))
+    }
+
+    /// A buffer for moving a long body.
+    pub fn large(&mut self) -> Buffer {
+        self.lent += 1;
+        self.large.pop().unwrap_or_else(|| Buffer::new(LARGE.max(2 * self.small_size)))
+    }
+
+    /// Takes a buffer back; what is in it is dropped.
+    pub fn put(&mut self, mut buffer: Buffer) {
+        self.lent -= 1;
+        buffer.clear();
+        let (list, kept) = if buffer.capacity() == self.small_size {
+            (&mut self.small, KEPT_SMALL)
+        } else {
+            (&mut self.large, KEPT_LARGE)
+        };
+        if list.len() < kept {
+            list.push(buffer);
+        }
+    }
+
+    /// How many buffers are with connections.
+    pub fn lent(&self) -> usize {
+        self.lent
+    }
+}

@@ -1,0 +1,663 @@
+//! One client connection's requests and responses, one after the other: the protocol without the sockets.
+//!
+//! # Theory
+//!
+//! An [`Exchange`] owns the bytes in flight between one client and, while a request needs it, one
+//! upstream connection. The driver tells it what happened — [`filled`](Exchange::filled),
+//! [`flushed`](Exchange::flushed), [`eof`](Exchange::eof), [`failed`](Exchange::failed),
+//! [`expired`](Exchange::expired) — and asks, with the readiness of both sockets,
+//! [`next`](Exchange::next) what to do. It does that, and asks again, until the answer is [`Step::Wait`].
+//!
+//! Two automata run side by side, one for each direction:
+//!
+//! ```text
+//!   request   Idle ─▶ Head ─▶ Body ─▶ (Trailers) ─▶ Whole          response  Idle ─▶ Head ─▶ Body ─▶ (Trailers) ─▶ Whole
+//!               ▲      │        │                     │                               │1xx▲                          │
+//!               │      └────────┴─▶ Cut (refused)     │                               └───┘   101 ─▶ Tunnel          │
+//!               └───────────────── Finish ────────────┴──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! They are coupled in [`next`](Exchange::next) alone: a new request begins when both are `Whole`, all is
+//! sent, and the connection persists.
+//!
+//! Each direction holds the bytes that came in (`input`) and bytes of the proxy's own that go out before
+//! them (`out`: a rewritten head, a chunk line, trailers). Of `input`, a prefix has been judged by the
+//! body cursor and may `pass`; the `skip` bytes behind it are dropped. Nothing is read while something is
+//! to be sent in the same direction: that is the back-pressure, and it bounds what one connection can
+//! hold to two buffers a direction.
+//!
+//! Until the first byte of a response comes, a request that still lies in its buffers can be sent again:
+//! `out` is kept and what was sent of the body is `held`.
+
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+mod waits;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::buffer::{Buffer, Buffers};
+use crate::config::{Config, NextUpstream, Timeouts};
+use crate::http::{Refusal, reply};
+use crate::time::Time;
+use request::RequestSide;
+use response::ResponseSide;
+pub use waits::Expired;
+use waits::Waits;
+
+/// One of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that the client opened.
+    Client,
+    /// The one that was chosen for this request.
+    Upstream,
+}
+
+/// What the sockets can do without blocking, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// Receiving from the client may give bytes.
+    pub client_readable: bool,
+    /// Sending to the client may take bytes.
+    pub client_writable: bool,
+    /// Receiving from the upstream may give bytes.
+    pub upstream_readable: bool,
+    /// Sending to the upstream may take bytes.
+    pub upstream_writable: bool,
+}
+
+/// What the driver is to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing, until an event or a deadline.
+    Wait,
+    /// Receive into [`Exchange::space`], then say `filled`, `eof`, `failed` or `nothing_came`.
+    Receive(Side),
+    /// Send [`Exchange::outgoing`], then say `flushed` or `failed`.
+    Send(Side),
+    /// Choose a server and a connection to it, then say `connecting`, `acquired` or `unavailable`.
+    Acquire {
+        /// On the server that was chosen last, over a new connection: the pooled one was dead.
+        same_server: bool,
+        /// Should the connection turn out dead, the request can be sent again.
+        replay_safe: bool,
+    },
+    /// Part with the upstream connection.
+    Release {
+        /// It may serve another request.
+        reusable: bool,
+        /// A response came to its end; else the request was called off, for which the server is not to blame.
+        served: bool,
+    },
+    /// Close the upstream connection and account for this failure, then say `abandoned`.
+    Abandon(Failure),
+    /// The request and its response are over and the connection persists: say `finish`.
+    Finish,
+    /// No more bytes go to this side: shut its sending direction, then say `shut`.
+    Shutdown(Side),
+    /// Close the client connection, and the upstream connection if there is one.
+    Close {
+        /// With a reset, so that what the client has cannot pass for a whole response.
+        reset: bool,
+    },
+}
+
+/// Why an upstream connection did not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection: refused, unreachable.
+    Connect(std::io::ErrorKind),
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// No connection for want of descriptors, ports or memory on this side.
+    Local(std::io::ErrorKind),
+    /// Closed before, or in the middle of, a response.
+    Closed,
+    /// Broken with an error.
+    Reset(std::io::ErrorKind),
+    /// It took no bytes within the send timeout.
+    SendTimeout,
+    /// It gave no bytes within the read timeout.
+    ReadTimeout,
+    /// What it sent is not a valid response.
+    Invalid(&'static str),
+    /// It answered with a status that counts as a failure.
+    Status(u16),
+}
+
+impl Failure {
+    /// Whether the server is to blame for it.
+    ///
+    /// Not for a pooled connection that had died (`stale`), not for this machine's own limits.
+    pub fn blames_server(self, stale: bool) -> bool {
+        !stale && !matches!(self, Failure::Local(_))
+    }
+
+    /// What happened, for a log line.
+    pub fn cause(self) -> String {
+        match self {
+            Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
+            Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
+            Failure::ConnectTimeout => "connect timeout".into(),
+            Failure::Closed => "connection closed before the response's end".into(),
+            Failure::SendTimeout => "send timeout".into(),
+            Failure::ReadTimeout => "read timeout".into(),
+            Failure::Invalid(why) => why.into(),
+            Failure::Status(status) => format!("status {status}"),
+        }
+    }
+
+    fn moves_on(self, rules: &NextUpstream) -> bool {
+        match self {
+            Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
+            Failure::Invalid(_) => rules.invalid_header,
+            Failure::Status(_) => true,
+            Failure::Local(_) => false,
+            Failure::Connect(_) | Failure::Closed | Failure::Reset(_) => rules.error,
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        match self {
+            Failure::ConnectTimeout => Refusal::new(504, "the server could not be reached in time"),
+            Failure::SendTimeout => Refusal::new(504, "the server did not take the request in time"),
+            Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),
+            Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
+            Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
+            Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
+            Failure::Invalid(_) | Failure::Status(_) => {
+                Refusal::new(502, "the server sent an invalid response")
+            }
+        }
+    }
+}
+
+/// The part of the configuration that one exchange obeys.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    max_body_size: u64,
+    max_header_size: usize,
+    timeouts: Timeouts,
+    next_upstream: NextUpstream,
+    default_host: String,
+    trusted: Vec<IpNet>,
+    /// What access log lines need is kept of each request.
+    keeps_records: bool,
+}
+
+impl Rules {
+    /// Takes what matters here out of the whole.
+    pub fn new(config: &Config) -> Rules {
+        Rules {
+            max_body_size: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size },
+            max_header_size: config.max_header_size,
+            timeouts: config.timeouts,
+            next_upstream: config.next_upstream,
+            default_host: config.servers.first().map(|s| s.name.clone()).unwrap_or_default(),
+            trusted: config.trust_forwarded.clone(),
+            keeps_records: config.access_log != crate::config::AccessLog::Off,
+        }
+    }
+
+    /// The size of a buffer that any head fits that is let in, with what the proxy adds to it.
+    pub fn buffer_size(&self) -> usize {
+        self.max_header_size + 2048
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+}
+
+/// What is lent to an exchange for one call.
+pub struct Env<'a> {
+    /// The free list of buffers.
+    pub buffers: &'a mut Buffers,
+    /// The configuration.
+    pub rules: &'a Rules,
+    /// The time of this wake-up.
+    pub now: Time,
+    /// The time of day as an HTTP date.
+    pub date: &'a [u8],
+    /// The process is shutting down: connections do not persist.
+    pub draining: bool,
+}
+
+/// The upstream connection of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Link {
+    /// None is there and none is needed.
+    #[default]
+    None,
+    /// One is needed.
+    Wanted { same_server: bool },
+    /// One is being opened.
+    Connecting,
+    /// One is there.
+    Up { reused: bool },
+}
+
+/// How the client connection ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ending {
+    /// It does not, yet.
+    #[default]
+    Open,
+    /// Nothing more is sent; what comes is dropped until the client closes, so that the response is not
+    /// lost to a reset (RFC 9112 section 9.6).
+    Linger,
+    /// At once.
+    Close,
+    /// At once and with a reset.
+    Reset,
+}
+
+/// What an access log line needs of a request and its response.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Method, target and version as sent.
+    pub request_line: Vec<u8>,
+    /// The `Referer` field.
+    pub referer: Vec<u8>,
+    /// The `User-Agent` field.
+    pub user_agent: Vec<u8>,
+    /// When the first byte of the request came.
+    pub since: Time,
+    /// Bytes of the response that went to the client, head included.
+    pub bytes_sent: u64,
+    /// A line is due: a request has begun.
+    pub due: bool,
+}
+
+/// See the [module's page](self).
+#[derive(Debug)]
+pub struct Exchange {
+    request: RequestSide,
+    response: ResponseSide,
+    link: Link,
+    ending: Ending,
+    /// A failure of the upstream that the driver has not handled yet.
+    failure: Option<Failure>,
+    /// Sending to the upstream failed; a response may still be there to be read.
+    send_failure: Option<Failure>,
+    /// After this try there may be another.
+    tries_left: bool,
+    waits: Waits,
+    /// The address that connected; `None` for a Unix socket.
+    peer: Option<IpAddr>,
+    /// The client's address as text.
+    address: Box<str>,
+    /// The address that counts: `peer`, or what a trusted `peer` forwarded.
+    client: Option<IpAddr>,
+    record: Option<Box<Record>>,
+}
+
+impl Exchange {
+    /// For a client that has just connected from `peer` (`None`: over a Unix socket).
+    pub fn new(peer: Option<IpAddr>, env: &Env<'_>) -> Exchange {
+        let peer = peer.map(|address| address.to_canonical());
+        let mut exchange = Exchange {
+            request: RequestSide::default(),
+            response: ResponseSide::default(),
+            link: Link::None,
+            ending: Ending::Open,
+            failure: None,
+            send_failure: None,
+            tries_left: false,
+            waits: Waits::default(),
+            peer,
+            address: peer.map_or_else(|| "unix:".into(), |address| address.to_string().into_boxed_str()),
+            client: peer,
+            record: env.rules.keeps_records.then(Box::default),
+        };
+        exchange.rearm(env);
+        exchange
+    }
+
+    /// What to do next, given what the sockets can do.
+    pub fn next(&self, ready: Ready) -> Step {
+        if let Some(failure) = self.failure {
+            return Step::Abandon(failure);
+        }
+        match self.ending {
+            Ending::Close => return Step::Close { reset: false },
+            Ending::Reset => return Step::Close { reset: true },
+            Ending::Linger | Ending::Open => {}
+        }
+        if self.response.pending() && ready.client_writable {
+            return Step::Send(Side::Client);
+        }
+        if self.response.is_whole() {
+            return self.wind_up(ready);
+        }
+        if let Link::Wanted { same_server } = self.link {
+            return Step::Acquire { same_server, replay_safe: self.request.may_be_sent_twice() };
+        }
+        if matches!(self.link, Link::Up { .. }) {
+            if self.request.pending() && ready.upstream_writable && self.send_failure.is_none() {
+                return Step::Send(Side::Upstream);
+            }
+            if self.response.wants_bytes() && ready.upstream_readable {
+                return Step::Receive(Side::Upstream);
+            }
+            if let (Some(failure), false) = (self.send_failure, self.response.has_begun()) {
+                return Step::Abandon(failure);
+            }
+        }
+        if self.request.wants_bytes(self.link) && ready.client_readable {
+            return Step::Receive(Side::Client);
+        }
+        if self.response.is_tunnel() { self.half_close() } else { Step::Wait }
+    }
+
+    /// The response is whole (or is the proxy's own): what is left to do.
+    fn wind_up(&self, ready: Ready) -> Step {
+        if let Link::Up { .. } | Link::Connecting = self.link {
+            let reusable = self.response.leaves_reusable()
+                && self.request.is_sent_whole()
+                && self.send_failure.is_none();
+            return Step::Release { reusable, served: self.response.is_forwarded() };
+        }
+        if self.response.pending() || self.ending == Ending::Linger {
+            // A client that still sends a body nobody wants may not read before it is through.
+            let drains = self.request.is_cut() || self.ending == Ending::Linger;
+            return if drains && ready.client_readable { Step::Receive(Side::Client) } else { Step::Wait };
+        }
+        if self.request.is_whole() && self.response.persists() {
+            return Step::Finish;
+        }
+        // Closing with unread bytes in the socket would reset the connection and might take the
+        // response with it (RFC 9112 section 9.6).
+        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+            return Step::Close { reset: false };
+        }
+        Step::Shutdown(Side::Client)
+    }
+
+    /// One direction of a tunnel has ended and everything of it is sent.
+    fn half_close(&self) -> Step {
+        if self.request.ended_tunnel() && !self.request.pending() && !self.request.shut {
+            return Step::Shutdown(Side::Upstream);
+        }
+        if self.response.ended_tunnel() && !self.response.pending() && !self.response.shut {
+            return Step::Shutdown(Side::Client);
+        }
+        if self.request.shut && self.response.shut { Step::Close { reset: false } } else { Step::Wait }
+    }
+
+    /// The room for bytes from `side`. Never empty.
+    pub fn space(&mut self, side: Side, env: &mut Env<'_>) -> &mut [u8] {
+        let space = match side {
+            Side::Client => self.request.space(env),
+            Side::Upstream => self.response.space(env),
+        };
+        assert!(!space.is_empty(), "asked to receive without room");
+        space
+    }
+
+    /// `n` bytes came from `side` into its space; `n` is not 0.
+    pub fn filled(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+        match side {
+            Side::Client if self.ending == Ending::Linger || self.request.is_cut() => {
+                self.request.drop_input(env);
+            }
+            Side::Client => {
+                self.waits.client_moved();
+                self.request.commit(n);
+                self.advance_request(env);
+            }
+            Side::Upstream => {
+                self.waits.upstream_moved();
+                self.response.commit(n);
+                self.settle(env);
+                self.advance_response(env);
+            }
+        }
+    }
+
+    /// Receiving from `side` gave nothing for now.
+    pub fn nothing_came(&mut self, side: Side, env: &mut Env<'_>) {
+        match side {
+            Side::Client => self.request.park(env),
+            Side::Upstream => self.response.park(env),
+        }
+    }
+
+    /// The bytes to be sent to `side`, in two parts of which either may be empty.
+    pub fn outgoing(&self, side: Side) -> (&[u8], &[u8]) {
+        match side {
+            Side::Client => self.response.outgoing(),
+            Side::Upstream => self.request.outgoing(),
+        }
+    }
+
+    /// `n` bytes of what was outgoing to `side` have been sent.
+    pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+        match side {
+            Side::Client => {
+                self.waits.client_moved();
+                if let Some(record) = &mut self.record {
+                    record.bytes_sent += n as u64;
+                }
+                if self.response.sent(n, env) {
+                    self.advance_response(env);
+                }
+            }
+            Side::Upstream => {
+                self.waits.upstream_moved();
+                if self.request.sent(n, env) {
+                    self.advance_request(env);
+                }
+            }
+        }
+    }
+
+    /// `side` will send no more bytes.
+    pub fn eof(&mut self, side: Side, env: &mut Env<'_>) {
+        match side {
+            Side::Client => self.client_eof(env),
+            Side::Upstream => self.upstream_eof(env),
+        }
+    }
+
+    /// Receiving from `side` or sending to it failed.
+    ///
+    /// For a client there is nothing left to do. An upstream that stopped reading may have sent a
+    /// response before, so a failure to send does not yet end it.
+    pub fn failed(&mut self, side: Side, sending: bool, kind: std::io::ErrorKind) {
+        match side {
+            Side::Client => self.client_gone(),
+            Side::Upstream if sending && !self.response.is_tunnel() => {
+                self.send_failure = Some(Failure::Reset(kind));
+            }
+            Side::Upstream => self.failure = Some(Failure::Reset(kind)),
+        }
+    }
+
+    /// The client's connection is broken, or of no more use.
+    pub fn client_gone(&mut self) {
+        self.failure = None;
+        self.ending = Ending::Reset;
+    }
+
+    /// A connection to the chosen server is being opened.
+    pub fn connecting(&mut self, tries_left: bool) {
+        self.link = Link::Connecting;
+        self.waits.upstream_moved();
+        self.tries_left = tries_left;
+    }
+
+    /// A connection to the chosen server is there; `reused` says that it has served before.
+    pub fn acquired(&mut self, reused: bool, tries_left: bool) {
+        self.link = Link::Up { reused };
+        self.waits.upstream_moved();
+        self.tries_left = tries_left;
+        self.response.expect_head();
+    }
+
+    /// No server can take the request.
+    pub fn unavailable(&mut self, env: &mut Env<'_>) {
+        self.link = Link::None;
+        self.refuse(Refusal::new(502, "no live upstream server"), env);
+    }
+
+    /// The upstream connection has been parted with, as `next` asked.
+    pub fn released(&mut self, env: &mut Env<'_>) {
+        self.link = Link::None;
+        self.response.drop_input_if_whole(env);
+        // What was not sent of the request (its response came first) is of no use any more.
+        self.request.cut(env);
+    }
+
+    /// Whether this failure is that of a pooled connection which had died before it could be used: no
+    /// byte of a response came. Asked before `abandoned`.
+    pub fn is_stale(&self, failure: Failure) -> bool {
+        self.link == Link::Up { reused: true }
+            && !self.response.has_started()
+            && matches!(failure, Failure::Closed | Failure::Reset(_))
+    }
+
+    /// The failed upstream connection has been closed and accounted for: the request goes to another
+    /// one where that is safe, else the client is told.
+    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) {
+        let stale = self.is_stale(failure);
+        let again = self.may_try_again(failure, stale, env.rules);
+        self.link = Link::None;
+        self.failure = None;
+        self.send_failure = None;
+        if self.response.has_begun() || self.response.is_tunnel() {
+            // The client has a part; it must not pass for the whole.
+            self.ending = Ending::Reset;
+            return;
+        }
+        self.response.reset(env);
+        if again {
+            self.request.rewind();
+            self.link = Link::Wanted { same_server: stale };
+        } else {
+            self.refuse(failure.refusal(), env);
+        }
+    }
+
+    /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
+    /// of which no response byte came, as long as all of it is still held.
+    fn may_try_again(&self, failure: Failure, stale: bool, rules: &Rules) -> bool {
+        let safe = self.request.nothing_sent()
+            || self.request.may_be_sent_twice()
+            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+        // A response that is asked to be a failure (a status, an invalid head) has come, of course.
+        let silent =
+            !self.response.has_started() || matches!(failure, Failure::Invalid(_) | Failure::Status(_));
+        let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
+        safe && silent && allowed && !self.response.has_begun()
+    }
+
+    /// Sending to `side` has been shut, as `next` asked.
+    pub fn shut(&mut self, side: Side) {
+        match (side, self.response.is_tunnel()) {
+            (Side::Client, true) => self.response.shut = true,
+            (Side::Upstream, _) => self.request.shut = true,
+            (Side::Client, false) => self.ending = Ending::Linger,
+        }
+    }
+
+    /// Gets ready for the next request, which may lie here already.
+    pub fn finish(&mut self, env: &mut Env<'_>) {
+        if env.draining {
+            self.ending = Ending::Close;
+            return;
+        }
+        self.response.reset(env);
+        self.request.restart(env);
+        self.waits.forget_client();
+        self.client = self.peer;
+        self.advance_request(env);
+        self.request.close_if_eof(&mut self.ending);
+    }
+
+    /// Answers the request itself and gives up the rest of it.
+    fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
+        // After a whole request the next one can be found, so the connection can go on.
+        let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
+        if self.response.has_begun() {
+            self.ending = Ending::Reset;
+            return;
+        }
+        self.request.cut(env);
+        if let Link::Wanted { .. } = self.link {
+            self.link = Link::None;
+        }
+        self.failure = None;
+        self.response.reset(env);
+        let out = self.response.out(env);
+        let answer = reply::Reply {
+            status: refusal.status,
+            why: refusal.why,
+            keep_alive,
+            head: self.request.method == crate::http::Method::Head,
+            date: env.date,
+        };
+        // A fresh buffer holds 2 KiB more than the smallest head limit.
+        reply::write(out, &answer).expect("an answer of the proxy's own fits a buffer");
+        self.response.is_own(refusal.status, keep_alive);
+    }
+
+    /// A response has begun to come: the request can no longer be sent again, so what was held for that
+    /// is let go.
+    fn settle(&mut self, env: &mut Env<'_>) {
+        if self.response.has_started() {
+            self.request.settle(env);
+        }
+    }
+
+    /// Whether no request is under way, so that the connection can be closed without harm.
+    pub fn is_idle(&self) -> bool {
+        self.request.is_idle()
+    }
+
+    /// Whether bytes of a request have come that is not finished.
+    pub fn is_busy(&self) -> bool {
+        !self.request.is_idle() || self.response.pending()
+    }
+
+    /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    /// Whether the upstream has answered, whatever became of the answer.
+    pub fn was_answered(&self) -> bool {
+        self.response.is_forwarded()
+    }
+
+    /// The status of the response so far; 0 where there is none.
+    pub fn status(&self) -> u16 {
+        self.response.status
+    }
+
+    /// What an access log line needs, where lines are written.
+    pub fn record(&mut self) -> Option<&mut Record> {
+        self.record.as_deref_mut()
+    }
+
+    /// Bytes of response body that came from the upstream.
+    pub fn body_bytes(&self) -> u64 {
+        self.response.body_bytes
+    }
+
+    /// Gives back all buffers; the exchange is over.
+    pub fn dismantle(&mut self, env: &mut Env<'_>) {
+        self.request.drop_all(env);
+        self.response.drop_all(env);
+    }
+}
+
+fn put(slot: &mut Option<Buffer>, env: &mut Env<'_>) {
+    if let Some(buffer) = slot.take() {
+        env.buffers.put(buffer);
+    }
+}

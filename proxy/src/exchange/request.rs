@@ -1,0 +1,523 @@
+//! The direction from the client to the upstream.
+
+use super::{Ending, Env, Exchange, Link, put};
+use crate::buffer::Buffer;
+use crate::http::body::{Coding, Cursor, Then};
+use crate::http::fields::{self, Role};
+use crate::http::framing::{self, Length};
+use crate::http::head::{self, Parsed, RequestHead};
+use crate::http::rewrite::{self, Sender};
+use crate::http::{Method, Refusal, Version, target};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// No byte of a request has come.
+    #[default]
+    Idle,
+    /// Part of a head has come.
+    Head,
+    /// The head has gone on or is about to; the body is passing.
+    Body,
+    /// Behind the last chunk, in a trailer section.
+    Trailers,
+    /// All of it has come and has been judged.
+    Whole,
+    /// Given up: nothing more of it is read or sent.
+    Cut,
+    /// Bytes of another protocol pass.
+    Tunnel,
+}
+
+/// See the [`exchange`](super) module for the roles of the fields.
+#[derive(Debug, Default)]
+pub(super) struct RequestSide {
+    phase: Phase,
+    input: Option<Buffer>,
+    out: Option<Buffer>,
+    /// How much of `out` has been sent.
+    sent: u32,
+    /// Bytes at the start of `input` that have been sent and are kept for another try.
+    held: u32,
+    /// Bytes behind those that may be sent.
+    pass: u32,
+    /// Bytes behind those that are to be dropped.
+    skip: u32,
+    cursor: Cursor,
+    /// Everything since the head is still here. Cleared when the first byte of it is let go.
+    complete_here: bool,
+    /// Another request came before on this connection.
+    later: bool,
+    /// The client has stopped sending.
+    eof: bool,
+    /// Sending to the upstream has been shut.
+    pub(super) shut: bool,
+    /// Body octets so far.
+    body_bytes: u64,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    /// The client lets the connection persist.
+    pub(super) keep_alive: bool,
+    /// A change of protocol was asked for and passed on.
+    pub(super) upgrade: bool,
+    /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
+    nominated: Option<Box<[u8]>>,
+}
+
+impl RequestSide {
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        !self.later
+    }
+
+    pub(super) fn in_head(&self) -> bool {
+        self.phase == Phase::Head
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.phase == Phase::Whole
+    }
+
+    /// Whether nothing more of it is wanted: what comes is dropped.
+    pub(super) fn is_cut(&self) -> bool {
+        self.phase == Phase::Cut
+    }
+
+    pub(super) fn ended_tunnel(&self) -> bool {
+        self.phase == Phase::Tunnel && self.eof
+    }
+
+    /// Whether no unread byte lies here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.input.is_none()
+    }
+
+    fn out_left(&self) -> usize {
+        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
+    }
+
+    /// Whether something is to be sent.
+    pub(super) fn pending(&self) -> bool {
+        self.pass > 0 || self.out_left() > 0
+    }
+
+    pub(super) fn is_sent_whole(&self) -> bool {
+        self.phase == Phase::Whole && !self.pending()
+    }
+
+    pub(super) fn nothing_sent(&self) -> bool {
+        self.sent == 0 && self.held == 0 && self.complete_here
+    }
+
+    /// Whether all of the request that has come is still here.
+    pub(super) fn is_held(&self) -> bool {
+        self.complete_here
+    }
+
+    pub(super) fn may_be_sent_twice(&self) -> bool {
+        self.method.is_idempotent() && self.complete_here
+    }
+
+    /// Whether bytes from the client have a place to go now.
+    pub(super) fn wants_bytes(&self, link: Link) -> bool {
+        match self.phase {
+            Phase::Idle | Phase::Head => true,
+            Phase::Body | Phase::Trailers | Phase::Tunnel => {
+                !self.eof && !self.pending() && matches!(link, Link::Up { .. })
+            }
+            Phase::Whole | Phase::Cut => false,
+        }
+    }
+
+    pub(super) fn space(&mut self, env: &mut Env<'_>) -> &mut [u8] {
+        // Room is made at the cost of another try: a body that does not fit cannot be sent again.
+        if self.input.as_ref().is_some_and(Buffer::is_full) {
+            self.let_go();
+        }
+        let long =
+            matches!(self.phase, Phase::Body) && self.cursor.at_least() > env.rules.buffer_size() as u64;
+        if self.held > 0 && long {
+            self.let_go();
+        }
+        if self.input.as_ref().is_none_or(Buffer::is_empty) {
+            let fits =
+                self.input.as_ref().is_some_and(|input| !long || input.capacity() > env.rules.buffer_size());
+            if !fits {
+                put(&mut self.input, env);
+                self.input = Some(if long { env.buffers.large() } else { env.buffers.small() });
+            }
+        }
+        self.input.as_mut().expect("just attached").space()
+    }
+
+    /// Lets go of what was sent.
+    fn let_go(&mut self) {
+        if self.held > 0 {
+            let held = std::mem::take(&mut self.held) as usize;
+            self.input.as_mut().expect("held bytes lie in the input").consume(held);
+            self.complete_here = false;
+        }
+    }
+
+    pub(super) fn commit(&mut self, n: usize) {
+        self.input.as_mut().expect("bytes came into the input").commit(n);
+    }
+
+    /// Gives back a buffer that nothing is in.
+    pub(super) fn park(&mut self, env: &mut Env<'_>) {
+        if self.input.as_ref().is_some_and(Buffer::is_empty) {
+            put(&mut self.input, env);
+        }
+    }
+
+    pub(super) fn drop_input(&mut self, env: &mut Env<'_>) {
+        put(&mut self.input, env);
+    }
+
+    pub(super) fn outgoing(&self) -> (&[u8], &[u8]) {
+        let out = self.out.as_ref().map_or(&[][..], |out| &out.filled()[self.sent as usize..]);
+        let held = self.held as usize;
+        let body =
+            self.input.as_ref().map_or(&[][..], |input| &input.filled()[held..held + self.pass as usize]);
+        (out, body)
+    }
+
+    /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
+    pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
+        let of_out = n.min(self.out_left());
+        self.sent += of_out as u32;
+        let of_body = (n - of_out) as u32;
+        assert!(of_body <= self.pass, "more was sent than there was");
+        self.pass -= of_body;
+        self.held += of_body;
+        if self.pending() {
+            return false;
+        }
+        self.drop_skipped();
+        if !self.complete_here || self.phase == Phase::Tunnel {
+            self.settle(env);
+        }
+        true
+    }
+
+    /// Drops what does not pass, once it is at the front. Where something that is kept for another try
+    /// lies before it, that goes too.
+    fn drop_skipped(&mut self) {
+        if self.skip > 0 && self.pass == 0 {
+            self.let_go();
+            let skip = std::mem::take(&mut self.skip) as usize;
+            self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
+        }
+    }
+
+    /// The request will not be sent again: lets go of what was kept for that.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+        self.let_go();
+        if self.out_left() == 0 {
+            put(&mut self.out, env);
+            self.sent = 0;
+        }
+        // From here on nothing is complete: the head at least is gone.
+        self.complete_here = false;
+        self.park(env);
+    }
+
+    /// Everything is to be sent once more.
+    pub(super) fn rewind(&mut self) {
+        assert!(self.complete_here, "only a request that is all here can be sent again");
+        self.sent = 0;
+        self.pass += std::mem::take(&mut self.held);
+    }
+
+    /// Nothing more of this request is read or sent.
+    pub(super) fn cut(&mut self, env: &mut Env<'_>) {
+        if self.phase == Phase::Whole {
+            // The next request may lie behind it.
+            self.let_go();
+            let rest = std::mem::take(&mut self.pass) + std::mem::take(&mut self.skip);
+            if let Some(input) = &mut self.input {
+                input.consume(rest as usize);
+            }
+            self.park(env);
+        } else {
+            self.phase = Phase::Cut;
+            put(&mut self.input, env);
+            (self.held, self.pass, self.skip) = (0, 0, 0);
+        }
+        put(&mut self.out, env);
+        self.sent = 0;
+        self.complete_here = false;
+    }
+
+    /// Becomes ready for the next request, keeping the bytes that lie behind this one.
+    pub(super) fn restart(&mut self, env: &mut Env<'_>) {
+        self.settle(env);
+        assert!(
+            self.pass == 0 && self.skip == 0 && self.out.is_none(),
+            "a request is finished when it is sent"
+        );
+        let input = self.input.take();
+        *self = RequestSide { input, later: true, eof: self.eof, ..RequestSide::default() };
+    }
+
+    /// A client that has stopped sending and has no whole request here gets nothing more.
+    pub(super) fn close_if_eof(&self, ending: &mut Ending) {
+        if self.eof && matches!(self.phase, Phase::Idle | Phase::Head) {
+            *ending = Ending::Close;
+        }
+    }
+
+    pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
+        put(&mut self.input, env);
+        put(&mut self.out, env);
+        *self = RequestSide::default();
+    }
+
+    /// From here on all bytes pass.
+    pub(super) fn become_tunnel(&mut self, env: &mut Env<'_>) {
+        self.settle(env);
+        self.phase = Phase::Tunnel;
+        self.pass = self.input.as_ref().map_or(0, |input| input.len() as u32);
+    }
+}
+
+impl Exchange {
+    /// Judges what has come from the client as far as possible.
+    pub(super) fn advance_request(&mut self, env: &mut Env<'_>) {
+        match self.request.phase {
+            Phase::Idle | Phase::Head => self.advance_request_head(env),
+            Phase::Body => self.advance_request_body(env),
+            Phase::Trailers => self.advance_request_trailers(env),
+            Phase::Tunnel => {
+                self.request.pass = self.request.input.as_ref().map_or(0, |input| input.len() as u32);
+            }
+            Phase::Whole | Phase::Cut => {}
+        }
+    }
+
+    fn advance_request_head(&mut self, env: &mut Env<'_>) {
+        let Some(mut input) = self.request.input.take() else { return };
+        // The head borrows from the input, so that is held apart while the rest of self changes.
+        let outcome = self.read_head(&mut input, env);
+        match outcome {
+            Ok(Parsed::Partial) => {
+                let refused = input.len() >= env.rules.max_header_size;
+                let refusal = head::too_large(input.filled());
+                if self.request.phase == Phase::Idle {
+                    self.request.phase = Phase::Head;
+                    self.begin_record(env);
+                }
+                self.request.input = Some(input);
+                if refused {
+                    self.refuse(refusal, env);
+                }
+            }
+            Ok(Parsed::Complete(len)) => {
+                input.consume(len);
+                self.request.input = Some(input);
+                self.request.complete_here = true;
+                self.request.phase = Phase::Body;
+                self.link = Link::Wanted { same_server: false };
+                self.advance_request_body(env);
+                self.request.park(env);
+            }
+            Err(refusal) => {
+                if self.request.phase == Phase::Idle {
+                    self.begin_record(env);
+                }
+                self.request.phase = Phase::Head;
+                self.request.input = Some(input);
+                self.refuse(refusal, env);
+            }
+        }
+    }
+
+    /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
+    fn read_head(&mut self, input: &mut Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
+        if head::lower_minor_version(input.filled_mut(), false) {
+            log::trace!("a minor version above 1 is treated as 1.1");
+        }
+        let mut scratch = fields::scratch();
+        let head = match head::request(input.filled(), &mut scratch)? {
+            Parsed::Partial => return Ok(Parsed::Partial),
+            Parsed::Complete(head) => head,
+        };
+        if self.request.phase == Phase::Idle {
+            self.begin_record(env);
+        }
+        self.fill_record(&head, input.filled());
+        self.request.method = head.method;
+        self.request.version = head.version;
+        if head.len > env.rules.max_header_size {
+            return Err(head::too_large(&input.filled()[..env.rules.max_header_size]));
+        }
+        let target = target::of(head.method, head.target, head.version, &head.fields)?;
+        let length = framing::request(&head.fields, head.version)?;
+        if head.method == Method::Trace {
+            return Err(Refusal::new(405, "TRACE is not answered here"));
+        }
+        if matches!(length, Length::Exact(n) if n > env.rules.max_body_size) {
+            return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
+        }
+        let wishes = rewrite::wishes(&head);
+        self.request.keep_alive = wishes.connection.persists(head.version);
+        self.request.upgrade = wishes.upgrade;
+        if wishes.max_forwards == Some(0) {
+            return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
+        }
+        let trusted = self.peer.is_some_and(|peer| env.rules.trusts(peer));
+        if trusted && head.fields.has(Role::ForwardedFor) {
+            let forwarded = rewrite::forwarded_client(&head.fields, |address| env.rules.trusts(address));
+            self.client = forwarded.or(self.peer);
+        }
+        if wishes.connection.nominates && length == Length::Chunked {
+            self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
+        }
+        let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
+        let mut out = env.buffers.small();
+        let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
+        self.request.out = Some(out);
+        written.map_err(|_| Refusal::new(431, "the header fields are too large"))?;
+        self.request.sent = 0;
+        self.request.cursor = Cursor::new(length, Coding::Keep);
+        Ok(Parsed::Complete(head.len))
+    }
+
+    fn advance_request_body(&mut self, env: &mut Env<'_>) {
+        let request = &mut self.request;
+        // What is to be dropped behind passing bytes is dropped when those are sent.
+        while request.skip == 0 && request.phase == Phase::Body {
+            let judged = (request.held + request.pass) as usize;
+            let bytes = request.input.as_ref().map_or(&[][..], |input| &input.filled()[judged..]);
+            let scan = match request.cursor.scan(bytes) {
+                Ok(scan) => scan,
+                Err(bad) => return self.refuse(Refusal::bad(bad.0), env),
+            };
+            request.pass += scan.pass as u32;
+            request.skip = scan.skip as u32;
+            request.body_bytes += scan.data as u64;
+            if request.body_bytes > env.rules.max_body_size {
+                return self
+                    .refuse(Refusal::new(413, "the request body is larger than this proxy takes"), env);
+            }
+            request.phase = match scan.then {
+                Then::More => Phase::Body,
+                Then::End => Phase::Whole,
+                Then::Trailers => Phase::Trailers,
+            };
+            let dropped = request.skip > 0;
+            request.drop_skipped();
+            if !dropped {
+                break;
+            }
+        }
+        if self.request.phase == Phase::Trailers {
+            self.advance_request_trailers(env);
+        }
+    }
+
+    /// Trailers are read when everything before them is sent, since they go out through `out`.
+    fn advance_request_trailers(&mut self, env: &mut Env<'_>) {
+        if self.request.pending() {
+            return;
+        }
+        self.request.settle(env);
+        let Some(mut input) = self.request.input.take() else { return };
+        let mut out = env.buffers.small();
+        let nominated = self.request.nominated.as_deref();
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        match outcome {
+            Ok(Parsed::Complete(len)) => {
+                input.consume(len);
+                self.request.input = Some(input);
+                self.request.park(env);
+                self.request.out = Some(out);
+                self.request.cursor.trailers_done();
+                self.request.phase = Phase::Whole;
+            }
+            Ok(Parsed::Partial) => {
+                self.request.input = Some(input);
+                env.buffers.put(out);
+            }
+            Err(refusal) => {
+                self.request.input = Some(input);
+                env.buffers.put(out);
+                self.refuse(refusal, env);
+            }
+        }
+    }
+
+    pub(super) fn client_eof(&mut self, env: &mut Env<'_>) {
+        self.request.eof = true;
+        if self.ending == Ending::Linger {
+            self.request.drop_input(env);
+            self.ending = Ending::Close;
+            return;
+        }
+        match self.request.phase {
+            // Between requests, or in the middle of a head that will never be whole.
+            Phase::Idle | Phase::Head => {
+                self.request.drop_input(env);
+                self.ending = Ending::Close;
+            }
+            Phase::Body | Phase::Trailers => {
+                self.refuse(Refusal::bad("the request's body ended before its length"), env);
+            }
+            // The client may be waiting for its response with its own direction closed.
+            Phase::Whole | Phase::Cut => {}
+            Phase::Tunnel => self.request.park(env),
+        }
+    }
+
+    fn begin_record(&mut self, env: &Env<'_>) {
+        if let Some(record) = &mut self.record {
+            record.request_line.clear();
+            record.referer.clear();
+            record.user_agent.clear();
+            record.since = env.now;
+            record.bytes_sent = 0;
+            record.due = true;
+        }
+    }
+
+    fn fill_record(&mut self, head: &RequestHead<'_, '_>, bytes: &[u8]) {
+        let Some(record) = &mut self.record else { return };
+        let line = bytes.trim_ascii_start();
+        let end = memchr::memchr2(b'\r', b'\n', line).unwrap_or(line.len());
+        record.request_line.extend_from_slice(&line[..end]);
+        record.referer.extend_from_slice(head.fields.find("referer").unwrap_or_default());
+        record.user_agent.extend_from_slice(head.fields.find("user-agent").unwrap_or_default());
+    }
+}
+
+/// Reads a trailer section and writes what of it goes on, blank line included. Returns its length.
+pub(super) fn read_trailers(
+    input: &Buffer,
+    out: &mut Buffer,
+    nominated: Option<&[u8]>,
+    max_size: usize,
+) -> Result<Parsed<usize>, Refusal> {
+    let mut scratch = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
+    let too_large = Refusal::new(431, "the trailer section is too large");
+    match head::trailers(input.filled(), &mut scratch) {
+        Ok(Parsed::Partial) if input.len() >= max_size => Err(too_large),
+        Ok(Parsed::Partial) => Ok(Parsed::Partial),
+        Ok(Parsed::Complete((_, len))) if len > max_size => Err(too_large),
+        Ok(Parsed::Complete((trailers, len))) => {
+            let is_nominated = |name: &[u8]| {
+                nominated
+                    .is_some_and(|list| fields::members(list).any(|option| option.eq_ignore_ascii_case(name)))
+            };
+            rewrite::trailers(out, &trailers, is_nominated).map_err(|_| too_large)?;
+            Ok(Parsed::Complete(len))
+        }
+        Err(why) => Err(Refusal::bad(why)),
+    }
+}
+
+/// Values of one field joined into one list.
+pub(super) fn joined<'b>(values: impl Iterator<Item = &'b [u8]>) -> Box<[u8]> {
+    values.collect::<Vec<_>>().join(&b", "[..]).into_boxed_slice()
+}

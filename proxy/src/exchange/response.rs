@@ -1,0 +1,490 @@
+//! The direction from the upstream to the client.
+
+use super::request::{joined, read_trailers};
+use super::{Env, Exchange, Failure, put};
+use crate::buffer::Buffer;
+use crate::http::Version;
+use crate::http::body::{Coding, Cursor, Then};
+use crate::http::fields::{self, Connection, Role};
+use crate::http::framing::{self, Length};
+use crate::http::head::{self, Parsed, ResponseHead};
+use crate::http::rewrite::{self, ClientFraming, Delivery};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// No response is expected yet.
+    #[default]
+    Idle,
+    /// A head is expected, or part of it has come.
+    Head,
+    /// The head has gone on or is about to; the body is passing.
+    Body,
+    /// Behind the last chunk, in a trailer section.
+    Trailers,
+    /// All of it has come and has been judged.
+    Whole,
+    /// Bytes of another protocol pass.
+    Tunnel,
+}
+
+/// The most interim responses to one request: each prolongs the wait for the final one.
+const INTERIM_MAX: u8 = 32;
+
+/// A whole rest of a body of at most this many bytes is copied behind its head: one slice is sent, and the
+/// buffer is free at once.
+const COPIED_MAX: usize = 4096;
+
+/// See the [`exchange`](super) module for the roles of the fields.
+#[derive(Debug, Default)]
+pub(super) struct ResponseSide {
+    phase: Phase,
+    input: Option<Buffer>,
+    out: Option<Buffer>,
+    /// How much of `out` has been sent.
+    sent: u32,
+    /// Bytes at the start of `input` that may be sent.
+    pass: u32,
+    /// Bytes behind those that are to be dropped.
+    skip: u32,
+    cursor: Cursor,
+    /// Any byte has come from the upstream.
+    started: bool,
+    /// The final response has begun to go to the client (or 101 has).
+    begun: bool,
+    /// It is the upstream's, not the proxy's own.
+    forwarded: bool,
+    /// The upstream connection may serve another request when this response is over.
+    reusable: bool,
+    /// The client connection persists.
+    keep_alive: bool,
+    /// The body is chunked by this proxy for the client.
+    chunked_here: bool,
+    /// A chunk of our own still lacks its line end.
+    chunk_open: bool,
+    /// The end of the connection is the end of the body for the client.
+    close_ends: bool,
+    /// The upstream has stopped sending.
+    eof: bool,
+    /// Sending to the client has been shut, in a tunnel.
+    pub(super) shut: bool,
+    interims: u8,
+    pub(super) status: u16,
+    pub(super) body_bytes: u64,
+    /// The `Connection` value of a chunked response that nominates fields: they go from trailers too.
+    nominated: Option<Box<[u8]>>,
+}
+
+impl ResponseSide {
+    pub(super) fn is_whole(&self) -> bool {
+        self.phase == Phase::Whole
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.phase == Phase::Tunnel
+    }
+
+    pub(super) fn ended_tunnel(&self) -> bool {
+        self.phase == Phase::Tunnel && self.eof
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.started
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.forwarded
+    }
+
+    pub(super) fn persists(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether the upstream connection may serve again: a sound end, and nothing behind it.
+    pub(super) fn leaves_reusable(&self) -> bool {
+        self.reusable && self.judged() == self.input.as_ref().map_or(0, Buffer::len) && !self.eof
+    }
+
+    fn judged(&self) -> usize {
+        (self.pass + self.skip) as usize
+    }
+
+    fn out_left(&self) -> usize {
+        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
+    }
+
+    /// Whether something is to be sent.
+    pub(super) fn pending(&self) -> bool {
+        self.pass > 0 || self.out_left() > 0
+    }
+
+    /// Whether bytes from the upstream have a place to go now.
+    pub(super) fn wants_bytes(&self) -> bool {
+        match self.phase {
+            Phase::Head | Phase::Body | Phase::Trailers | Phase::Tunnel => !self.eof && !self.pending(),
+            Phase::Idle | Phase::Whole => false,
+        }
+    }
+
+    pub(super) fn expect_head(&mut self) {
+        self.phase = Phase::Head;
+    }
+
+    pub(super) fn space(&mut self, env: &mut Env<'_>) -> &mut [u8] {
+        if self.input.as_ref().is_none_or(Buffer::is_empty) {
+            let long = self.phase == Phase::Body && self.cursor.at_least() > env.rules.buffer_size() as u64;
+            let fits =
+                self.input.as_ref().is_some_and(|input| !long || input.capacity() > env.rules.buffer_size());
+            if !fits {
+                put(&mut self.input, env);
+                self.input = Some(if long { env.buffers.large() } else { env.buffers.small() });
+            }
+        }
+        self.input.as_mut().expect("just attached").space()
+    }
+
+    pub(super) fn commit(&mut self, n: usize) {
+        self.started = true;
+        self.input.as_mut().expect("bytes came into the input").commit(n);
+    }
+
+    /// Gives back a buffer that nothing is in.
+    pub(super) fn park(&mut self, env: &mut Env<'_>) {
+        if self.input.as_ref().is_some_and(Buffer::is_empty) {
+            put(&mut self.input, env);
+        }
+    }
+
+    pub(super) fn outgoing(&self) -> (&[u8], &[u8]) {
+        let out = self.out.as_ref().map_or(&[][..], |out| &out.filled()[self.sent as usize..]);
+        let body = self.input.as_ref().map_or(&[][..], |input| &input.filled()[..self.pass as usize]);
+        (out, body)
+    }
+
+    /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
+    pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
+        let of_out = n.min(self.out_left());
+        self.sent += of_out as u32;
+        let of_body = n - of_out;
+        if of_body > 0 {
+            assert!(of_body <= self.pass as usize, "more was sent than there was");
+            self.pass -= of_body as u32;
+            self.input.as_mut().expect("passing bytes lie in the input").consume(of_body);
+        }
+        if self.pending() {
+            return false;
+        }
+        put(&mut self.out, env);
+        self.sent = 0;
+        self.drop_skipped();
+        self.park(env);
+        true
+    }
+
+    fn drop_skipped(&mut self) {
+        if self.skip > 0 {
+            let skip = std::mem::take(&mut self.skip) as usize;
+            self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
+        }
+    }
+
+    /// The buffer for the proxy's own bytes.
+    pub(super) fn out(&mut self, env: &mut Env<'_>) -> &mut Buffer {
+        self.out.get_or_insert_with(|| env.buffers.small())
+    }
+
+    /// What has been written to `out` is the whole response.
+    pub(super) fn is_own(&mut self, status: u16, keep_alive: bool) {
+        self.status = status;
+        self.keep_alive = keep_alive;
+        self.begun = true;
+        self.phase = Phase::Whole;
+    }
+
+    /// Bytes behind the end of a response belong to nothing.
+    pub(super) fn drop_input_if_whole(&mut self, env: &mut Env<'_>) {
+        if self.phase == Phase::Whole && self.pass == 0 {
+            self.skip = 0;
+            put(&mut self.input, env);
+        }
+    }
+
+    /// Forgets everything, for the next try or the next request.
+    pub(super) fn reset(&mut self, env: &mut Env<'_>) {
+        self.drop_all(env);
+    }
+
+    pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
+        put(&mut self.input, env);
+        put(&mut self.out, env);
+        *self = ResponseSide::default();
+    }
+}
+
+impl Exchange {
+    /// Judges what has come from the upstream as far as possible.
+    pub(super) fn advance_response(&mut self, env: &mut Env<'_>) {
+        match self.response.phase {
+            Phase::Head => self.advance_response_head(env),
+            Phase::Body => self.advance_response_body(env),
+            Phase::Trailers => self.advance_response_trailers(env),
+            Phase::Tunnel => {
+                self.response.pass = self.response.input.as_ref().map_or(0, |input| input.len() as u32);
+            }
+            Phase::Idle | Phase::Whole => {}
+        }
+    }
+
+    fn advance_response_head(&mut self, env: &mut Env<'_>) {
+        // An interim response is sent before the next head is read: heads go out through `out`.
+        while self.response.phase == Phase::Head && !self.response.pending() {
+            let Some(mut input) = self.response.input.take() else { return };
+            let outcome = self.read_response_head(&mut input, env);
+            match outcome {
+                Ok(Parsed::Partial) => {
+                    if input.len() >= env.rules.max_header_size {
+                        self.failure = Some(Failure::Invalid("the response's head is too large"));
+                    }
+                    self.response.input = Some(input);
+                    return;
+                }
+                Ok(Parsed::Complete(len)) => {
+                    input.consume(len);
+                    self.response.input = Some(input);
+                    self.after_response_head(env);
+                    self.response.park(env);
+                }
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    self.response.input = Some(input);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
+    fn read_response_head(
+        &mut self,
+        input: &mut Buffer,
+        env: &mut Env<'_>,
+    ) -> Result<Parsed<usize>, Failure> {
+        head::lower_minor_version(input.filled_mut(), true);
+        let mut scratch = fields::scratch();
+        let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
+            Parsed::Partial => return Ok(Parsed::Partial),
+            Parsed::Complete(head) => head,
+        };
+        if head.len > env.rules.max_header_size {
+            return Err(Failure::Invalid("the response's head is too large"));
+        }
+        let length = framing::response(&head.fields, head.version, head.status, self.request.method)
+            .map_err(Failure::Invalid)?;
+        match head.status {
+            101 => self.judge_switch(&head)?,
+            100..=199 => self.judge_interim(&head)?,
+            status => self.judge_final(status, &head, length, env)?,
+        }
+        let response = &mut self.response;
+        // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
+        if matches!(head.status, 100 | 102..=199) && self.request.version == Version::Http10 {
+            return Ok(Parsed::Complete(head.len));
+        }
+        let delivery = Delivery {
+            framing: if response.chunked_here {
+                ClientFraming::Chunked
+            } else if response.close_ends && length == Length::Chunked {
+                ClientFraming::Close
+            } else {
+                ClientFraming::Same
+            },
+            keep_alive: response.keep_alive,
+            upgrade: head.status == 101,
+        };
+        let out = response.out.get_or_insert_with(|| env.buffers.small());
+        rewrite::response(out, &head, &delivery, env.date)
+            .map_err(|_| Failure::Invalid("the response's head is too large"))?;
+        Ok(Parsed::Complete(head.len))
+    }
+
+    /// RFC 9110 section 15.2.2: only a client that asked is switched, and only when its request is over.
+    fn judge_switch(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
+        if !self.request.upgrade || !head.fields.has(Role::Upgrade) {
+            return Err(Failure::Invalid("a 101 that nobody asked for"));
+        }
+        if !self.request.is_sent_whole() {
+            return Err(Failure::Invalid("a 101 before the end of the request"));
+        }
+        self.response.status = 101;
+        self.response.begun = true;
+        self.response.forwarded = true;
+        Ok(())
+    }
+
+    fn judge_interim(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
+        self.response.interims += 1;
+        if self.response.interims > INTERIM_MAX {
+            return Err(Failure::Invalid("too many interim responses"));
+        }
+        self.response.status = head.status;
+        Ok(())
+    }
+
+    fn judge_final(
+        &mut self,
+        status: u16,
+        head: &ResponseHead<'_, '_>,
+        length: Length,
+        env: &Env<'_>,
+    ) -> Result<(), Failure> {
+        let failure = Failure::Status(status);
+        let counts = env.rules.next_upstream.statuses.contains(&status);
+        if counts && self.response.interims == 0 && self.may_try_again(failure, false, env.rules) {
+            return Err(failure);
+        }
+        let response = &mut self.response;
+        let old_client = self.request.version == Version::Http10;
+        response.status = status;
+        response.begun = true;
+        response.forwarded = true;
+        let connection = Connection::of(&head.fields);
+        response.reusable = length != Length::UntilClose && connection.persists(head.version);
+        response.chunked_here = length == Length::UntilClose && !old_client;
+        response.close_ends = matches!(length, Length::UntilClose | Length::Chunked) && old_client;
+        // While the request's body is still coming, the connection cannot be promised: the response may
+        // be over first, and the rest of the body would have to be read for nothing.
+        response.keep_alive =
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !env.draining;
+        let coding = if old_client { Coding::Strip } else { Coding::Keep };
+        response.cursor = Cursor::new(length, coding);
+        if connection.nominates && length == Length::Chunked {
+            response.nominated = Some(joined(head.fields.values(Role::Connection)));
+        }
+        Ok(())
+    }
+
+    fn after_response_head(&mut self, env: &mut Env<'_>) {
+        match self.response.status {
+            101 => {
+                self.response.phase = Phase::Tunnel;
+                self.request.become_tunnel(env);
+                self.advance_response(env);
+            }
+            100..=199 => {}
+            _ => {
+                self.response.phase = Phase::Body;
+                self.advance_response_body(env);
+                self.copy_small_body();
+            }
+        }
+    }
+
+    /// Puts a small rest of a body behind its head: see [`COPIED_MAX`].
+    fn copy_small_body(&mut self) {
+        let response = &mut self.response;
+        let pass = response.pass as usize;
+        if response.phase != Phase::Whole || pass == 0 || pass > COPIED_MAX {
+            return;
+        }
+        if let (Some(out), Some(input)) = (&mut response.out, &mut response.input)
+            && out.append(&input.filled()[..pass]).is_ok()
+        {
+            input.consume(pass);
+            response.pass = 0;
+        }
+    }
+
+    fn advance_response_body(&mut self, env: &mut Env<'_>) {
+        let response = &mut self.response;
+        if response.pass > 0 {
+            return;
+        }
+        loop {
+            response.drop_skipped();
+            let bytes = response.input.as_ref().map_or(&[][..], Buffer::filled);
+            let scan = match response.cursor.scan(bytes) {
+                Ok(scan) => scan,
+                Err(bad) => {
+                    self.failure = Some(Failure::Invalid(bad.0));
+                    return;
+                }
+            };
+            response.pass = scan.pass as u32;
+            response.skip = scan.skip as u32;
+            response.body_bytes += scan.data as u64;
+            if response.chunked_here && scan.pass > 0 {
+                let open = std::mem::replace(&mut response.chunk_open, true);
+                let out = response.out.get_or_insert_with(|| env.buffers.small());
+                if rewrite::append_chunk_line(out, scan.pass, open).is_err() {
+                    self.failure = Some(Failure::Invalid("the response's head is too large"));
+                    return;
+                }
+            }
+            match scan.then {
+                Then::End => response.phase = Phase::Whole,
+                Then::Trailers => {
+                    response.phase = Phase::Trailers;
+                    return self.advance_response_trailers(env);
+                }
+                // Only bytes to drop: look behind them at once.
+                Then::More if scan.pass == 0 && scan.skip > 0 => continue,
+                Then::More => {}
+            }
+            return;
+        }
+    }
+
+    /// Trailers are read when everything before them is sent, since they go out through `out`.
+    fn advance_response_trailers(&mut self, env: &mut Env<'_>) {
+        if self.response.pending() {
+            return;
+        }
+        self.response.drop_skipped();
+        let Some(mut input) = self.response.input.take() else { return };
+        let mut out = env.buffers.small();
+        let nominated = self.response.nominated.as_deref();
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        if let Ok(Parsed::Complete(len)) = outcome {
+            input.consume(len);
+            self.response.cursor.trailers_done();
+            self.response.phase = Phase::Whole;
+            if self.response.close_ends {
+                out.clear();
+            }
+        } else {
+            out.clear();
+        }
+        if out.is_empty() {
+            env.buffers.put(out);
+        } else {
+            self.response.out = Some(out);
+        }
+        self.response.input = Some(input);
+        if let Err(refusal) = outcome {
+            self.failure = Some(Failure::Invalid(refusal.why));
+        }
+        self.response.park(env);
+    }
+
+    pub(super) fn upstream_eof(&mut self, env: &mut Env<'_>) {
+        self.response.eof = true;
+        self.response.park(env);
+        match self.response.phase {
+            Phase::Body if self.response.cursor.ends_at_close() => {
+                self.response.phase = Phase::Whole;
+                if self.response.chunked_here {
+                    let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };
+                    // Nothing is pending where bytes were wanted, so this buffer is fresh.
+                    self.response.out(env).append(end).expect("a fresh buffer has room");
+                }
+            }
+            Phase::Head | Phase::Body | Phase::Trailers => {
+                self.failure = Some(self.send_failure.unwrap_or(Failure::Closed));
+            }
+            Phase::Tunnel | Phase::Idle | Phase::Whole => {}
+        }
+    }
+}

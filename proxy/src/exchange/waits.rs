@@ -1,0 +1,205 @@
+//! What an exchange waits for, and until when: no wait is without an end.
+//!
+//! At most two waits run at once, one for each connection. They are worked out anew whenever the driver
+//! has nothing left to do ([`Exchange::rearm`]); a wait goes on while it is the same wait and nothing
+//! moved. Nothing is armed or disarmed on the way, so no deadline can be left behind.
+
+use super::{Ending, Env, Exchange, Failure, Link};
+use crate::http::Refusal;
+use crate::time::{Duration, Time};
+
+/// What is awaited of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ClientWait {
+    #[default]
+    Nothing,
+    /// The first byte of the first request.
+    First,
+    /// The first byte of a later request.
+    Idle,
+    /// The rest of a head; bytes that come do not prolong it.
+    Head,
+    /// More of a body.
+    Body,
+    /// That it takes bytes.
+    Send,
+    /// That it closes; bytes that come do not prolong it.
+    Linger,
+}
+
+/// What is awaited of an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum UpstreamWait {
+    #[default]
+    Nothing,
+    /// The connection.
+    Connect,
+    /// That it takes bytes.
+    Send,
+    /// More of a response.
+    Read,
+    /// A byte in either direction of a tunnel.
+    Tunnel,
+}
+
+/// How long a client may take to close after the last byte for it.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// The waits and their deadlines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    client: ClientWait,
+    client_at: Time,
+    client_moved: bool,
+    upstream: UpstreamWait,
+    upstream_at: Time,
+    upstream_moved: bool,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits {
+            client: ClientWait::Nothing,
+            client_at: Time::NEVER,
+            client_moved: false,
+            upstream: UpstreamWait::Nothing,
+            upstream_at: Time::NEVER,
+            upstream_moved: false,
+        }
+    }
+}
+
+impl Waits {
+    /// A byte went to the client or came from it.
+    pub(super) fn client_moved(&mut self) {
+        self.client_moved = true;
+    }
+
+    /// Another request begins: its waits are not those of the last one, even where they are alike.
+    pub(super) fn forget_client(&mut self) {
+        self.client = ClientWait::Nothing;
+    }
+
+    /// A byte went to the upstream or came from it.
+    pub(super) fn upstream_moved(&mut self) {
+        self.upstream_moved = true;
+    }
+}
+
+/// What a deadline that has passed calls for, beyond what `next` will say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// It has not passed yet.
+    NotYet,
+    /// It has; ask `next`.
+    Yes,
+}
+
+impl Exchange {
+    /// Works out what is awaited now; call it when the driver has nothing left to do.
+    /// Returns the deadline.
+    pub fn rearm(&mut self, env: &Env<'_>) -> Time {
+        let client = self.client_wait();
+        let prolongs = !matches!(client, ClientWait::Head | ClientWait::Linger);
+        if client != self.waits.client || (self.waits.client_moved && prolongs) {
+            let timeouts = &env.rules.timeouts;
+            self.waits.client_at = match client {
+                ClientWait::Nothing => Time::NEVER,
+                ClientWait::First | ClientWait::Head => env.now + timeouts.client_header,
+                ClientWait::Idle => env.now + timeouts.keepalive,
+                ClientWait::Body => env.now + timeouts.client_body,
+                ClientWait::Send => env.now + timeouts.send,
+                ClientWait::Linger => env.now + LINGER,
+            };
+            self.waits.client = client;
+        }
+        let upstream = self.upstream_wait();
+        let moved =
+            self.waits.upstream_moved || (upstream == UpstreamWait::Tunnel && self.waits.client_moved);
+        if upstream != self.waits.upstream || moved {
+            let timeouts = &env.rules.timeouts;
+            self.waits.upstream_at = match upstream {
+                UpstreamWait::Nothing => Time::NEVER,
+                UpstreamWait::Connect => env.now + timeouts.connect,
+                UpstreamWait::Send => env.now + timeouts.send,
+                UpstreamWait::Read | UpstreamWait::Tunnel => env.now + timeouts.read,
+            };
+            self.waits.upstream = upstream;
+        }
+        self.waits.client_moved = false;
+        self.waits.upstream_moved = false;
+        self.deadline()
+    }
+
+    /// When [`Exchange::expired`] is to be called.
+    pub fn deadline(&self) -> Time {
+        self.waits.client_at.min(self.waits.upstream_at)
+    }
+
+    fn client_wait(&self) -> ClientWait {
+        if self.ending == Ending::Linger {
+            ClientWait::Linger
+        } else if self.response.pending() {
+            ClientWait::Send
+        } else if self.response.is_tunnel() || self.response.is_whole() {
+            ClientWait::Nothing
+        } else if self.request.is_idle() {
+            if self.request.is_first() { ClientWait::First } else { ClientWait::Idle }
+        } else if self.request.in_head() {
+            ClientWait::Head
+        } else if self.request.wants_bytes(self.link) {
+            ClientWait::Body
+        } else {
+            ClientWait::Nothing
+        }
+    }
+
+    fn upstream_wait(&self) -> UpstreamWait {
+        match self.link {
+            Link::None | Link::Wanted { .. } => UpstreamWait::Nothing,
+            Link::Connecting => UpstreamWait::Connect,
+            Link::Up { .. } if self.response.is_tunnel() => UpstreamWait::Tunnel,
+            Link::Up { .. } if self.request.pending() => UpstreamWait::Send,
+            // While the request's body is awaited, the client's wait runs; while the client takes the
+            // response, that one does.
+            Link::Up { .. }
+                if self.response.wants_bytes() && (self.request.is_whole() || self.response.has_begun()) =>
+            {
+                UpstreamWait::Read
+            }
+            Link::Up { .. } => UpstreamWait::Nothing,
+        }
+    }
+
+    /// The deadline has passed, or may have.
+    pub fn expired(&mut self, env: &mut Env<'_>) -> Expired {
+        if self.waits.upstream_at <= env.now {
+            self.waits.upstream_at = Time::NEVER;
+            match self.waits.upstream {
+                UpstreamWait::Nothing => {}
+                UpstreamWait::Connect => self.failure = Some(Failure::ConnectTimeout),
+                UpstreamWait::Send => self.failure = Some(Failure::SendTimeout),
+                UpstreamWait::Read => self.failure = Some(Failure::ReadTimeout),
+                // Nobody is to blame for a silence on both sides.
+                UpstreamWait::Tunnel => self.ending = Ending::Close,
+            }
+            return Expired::Yes;
+        }
+        if self.waits.client_at > env.now {
+            return Expired::NotYet;
+        }
+        self.waits.client_at = Time::NEVER;
+        match self.waits.client {
+            ClientWait::Nothing => {}
+            ClientWait::First | ClientWait::Idle | ClientWait::Linger => self.ending = Ending::Close,
+            ClientWait::Send => self.ending = Ending::Reset,
+            ClientWait::Head => {
+                self.refuse(Refusal::new(408, "the request's head did not come in time"), env);
+            }
+            ClientWait::Body => {
+                self.refuse(Refusal::new(408, "the request's body did not come in time"), env);
+            }
+        }
+        Expired::Yes
+    }
+}

@@ -1,0 +1,127 @@
+//! How long a body is: the only place that decides it (RFC 9112 section 6).
+//!
+//! Whatever two recipients could read differently is refused, not repaired.
+
+use super::fields::{Fields, Role, members};
+use super::{Method, Refusal, Version};
+
+/// How the end of a body is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Length {
+    /// There is none.
+    #[default]
+    Empty,
+    /// So many octets; never 0.
+    Exact(u64),
+    /// Chunked coding.
+    Chunked,
+    /// The server closes the connection (responses only).
+    UntilClose,
+}
+
+/// The length of a request's body (RFC 9112 section 6.3).
+pub fn request(fields: &Fields<'_, '_>, version: Version) -> Result<Length, Refusal> {
+    let mut codings = fields.values(Role::TransferEncoding);
+    if let Some(coding) = codings.next() {
+        // Rule 3 allows Transfer-Encoding to override Content-Length; a server in front of this one or
+        // behind it may do the opposite, so both together are an attack until shown otherwise.
+        if fields.has(Role::ContentLength) {
+            return Err(Refusal::bad("both Content-Length and Transfer-Encoding"));
+        }
+        // Section 6.1: the framing of such a message is faulty.
+        if version == Version::Http10 {
+            return Err(Refusal::bad("Transfer-Encoding in an HTTP/1.0 request"));
+        }
+        if codings.next().is_some() {
+            return Err(Refusal::bad("repeated Transfer-Encoding"));
+        }
+        return request_coding(coding);
+    }
+    match content_length(fields) {
+        Ok(None | Some(0)) => Ok(Length::Empty),
+        Ok(Some(n)) => Ok(Length::Exact(n)),
+        Err(why) => Err(Refusal::bad(why)),
+    }
+}
+
+/// The one value that is understood is a single `chunked` (RFC 9112 sections 6.1 and 7).
+fn request_coding(value: &[u8]) -> Result<Length, Refusal> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(Length::Chunked);
+    }
+    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let count = members(value).filter(chunked).count();
+    let last = members(value).last();
+    let tokens =
+        members(value).all(|c| c.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)));
+    if tokens && count == 1 && last.is_some_and(|c| chunked(&c)) && members(value).count() > 1 {
+        // Well formed, with a coding below `chunked` that is not known here.
+        return Err(Refusal::new(501, "a transfer coding other than chunked"));
+    }
+    if tokens && count == 0 && last.is_some() && !value.contains(&b',') {
+        return Err(Refusal::new(501, "a transfer coding other than chunked"));
+    }
+    Err(Refusal::bad("malformed Transfer-Encoding"))
+}
+
+/// The length of a response's body; the error is for the log (RFC 9112 section 6.3).
+///
+/// `method` is the request's. 101 is the caller's affair.
+pub fn response(
+    fields: &Fields<'_, '_>,
+    version: Version,
+    status: u16,
+    method: Method,
+) -> Result<Length, &'static str> {
+    // Rule 1: these end with their head, whatever their fields say.
+    if matches!(status, 100..=199 | 204) {
+        return Ok(Length::Empty);
+    }
+    let length = content_length(fields)?;
+    let mut codings = fields.values(Role::TransferEncoding);
+    let chunked = match codings.next() {
+        None => false,
+        Some(_) if length.is_some() => {
+            return Err("both Content-Length and Transfer-Encoding in the response");
+        }
+        Some(_) if version == Version::Http10 => return Err("Transfer-Encoding in an HTTP/1.0 response"),
+        Some(coding) if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => true,
+        Some(_) => return Err("a transfer coding other than a single chunked in the response"),
+    };
+    // Rule 1 again, after the fields are known to be sound: they describe the body of a GET.
+    if method == Method::Head || status == 304 {
+        return Ok(Length::Empty);
+    }
+    Ok(match (chunked, length) {
+        (true, _) => Length::Chunked,
+        (false, Some(0)) => Length::Empty,
+        (false, Some(n)) => Length::Exact(n),
+        (false, None) => Length::UntilClose,
+    })
+}
+
+/// The value of the one Content-Length field there may be (RFC 9110 section 8.6).
+///
+/// A list of equal values could be collapsed, says RFC 9112 section 6.3; it is refused, since others
+/// along the way may take the first or the last or fail.
+fn content_length(fields: &Fields<'_, '_>) -> Result<Option<u64>, &'static str> {
+    let mut values = fields.values(Role::ContentLength);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err("repeated Content-Length");
+    }
+    digits(value).map(Some).ok_or("invalid Content-Length")
+}
+
+/// One or more decimal digits and nothing else; `None` also where the number does not fit 63 bits.
+///
+/// By hand, since `str::parse` takes a leading `+`.
+pub fn digits(value: &[u8]) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |n, b| {
+        let digit = b.is_ascii_digit().then_some(u64::from(b.wrapping_sub(b'0')))?;
+        n.checked_mul(10)?.checked_add(digit).filter(|n| *n <= i64::MAX as u64)
+    })
+}

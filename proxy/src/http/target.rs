@@ -1,0 +1,124 @@
+//! The request target and the host it is for (RFC 9112 sections 3.2 and 3.3).
+
+use super::fields::{Fields, Role};
+use super::{Method, Refusal, Version};
+
+/// Where a request is to go: what the next request line and Host field will say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'b> {
+    /// Path and query in origin-form, or `*`. Starts with `?` where an absolute-form target had a query
+    /// and no path: then a `/` is to be put in front.
+    pub path: &'b [u8],
+    /// Host and optional port; `None` in an HTTP/1.0 request that names none.
+    pub host: Option<&'b [u8]>,
+}
+
+/// Reads the target and the Host field of a request.
+pub fn of<'b>(
+    method: Method,
+    target: &'b [u8],
+    version: Version,
+    fields: &Fields<'_, 'b>,
+) -> Result<Target<'b>, Refusal> {
+    let host = host_field(version, fields)?;
+    if method == Method::Connect {
+        return Err(Refusal::new(405, "CONNECT is not for a reverse proxy"));
+    }
+    if target.contains(&b'#') {
+        return Err(Refusal::bad("a fragment in the request target"));
+    }
+    match target {
+        [b'/', ..] => Ok(Target { path: target, host }),
+        b"*" if method == Method::Options => Ok(Target { path: target, host }),
+        _ => absolute(method, target),
+    }
+}
+
+/// Absolute-form: its authority replaces whatever Host says (RFC 9112 section 3.2.2).
+fn absolute(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
+    let rest = match strip_prefix_ignore_case(target, b"http://") {
+        Some(rest) => rest,
+        // RFC 9110 section 7.4: a request for a secured origin must not be served over cleartext.
+        None if strip_prefix_ignore_case(target, b"https://").is_some() => {
+            return Err(Refusal::new(421, "an https target on a cleartext port"));
+        }
+        None => return Err(Refusal::bad("the request target is neither a path nor an http URI")),
+    };
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if !is_host(authority) {
+        return Err(Refusal::bad("invalid host in the request target"));
+    }
+    let path: &[u8] = match path {
+        // RFC 9112 section 3.2.4: the last proxy turns an OPTIONS without a path into `*`.
+        [] if method == Method::Options => b"*",
+        [] => b"/",
+        path => path,
+    };
+    Ok(Target { path, host: Some(authority) })
+}
+
+/// Exactly one valid Host field, or none in HTTP/1.0 (RFC 9112 section 3.2).
+fn host_field<'b>(version: Version, fields: &Fields<'_, 'b>) -> Result<Option<&'b [u8]>, Refusal> {
+    let mut hosts = fields.values(Role::Host);
+    let Some(host) = hosts.next() else {
+        return match version {
+            Version::Http10 => Ok(None),
+            Version::Http11 => Err(Refusal::bad("no Host field")),
+        };
+    };
+    if hosts.next().is_some() {
+        return Err(Refusal::bad("repeated Host field"));
+    }
+    if is_host(host) { Ok(Some(host)) } else { Err(Refusal::bad("invalid Host field")) }
+}
+
+fn strip_prefix_ignore_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
+    let (start, rest) = bytes.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2), not empty and
+/// without user information.
+pub fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host {
+        [b'[', rest @ ..] => {
+            let Some(end) = memchr::memchr(b']', rest) else { return false };
+            let literal = &rest[..end];
+            let known = literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+            if !known || !literal.contains(&b':') {
+                return false;
+            }
+            (literal, &rest[end + 1..])
+        }
+        _ => {
+            let end = memchr::memchr(b':', host).unwrap_or(host.len());
+            let (name, port) = host.split_at(end);
+            if !name.iter().all(|&b| HOST[b as usize]) {
+                return false;
+            }
+            (name, port)
+        }
+    };
+    let port_is_sound = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    !name.is_empty() && port_is_sound
+}
+
+/// Octets of a registered name: unreserved, percent sign, sub-delimiters but the comma, by which servers
+/// split lists.
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        let c = b as u8;
+        table[b] = c.is_ascii_alphanumeric()
+            || matches!(c, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
+            || matches!(c, b'*' | b'+' | b';' | b'=');
+        b += 1;
+    }
+    table
+};

@@ -1,0 +1,107 @@
+//! The kernel's limit on open descriptors (`RLIMIT_NOFILE`): raised as far as it may be.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// Descriptors beside connections and listeners: standard streams, signals, logs, name resolution, the
+/// pollers, and some room.
+const OTHER_FILES: u64 = 64;
+
+/// Raises the soft limit on open descriptors to the hard one and gives the limit that then holds;
+/// `u64::MAX` where there is none.
+///
+/// # Errors
+///
+/// When the kernel refuses, which a sandbox may make it do. The old limit then still holds and is
+/// [`open_files`].
+pub fn raise_open_files() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    }
+    Ok(open_files())
+}
+
+/// The soft limit on open descriptors; `u64::MAX` where there is none.
+pub fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// A warning for a `limit` that does not suffice for what `config` allows, with the remedies.
+pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let (clients, workers) = (count(config.max_connections), count(config.workers));
+    // Each worker has its own listeners, a poller with its waker, and idle connections to servers.
+    let per_worker = count(config.listen.len()).saturating_add(count(config.keepalive)).saturating_add(2);
+    let fixed = workers.saturating_mul(per_worker).saturating_add(OTHER_FILES);
+    // Each client may hold a connection to a server.
+    let needed = clients.saturating_mul(2).saturating_add(fixed);
+    if limit >= needed {
+        return None;
+    }
+    let or = match limit.saturating_sub(fixed) / 2 {
+        0 => String::new(),
+        fitting => format!(", or lower --max-connections to {fitting}"),
+    };
+    Some(format!(
+        "{limit} open files are allowed, but --max-connections {} may need {needed}; beyond the limit \
+         accepting pauses; raise it (ulimit -Hn, LimitNOFILE=){or}",
+        config.max_connections
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(max_connections: usize, workers: usize) -> Config {
+        Config { max_connections, workers, ..Config::new(Vec::new()) }
+    }
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        assert_eq!(raise_open_files().expect("within the hard limit"), hard);
+        assert_eq!(raise_open_files().expect("again"), hard);
+        assert_eq!(open_files(), hard);
+    }
+
+    #[test]
+    fn a_limit_that_suffices_needs_no_word() {
+        // 2 × 1000 clients, 2 × 64 idle, 2 × (1 listener + 2), 64 others.
+        assert_eq!(open_files_warning(2_198, &config(1_000, 2)), None);
+        assert_eq!(open_files_warning(u64::MAX, &config(usize::MAX, 2)), None);
+    }
+
+    #[test]
+    fn a_limit_that_does_not_is_explained() {
+        assert_eq!(
+            open_files_warning(2_197, &config(1_000, 2)).as_deref(),
+            Some(
+                "2197 open files are allowed, but --max-connections 1000 may need 2198; beyond the limit \
+                 accepting pauses; raise it (ulimit -Hn, LimitNOFILE=), or lower --max-connections to 999"
+            )
+        );
+        assert_eq!(
+            open_files_warning(64, &config(1_000, 2)).as_deref(),
+            Some(
+                "64 open files are allowed, but --max-connections 1000 may need 2198; beyond the limit \
+                 accepting pauses; raise it (ulimit -Hn, LimitNOFILE=)"
+            )
+        );
+    }
+
+    /// The lower number that a warning names must itself be without a warning.
+    #[test]
+    fn the_remedy_remedies() {
+        for limit in [300, 1_024, 4_096, 20_000] {
+            let text = open_files_warning(limit, &config(10_000, 2)).expect("a warning");
+            let clients = text.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+            assert_eq!(open_files_warning(limit, &config(clients, 2)), None);
+            assert!(open_files_warning(limit, &config(clients + 1, 2)).is_some());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The pid file: the sign that every listener is bound, and whom to signal.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file with this process's id and a line feed. Dropping it removes the file, unless another process has
+/// put its own id there meanwhile.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    text: String,
+}
+
+/// The pid file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the pid file {}: {source}; give a path in a folder that exists and may be written to", path.display())]
+pub struct PidFileError {
+    /// The file, as configured.
+    pub path: PathBuf,
+    /// What failed.
+    pub source: io::Error,
+}
+
+impl PidFile {
+    /// Writes the file, in place of one that is there. To be called once every listener is bound.
+    ///
+    /// The file appears whole: a supervisor that waits for it never reads half a number.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is missing or may not be written to, or the path is a folder.
+    pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
+        let pid = std::process::id();
+        let text = format!("{pid}\n");
+        let mut scratch = path.as_os_str().to_owned();
+        scratch.push(format!(".{pid}"));
+        let scratch = PathBuf::from(scratch);
+        write_new(&scratch, &text)
+            .and_then(|()| {
+                fs::rename(&scratch, path).inspect_err(|_| {
+                    // The error that counts is the first one.
+                    let _ = fs::remove_file(&scratch);
+                })
+            })
+            .map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        Ok(PidFile { path: path.to_owned(), text })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let ours = match fs::read_to_string(&self.path) {
+            Ok(text) => text == self.text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(_) => false,
+        };
+        if !ours {
+            log::warn!("the pid file {} is not ours any more; leaving it", self.path.display());
+        } else if let Err(error) = fs::remove_file(&self.path) {
+            log::warn!("cannot remove the pid file {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Writes a file that must not be there, so that no link laid in its way is followed. One left by a crash
+/// (in a container every process has the same id) is removed first.
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let open = || OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = match open() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            open()?
+        }
+        result => result?,
+    };
+    file.write_all(text.as_bytes()).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect()
+    }
+
+    #[test]
+    fn it_holds_the_pid_while_it_lives() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.pid");
+        fs::write(&path, "of an earlier process that ended hard\n").expect("written");
+        let file = PidFile::write(&path).expect("a pid file");
+        assert_eq!(fs::read_to_string(&path).expect("text"), format!("{}\n", std::process::id()));
+        assert_eq!(names(folder.path()), ["proxy.pid"], "nothing beside it");
+        drop(file);
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn another_process_s_file_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.pid");
+        let file = PidFile::write(&path).expect("a pid file");
+        fs::write(&path, "1\n").expect("written");
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).expect("text"), "1\n");
+    }
+
+    #[test]
+    fn a_leftover_of_a_crash_is_no_obstacle() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.pid");
+        fs::write(folder.path().join(format!("proxy.pid.{}", std::process::id())), "").expect("written");
+        let _file = PidFile::write(&path).expect("a pid file");
+        assert_eq!(names(folder.path()), ["proxy.pid"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_explained_and_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let missing = folder.path().join("no/proxy.pid");
+        assert_eq!(
+            PidFile::write(&missing).expect_err("no folder").to_string(),
+            format!(
+                "cannot write the pid file {}: No such file or directory (os error 2); give a path in a \
+                 folder that exists and may be written to",
+                missing.display()
+            )
+        );
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).expect("a folder");
+        assert!(PidFile::write(&taken).is_err());
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! The balancing methods. Each only chooses, among the peers that are open to the attempt.
+
+use super::PeerKey;
+use super::attempt::ClientHash;
+use super::server::Peer;
+use crate::time::Time;
+
+/// What a method chooses from: one tier as one attempt sees it now.
+pub(super) struct Choice<'a> {
+    pub(super) peers: &'a mut [Peer],
+    /// The sum of the weights of all `peers`, eligible or not.
+    pub(super) total_weight: u64,
+    /// Requests in flight by line.
+    pub(super) in_flight: &'a [u32],
+    /// Sorted.
+    pub(super) tried: &'a [PeerKey],
+    pub(super) now: Time,
+}
+
+impl Choice<'_> {
+    fn is_open(&self, index: usize) -> bool {
+        let peer = &self.peers[index];
+        peer.eligible(self.in_flight, self.now)
+            && (self.tried.is_empty() || self.tried.binary_search(&peer.key).is_err())
+    }
+
+    /// Smooth weighted round robin: everyone gains its effective weight, the richest pays for all.
+    /// The first wins a tie. (`ngx_http_upstream_get_peer`)
+    pub(super) fn round_robin(&mut self) -> Option<usize> {
+        self.richest(0, |_| true)
+    }
+
+    /// Fewest requests in flight relative to weight, round robin among equals.
+    /// (`ngx_http_upstream_get_least_conn_peer`)
+    pub(super) fn least_conn(&mut self) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        let mut is_tie = false;
+        for index in 0..self.peers.len() {
+            if !self.is_open(index) {
+                continue;
+            }
+            let load = best.map(|best| compare_load(&self.peers[index], &self.peers[best]));
+            match load {
+                None | Some(std::cmp::Ordering::Less) => {
+                    best = Some(index);
+                    is_tie = false;
+                }
+                Some(std::cmp::Ordering::Equal) => is_tie = true,
+                Some(std::cmp::Ordering::Greater) => {}
+            }
+        }
+        let best = best?;
+        if !is_tie {
+            return Some(best);
+        }
+        let (active, weight) = (self.peers[best].active, self.peers[best].weight);
+        self.richest(best, |peer| {
+            u64::from(peer.active) * u64::from(weight) == u64::from(active) * u64::from(peer.weight)
+        })
+    }
+
+    /// The peer at the client's place in the sum of weights, hashing on while that one is not open;
+    /// after more than 20 such misses of the attempt, round robin. (`ngx_http_upstream_get_ip_hash_peer`)
+    pub(super) fn ip_hash(&mut self, client: &mut ClientHash) -> Option<usize> {
+        if self.peers.len() < 2 {
+            return self.round_robin();
+        }
+        let mut hash = client.start();
+        while !client.is_exhausted() {
+            hash = client.step(hash);
+            let index = self.at_weight(u64::from(hash) % self.total_weight);
+            if self.is_open(index) {
+                client.found(hash);
+                return Some(index);
+            }
+            client.missed();
+        }
+        self.round_robin()
+    }
+
+    /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
+    fn richest(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        let mut total: i64 = 0;
+        for index in from..self.peers.len() {
+            if !take_part(&self.peers[index]) || !self.is_open(index) {
+                continue;
+            }
+            let peer = &mut self.peers[index];
+            let gain = i64::from(peer.effective_weight);
+            peer.current_weight += gain;
+            total += gain;
+            if peer.effective_weight < peer.weight {
+                peer.effective_weight += 1;
+            }
+            let credit = peer.current_weight;
+            if best.is_none_or(|best| credit > self.peers[best].current_weight) {
+                best = Some(index);
+            }
+        }
+        self.peers[best?].current_weight -= total;
+        best
+    }
+
+    /// The peer that covers `place` when all weights are laid end to end.
+    fn at_weight(&self, mut place: u64) -> usize {
+        for (index, peer) in self.peers.iter().enumerate() {
+            let weight = u64::from(peer.weight);
+            if place < weight {
+                return index;
+            }
+            place -= weight;
+        }
+        unreachable!("a place below the total weight lies in some peer's share")
+    }
+}
+
+/// Compares requests in flight per weight, without dividing.
+fn compare_load(a: &Peer, b: &Peer) -> std::cmp::Ordering {
+    let a_scaled = u64::from(a.active) * u64::from(b.weight);
+    let b_scaled = u64::from(b.active) * u64::from(a.weight);
+    a_scaled.cmp(&b_scaled)
+}

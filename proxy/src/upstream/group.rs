@@ -1,0 +1,354 @@
+//! The group: its lines, its two tiers of peers, and the way of a request through them.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+
+use super::PeerKey;
+use super::attempt::{Attempt, Tier};
+use super::balance::Choice;
+use super::change::{Change, Label, Span};
+use super::server::{Address, Peer};
+use crate::config::{Balance, Host, Server};
+use crate::time::{Duration, Time};
+
+/// The servers of an upstream, and what is known of them. See the module's page.
+#[derive(Debug)]
+pub struct Group {
+    balance: Balance,
+    servers: Vec<Server>,
+    names: Vec<Arc<str>>,
+    /// Requests in flight by line.
+    in_flight: Vec<u32>,
+    /// By [`Tier`].
+    tiers: [Peers; 2],
+    /// Where each peer stands. Invariant: `tiers[place.tier].peers[place.index].key` is the key of the place.
+    places: SlotMap<PeerKey, Place>,
+}
+
+/// The peers of a tier, flat and in order, since every choice goes over all of them.
+#[derive(Debug, Default)]
+struct Peers {
+    peers: Vec<Peer>,
+    total_weight: u64,
+    /// How many are not `down`: each may be tried once.
+    tries: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    tier: Tier,
+    index: u32,
+}
+
+/// What came of a request that went to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered.
+    Served,
+    /// The server failed it: refused, reset, timed out, closed early, sent an invalid response or a status that counts as a failure.
+    Failed,
+    /// Not the server's doing: the client went away, or a reused idle connection was dead. Nothing counts but the
+    /// end of the request, and the attempt has as many tries as before.
+    Neutral,
+    /// It was answered with 403 or 404 and another server is asked (nginx's `NGX_PEER_NEXT`): no failure, but tried.
+    Next,
+}
+
+/// No server is open to the attempt: every one is down, failed, full or tried. The answer is a 502.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no live server")]
+pub struct NoLivePeer;
+
+/// A `server` line that has to be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// The index of the line, for [`Group::resolved`].
+    pub server: usize,
+    /// The DNS name.
+    pub host: &'a str,
+    /// The port that goes with every address.
+    pub port: u16,
+    /// Whether it has an address already.
+    pub is_resolved: bool,
+}
+
+impl Group {
+    /// A group of these lines. Literals and Unix sockets have their peer at once, names after [`Group::resolved`].
+    pub fn new(servers: &[Server], balance: Balance) -> Group {
+        let mut group = Group {
+            balance,
+            servers: servers.to_vec(),
+            names: servers.iter().map(|server| server.name.as_str().into()).collect(),
+            in_flight: vec![0; servers.len()],
+            tiers: Default::default(),
+            places: SlotMap::with_key(),
+        };
+        for (line, server) in servers.iter().enumerate() {
+            let address = match &server.host {
+                Host::Literal(address) => Address::Inet(*address),
+                Host::Unix(path) => Address::Unix(path.as_path().into()),
+                Host::Name(..) => continue,
+            };
+            let peer = group.new_peer(line, address);
+            group.tiers[tier_of(server) as usize].peers.push(peer);
+        }
+        group.reindex(Tier::Primary);
+        group.reindex(Tier::Backup);
+        group
+    }
+
+    /// Makes `attempt` that of a new request. `client` counts for `ip_hash`; `None` is a client on a Unix socket.
+    /// `tries` bounds how many servers are asked; 0: each one once, `backup` included (`proxy_next_upstream_tries`).
+    pub fn begin(&self, attempt: &mut Attempt, client: Option<IpAddr>, tries: u32) {
+        let all = self.tiers[0].tries + self.tiers[1].tries;
+        attempt.restart(client, if tries == 0 { all } else { all.min(tries) });
+    }
+
+    /// Chooses a peer and counts the request there. Every choice is to be given back by [`Group::release`].
+    pub fn pick(&mut self, attempt: &mut Attempt, now: Time) -> Result<PeerKey, NoLivePeer> {
+        loop {
+            if let Some(key) = self.pick_in_tier(attempt, now) {
+                return Ok(key);
+            }
+            if attempt.tier == Tier::Backup || self.tiers[Tier::Backup as usize].peers.is_empty() {
+                return Err(NoLivePeer);
+            }
+            attempt.fall_back();
+        }
+    }
+
+    fn pick_in_tier(&mut self, attempt: &mut Attempt, now: Time) -> Option<PeerKey> {
+        let tier = &mut self.tiers[attempt.tier as usize];
+        let mut choice = Choice {
+            peers: &mut tier.peers,
+            total_weight: tier.total_weight,
+            in_flight: &self.in_flight,
+            tried: &attempt.tried,
+            now,
+        };
+        let index = match (self.balance, attempt.tier) {
+            (Balance::LeastConn, _) => choice.least_conn(),
+            (Balance::IpHash, Tier::Primary) => choice.ip_hash(&mut attempt.client),
+            (Balance::RoundRobin, _) | (Balance::IpHash, Tier::Backup) => choice.round_robin(),
+        }?;
+        let peer = &mut tier.peers[index];
+        peer.chosen(now);
+        self.in_flight[peer.line as usize] += 1;
+        Some(peer.key)
+    }
+
+    /// The request that went to `key` is over there. Returns what is worth a log line.
+    /// The release of a vanished peer changes nothing but the attempt.
+    pub fn release(
+        &mut self,
+        key: PeerKey,
+        attempt: &mut Attempt,
+        outcome: Outcome,
+        now: Time,
+    ) -> Option<Change> {
+        let is_single = self.is_single();
+        if outcome != Outcome::Neutral {
+            attempt.tries = if is_single { 0 } else { attempt.tries.saturating_sub(1) };
+        }
+        let place = *self.places.get(key)?;
+        let peer = &mut self.tiers[place.tier as usize].peers[place.index as usize];
+        peer.active -= 1;
+        self.in_flight[peer.line as usize] -= 1;
+
+        let (is_down, is_up) = match outcome {
+            Outcome::Neutral => (false, false),
+            _ if is_single => (false, peer.forgive()),
+            Outcome::Failed => (peer.failed(now), false),
+            Outcome::Served | Outcome::Next => (false, peer.succeeded()),
+        };
+        if matches!(outcome, Outcome::Failed | Outcome::Next) {
+            attempt.mark_tried(key);
+        }
+        if is_down {
+            let (failures, fail_timeout) = (peer.fails(), peer.fail_timeout());
+            let (name, address) = self.label(place);
+            Some(Change::Down { name, address, failures, fail_timeout })
+        } else if is_up {
+            let (name, address) = self.label(place);
+            Some(Change::Up { name, address })
+        } else {
+            None
+        }
+    }
+
+    /// A peer that still is one.
+    pub fn peer(&self, key: PeerKey) -> Option<&Peer> {
+        let place = self.places.get(key)?;
+        Some(&self.tiers[place.tier as usize].peers[place.index as usize])
+    }
+
+    /// All peers: the primary ones in their order, then the backup ones.
+    pub fn peers(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.tiers.iter().flat_map(|tier| &tier.peers).map(|peer| (peer.key, peer))
+    }
+
+    /// The lines that are names, resolved or not yet.
+    pub fn names(&self) -> impl Iterator<Item = Name<'_>> {
+        self.servers.iter().enumerate().filter_map(|(line, server)| match &server.host {
+            Host::Name(host, port) => {
+                let is_resolved = !self.range(line).is_empty();
+                Some(Name { server: line, host, port: *port, is_resolved })
+            }
+            Host::Literal(_) | Host::Unix(_) => None,
+        })
+    }
+
+    /// The name in line `server` has these addresses now; whoever resolves keeps the last ones on a failure by not calling this.
+    ///
+    /// An address that stays keeps its peer. A new one takes over the standing of one that is gone, if there is one, and else starts afresh;
+    /// the keys of the gone ones are stale. Nothing happens where the line is not a name.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no line `server`.
+    pub fn resolved(&mut self, server: usize, addresses: &[SocketAddr]) -> Vec<Change> {
+        if !matches!(self.servers[server].host, Host::Name(..)) {
+            return Vec::new();
+        }
+        let mut addresses = addresses.to_vec();
+        addresses.sort_unstable();
+        addresses.dedup();
+
+        let tier = tier_of(&self.servers[server]);
+        let range = self.range(server);
+        let old: Vec<Peer> = self.tiers[tier as usize].peers.drain(range.clone()).collect();
+        let (mut kept, gone): (Vec<Peer>, Vec<Peer>) =
+            old.into_iter().partition(|peer| inet(peer).is_some_and(|a| addresses.binary_search(&a).is_ok()));
+        let added: Vec<SocketAddr> =
+            addresses.into_iter().filter(|a| !kept.iter().any(|peer| inet(peer) == Some(*a))).collect();
+
+        let mut heirs = gone.iter();
+        for address in &added {
+            let mut peer = self.new_peer(server, Address::Inet(*address));
+            if let Some(gone) = heirs.next() {
+                peer.inherit(gone);
+            }
+            kept.push(peer);
+        }
+        for peer in &gone {
+            self.places.remove(peer.key);
+            // Their requests end unnoticed, so they stop counting here.
+            self.in_flight[server] -= peer.active;
+        }
+        kept.sort_unstable_by_key(inet);
+        self.tiers[tier as usize].peers.splice(range.start..range.start, kept);
+        self.reindex(tier);
+
+        let mut changes = Vec::new();
+        if !added.is_empty() || !gone.is_empty() {
+            let removed = gone.iter().filter_map(inet).collect();
+            changes.push(Change::Address { name: self.names[server].clone(), added, removed });
+        }
+        if self.is_single() && self.tiers[0].peers[0].forgive() {
+            let (name, address) = self.label(Place { tier: Tier::Primary, index: 0 });
+            changes.push(Change::Up { name, address });
+        }
+        changes
+    }
+
+    /// Each server's state in one line, for the log line of a request that found none:
+    /// `app1:5000 down (3 failures, next try in 7s), app2:5000 not resolved`.
+    pub fn servers_state(&self, now: Time) -> String {
+        let mut text = String::new();
+        for (line, server) in self.servers.iter().enumerate() {
+            let tier = tier_of(server);
+            let range = self.range(line);
+            if range.is_empty() {
+                separate(&mut text);
+                let _ = write!(text, "{} not resolved", server.name);
+            }
+            for index in range {
+                let place = Place { tier, index: index as u32 };
+                let (name, address) = self.label(place);
+                separate(&mut text);
+                let _ = write!(text, "{} ", Label(&name, &address));
+                self.write_state(&mut text, &self.tiers[tier as usize].peers[index], now);
+            }
+        }
+        text
+    }
+
+    fn write_state(&self, text: &mut String, peer: &Peer, now: Time) {
+        let _ = if peer.is_down() {
+            write!(text, "down by configuration")
+        } else if peer.is_failed() {
+            let failures = peer.fails();
+            let plural = if failures == 1 { "" } else { "s" };
+            let _ = write!(text, "down ({failures} failure{plural}, next try ");
+            match peer.rest(now) {
+                Duration::ZERO => write!(text, "now)"),
+                // Rounded up: "in 0s" would say the next request goes there.
+                rest => write!(
+                    text,
+                    "in {})",
+                    Span(Duration::from_secs(rest.as_nanos().div_ceil(1_000_000_000) as u64))
+                ),
+            }
+        } else if peer.is_full(&self.in_flight) {
+            write!(text, "full ({} in flight)", self.in_flight[peer.server()])
+        } else {
+            write!(text, "up")
+        };
+    }
+
+    /// Whether there is only one peer, which then is never counted against.
+    fn is_single(&self) -> bool {
+        self.tiers[0].peers.len() == 1 && self.tiers[1].peers.is_empty()
+    }
+
+    fn new_peer(&mut self, line: usize, address: Address) -> Peer {
+        let server = &self.servers[line];
+        // The index is set by `reindex`, which follows every change of a tier.
+        let key = self.places.insert(Place { tier: tier_of(server), index: 0 });
+        Peer::new(key, line as u32, server, self.names[line].clone(), address)
+    }
+
+    fn reindex(&mut self, tier: Tier) {
+        let peers = &mut self.tiers[tier as usize];
+        peers.total_weight = peers.peers.iter().map(|peer| u64::from(peer.weight)).sum();
+        peers.tries = peers.peers.iter().filter(|peer| !peer.is_down()).count() as u32;
+        for (index, peer) in peers.peers.iter().enumerate() {
+            self.places[peer.key] = Place { tier, index: index as u32 };
+        }
+    }
+
+    /// Where the peers of a line stand in their tier; an empty range stands where they would.
+    fn range(&self, line: usize) -> std::ops::Range<usize> {
+        let peers = &self.tiers[tier_of(&self.servers[line]) as usize].peers;
+        let start = peers.partition_point(|peer| peer.server() < line);
+        let end = peers.partition_point(|peer| peer.server() <= line);
+        start..end
+    }
+
+    /// How a peer is called: by its line, and by its address where the line has several.
+    fn label(&self, place: Place) -> (Arc<str>, Option<Address>) {
+        let peer = &self.tiers[place.tier as usize].peers[place.index as usize];
+        let has_siblings = self.range(peer.server()).len() > 1;
+        (peer.name().clone(), has_siblings.then(|| peer.address().clone()))
+    }
+}
+
+fn tier_of(server: &Server) -> Tier {
+    if server.backup { Tier::Backup } else { Tier::Primary }
+}
+
+fn inet(peer: &Peer) -> Option<SocketAddr> {
+    match peer.address() {
+        Address::Inet(address) => Some(*address),
+        Address::Unix(_) => None,
+    }
+}
+
+fn separate(text: &mut String) {
+    if !text.is_empty() {
+        text.push_str(", ");
+    }
+}

@@ -1,0 +1,76 @@
+//! The choice of a server and the memory of what servers did. Pure: no sockets, clocks or chance.
+//!
+//! # Theory
+//!
+//! A [`Group`] is what nginx calls an `upstream` block: `server` lines in their order. A line is one
+//! name, a [`Peer`] one address of it; a literal is one peer, a DNS name as many as it resolves to (none
+//! before the first answer). Peers stand in two **tiers**, in the order of their lines and, within a line,
+//! of their addresses: the primary ones and the `backup` ones.
+//!
+//! One request has one [`Attempt`] and goes round this loop, which is the whole life of a choice:
+//!
+//! ```text
+//!             begin                pick                     release(outcome)
+//! request ───────────▶ Attempt ───────────▶ PeerKey, in use ──────────────────▶ done
+//!                         ▲                    │                  │ Failed, Next
+//!                         │                    ▼ none left        ▼
+//!                         │               NoLivePeer      tries_left? ── no ──▶ done
+//!                         └───────────────────────────────────── yes
+//! ```
+//!
+//! *Eligible* is a peer that is not `down`, whose line is below `max_conns` and that has not failed
+//! `max_fails` times (or was last checked longer than `fail_timeout` ago). That is written once, in
+//! `server.rs`; *open* to an attempt is an eligible peer that this attempt has not tried. The methods in
+//! `balance.rs` choose among the open ones and check nothing themselves. Where a tier has no open peer the
+//! attempt moves on to the backup tier for good.
+//!
+//! Failures follow nginx to the letter, with nanoseconds for its seconds:
+//!
+//! - a failure counts up, sets `accessed` and `checked` to now and takes `weight / max_fails` off the effective weight;
+//! - a choice sets `checked` to now where it lies more than `fail_timeout` back. So when a failed peer's time
+//!   is over, one request tries it and the others keep away for another `fail_timeout`;
+//! - a success clears the count only where `accessed` lies before `checked`: where such a renewed check came
+//!   after the last failure. Failures no more than `fail_timeout` apart add up, whatever succeeded between them;
+//! - the only peer of a group is never counted against, and its request has no further tries.
+//!
+//! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
+//! connection that was dead, or a client that left, is [`Outcome::Neutral`].
+//!
+//! # Deviations from nginx
+//!
+//! - `max_conns` bounds a line, over all its addresses, not each address.
+//! - A request whose client left is [`Outcome::Neutral`]; nginx counts it as a success.
+//! - A peer whose reused connection was dead stays open to the attempt; nginx would not choose it again.
+//! - `ip_hash` refuses `backup` in nginx; here backup peers are then taken in round robin.
+//! - A name may be resolved later and anew; its health goes over to the address that replaces another.
+//!
+//! # Sharing
+//!
+//! A group is one truth over all workers and sits behind a lock there; no call allocates on the way of a
+//! request that succeeds at first try, and none logs or formats: what is worth a line is returned as a [`Change`].
+//! An [`Idle`] pool belongs to one worker.
+//!
+//! Sources: nginx `src/http/ngx_http_upstream_round_robin.c`, `modules/ngx_http_upstream_ip_hash_module.c`,
+//! `modules/ngx_http_upstream_least_conn_module.c`, `modules/ngx_http_upstream_keepalive_module.c`, and
+//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance.rs` holds this module against the real one.
+
+mod attempt;
+mod balance;
+mod change;
+mod group;
+mod idle;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use attempt::Attempt;
+pub use change::Change;
+pub use group::{Group, Name, NoLivePeer, Outcome};
+pub use idle::Idle;
+pub use server::{Address, Peer};
+
+slotmap::new_key_type! {
+    /// A peer of a [`Group`]. Stale once its address is gone; then every use of it is harmless.
+    pub struct PeerKey;
+}

@@ -1,0 +1,187 @@
+//! One peer: where it is, its share, what is in flight to it, and what its failures mean.
+//!
+//! All that changes a peer's health is here: [`Peer::chosen`], [`Peer::failed`], [`Peer::succeeded`],
+//! and [`Peer::eligible`] that reads it. The theory is in the module's page.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::PeerKey;
+use crate::config::Server;
+use crate::time::{Duration, Time};
+
+/// Where a peer is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// TCP over IPv4 or IPv6.
+    Inet(SocketAddr),
+    /// A Unix stream socket.
+    Unix(Arc<Path>),
+}
+
+impl fmt::Display for Address {
+    /// As nginx writes it: `10.0.0.3:5000`, `[::1]:5000`, `unix:/run/app.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Inet(address) => address.fmt(f),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One address of a `server` line.
+#[derive(Debug)]
+pub struct Peer {
+    pub(super) key: PeerKey,
+    /// The index of its `server` line.
+    pub(super) line: u32,
+    /// Requests in flight. Invariant: the sum over a line's peers is that line's entry in the group's `in_flight`.
+    pub(super) active: u32,
+    pub(super) weight: u32,
+    /// The weight less what failures took; grows back by 1 with each choice it takes part in. 0 to `weight`.
+    pub(super) effective_weight: u32,
+    /// The credit of the smooth round robin.
+    pub(super) current_weight: i64,
+    max_fails: u32,
+    /// Failures so far. Invariant: 0 where this is the only peer of its group.
+    fails: u32,
+    fail_timeout_ns: u64,
+    /// When it last failed.
+    accessed: Time,
+    /// When it last failed, or was chosen after `fail_timeout` without either.
+    checked: Time,
+    max_conns: u32,
+    down: bool,
+    name: Arc<str>,
+    address: Address,
+}
+
+impl Peer {
+    pub(super) fn new(key: PeerKey, line: u32, server: &Server, name: Arc<str>, address: Address) -> Peer {
+        Peer {
+            key,
+            line,
+            active: 0,
+            weight: server.weight,
+            effective_weight: server.weight,
+            current_weight: 0,
+            max_fails: server.max_fails,
+            fails: 0,
+            fail_timeout_ns: u64::try_from(server.fail_timeout.as_nanos()).unwrap_or(u64::MAX),
+            accessed: Time::ZERO,
+            checked: Time::ZERO,
+            max_conns: server.max_conns,
+            down: server.down,
+            name,
+            address,
+        }
+    }
+
+    /// Where to connect.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Its `server` line as written: `app1:5000`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The index of its `server` line.
+    pub fn server(&self) -> usize {
+        self.line as usize
+    }
+
+    /// Requests in flight to it, over all workers.
+    pub fn active(&self) -> u32 {
+        self.active
+    }
+
+    /// Failures that count against it now.
+    pub fn fails(&self) -> u32 {
+        self.fails
+    }
+
+    /// Whether its line says `down`.
+    pub fn is_down(&self) -> bool {
+        self.down
+    }
+
+    /// Whether it failed `max_fails` times: it gets no request but one each `fail_timeout`.
+    pub fn is_failed(&self) -> bool {
+        self.max_fails != 0 && self.fails >= self.max_fails
+    }
+
+    /// How long a failed peer is still left alone; zero where the next request may try it.
+    pub fn rest(&self, now: Time) -> Duration {
+        if !self.is_failed() {
+            return Duration::ZERO;
+        }
+        Duration::from_nanos(self.fail_timeout_ns).saturating_sub(now.since(self.checked))
+    }
+
+    /// The bounds on its failures: `max_fails` and `fail_timeout`.
+    pub fn fail_timeout(&self) -> Duration {
+        Duration::from_nanos(self.fail_timeout_ns)
+    }
+
+    /// Whether a request may go to it; `in_flight` counts each line's requests.
+    pub(super) fn eligible(&self, in_flight: &[u32], now: Time) -> bool {
+        !self.down
+            && (!self.is_failed() || self.check_is_due(now))
+            && (self.max_conns == 0 || in_flight[self.line as usize] < self.max_conns)
+    }
+
+    /// Its line's `max_conns` is used up.
+    pub(super) fn is_full(&self, in_flight: &[u32]) -> bool {
+        self.max_conns != 0 && in_flight[self.line as usize] >= self.max_conns
+    }
+
+    fn check_is_due(&self, now: Time) -> bool {
+        now.as_nanos().saturating_sub(self.checked.as_nanos()) > self.fail_timeout_ns
+    }
+
+    /// A request goes to it.
+    pub(super) fn chosen(&mut self, now: Time) {
+        self.active += 1;
+        if self.check_is_due(now) {
+            self.checked = now;
+        }
+    }
+
+    /// It did what counts as a failure. True where that takes it out.
+    pub(super) fn failed(&mut self, now: Time) -> bool {
+        let was_failed = self.is_failed();
+        self.fails = self.fails.saturating_add(1);
+        self.accessed = now;
+        self.checked = now;
+        if let Some(loss) = self.weight.checked_div(self.max_fails) {
+            self.effective_weight = self.effective_weight.saturating_sub(loss);
+        }
+        !was_failed && self.is_failed()
+    }
+
+    /// It answered. True where that takes it back in.
+    pub(super) fn succeeded(&mut self) -> bool {
+        if self.accessed < self.checked { self.forgive() } else { false }
+    }
+
+    /// Its failures are forgotten. True where that takes it back in.
+    pub(super) fn forgive(&mut self) -> bool {
+        let was_failed = self.is_failed();
+        self.fails = 0;
+        was_failed
+    }
+
+    /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
+    pub(super) fn inherit(&mut self, gone: &Peer) {
+        self.fails = gone.fails;
+        self.accessed = gone.accessed;
+        self.checked = gone.checked;
+        self.effective_weight = gone.effective_weight;
+        // The credits of a tier add up to zero; a successor keeps it so.
+        self.current_weight = gone.current_weight;
+    }
+}

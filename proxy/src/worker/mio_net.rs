@@ -1,0 +1,194 @@
+//! [`Net`] on the kernel: mio for epoll, socket2 for the options that mio does not set.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::os::unix::net::SocketAddr as UnixAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Poll, Waker};
+use socket2::SockRef;
+
+use super::net::{Event, Net, Target, Token};
+use crate::time::{Duration, Time};
+use crate::upstream::Address;
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix stream socket.
+    Unix(UnixListener),
+}
+
+/// A connection's socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix stream socket.
+    Unix(UnixStream),
+}
+
+/// Events taken from the kernel at once.
+const BATCH: usize = 1024;
+
+/// Where clocks start: balancing takes 0 as "long ago".
+const CLOCK_START: Duration = Duration::from_secs(3600);
+
+/// The kernel.
+#[derive(Debug)]
+pub struct MioNet {
+    poll: Poll,
+    events: mio::Events,
+    listeners: Vec<Listener>,
+    /// The process's: workers share one clock, since they share what servers did when.
+    start: Instant,
+}
+
+impl MioNet {
+    /// An event loop that accepts from these listeners. `start` is to be the same for all workers.
+    ///
+    /// The waker wakes it from other threads.
+    pub fn new(mut listeners: Vec<Listener>, start: Instant) -> io::Result<(MioNet, Arc<Waker>)> {
+        let poll = Poll::new()?;
+        for (number, listener) in listeners.iter_mut().enumerate() {
+            let token = mio_token(Token::from(Target::Listener(number)));
+            match listener {
+                Listener::Tcp(socket) => poll.registry().register(socket, token, Interest::READABLE)?,
+                Listener::Unix(socket) => poll.registry().register(socket, token, Interest::READABLE)?,
+            }
+        }
+        let waker = Arc::new(Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?);
+        Ok((MioNet { poll, events: mio::Events::with_capacity(BATCH), listeners, start }, waker))
+    }
+}
+
+fn mio_token(token: Token) -> mio::Token {
+    const { assert!(usize::BITS == 64, "tokens need 64 bits") };
+    mio::Token(token.bits() as usize)
+}
+
+impl Net for MioNet {
+    type Socket = Socket;
+
+    fn now(&self) -> Time {
+        Time::ZERO + CLOCK_START + self.start.elapsed()
+    }
+
+    fn wall(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, deadline: Time) -> io::Result<()> {
+        // mio rounds up to the kernel's milliseconds, so a deadline has passed when it is reported.
+        let timeout = match deadline {
+            Time::NEVER => None,
+            Time::ZERO => Some(Duration::ZERO),
+            deadline => Some(deadline.since(self.now())),
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        events.extend(self.events.iter().map(|event| Event {
+            token: Token::from_bits(event.token().0 as u64),
+            readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+            writable: event.is_writable() || event.is_error(),
+            read_closed: event.is_read_closed() || event.is_error(),
+            broken: event.is_write_closed() || event.is_error(),
+        }));
+        Ok(())
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<IpAddr>)> {
+        let Some(listener) = self.listeners.get(listener) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        Ok(match listener {
+            Listener::Tcp(listener) => {
+                let (socket, address) = listener.accept()?;
+                (Socket::Tcp(socket), Some(address.ip()))
+            }
+            Listener::Unix(listener) => (Socket::Unix(listener.accept()?.0), None),
+        })
+    }
+
+    fn stop_listening(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
+        match address {
+            Address::Inet(address) => {
+                let socket = TcpStream::connect(*address)?;
+                socket.set_nodelay(true)?;
+                Ok(Socket::Tcp(socket))
+            }
+            Address::Unix(path) => {
+                Ok(Socket::Unix(UnixStream::connect_addr(&UnixAddr::from_pathname(path)?)?))
+            }
+        }
+    }
+
+    fn register(&mut self, socket: &mut Socket, token: Token) -> io::Result<()> {
+        let source: &mut dyn Source = match socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        };
+        source.register(self.poll.registry(), mio_token(token), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn connected(&mut self, socket: &mut Socket) -> io::Result<()> {
+        let error = match socket {
+            Socket::Tcp(socket) => socket.take_error()?,
+            Socket::Unix(socket) => socket.take_error()?,
+        };
+        error.map_or(Ok(()), Err)
+    }
+
+    fn receive(&mut self, socket: &mut Socket, space: &mut [u8]) -> io::Result<usize> {
+        match socket {
+            Socket::Tcp(socket) => socket.read(space),
+            Socket::Unix(socket) => socket.read(space),
+        }
+    }
+
+    fn has_input(&mut self, socket: &mut Socket) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        let peeked = match socket {
+            Socket::Tcp(socket) => SockRef::from(&*socket).peek(&mut byte),
+            Socket::Unix(socket) => SockRef::from(&*socket).peek(&mut byte),
+        };
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn send(&mut self, socket: &mut Socket, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let socket: &mut dyn Write = match socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Unix(socket) => socket,
+        };
+        match (first, second) {
+            (only, []) | ([], only) => socket.write(only),
+            _ => socket.write_vectored(&[io::IoSlice::new(first), io::IoSlice::new(second)]),
+        }
+    }
+
+    fn shutdown(&mut self, socket: &mut Socket) {
+        // It fails only where the connection is gone already, which the next event says too.
+        let _ = match socket {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        };
+    }
+
+    fn close(&mut self, socket: Socket, reset: bool) {
+        if let (Socket::Tcp(socket), true) = (&socket, reset) {
+            // Closing works without it as well, only less plainly.
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

@@ -198,7 +198,7 @@ compose() {
 }
 
 need_docker() {
-    need docker 'apt-get install docker.io'
-    docker info > /dev/null 2>&1 ||
-        die "no Docker engine answers: start one (as root: systemctl start docker)${1:+, or $1}"
+    need docker 'apt-get install docker.io docker-compose'
+    docker info > /dev/null 2>&1 || die 'no Docker engine answers: start one (as root: systemctl start docker)'
+    compose version > /dev/null 2>&1 || die 'needs Docker Compose, which is not installed: apt-get install docker-compose'
 }

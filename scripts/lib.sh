@@ -61,13 +61,16 @@ start() {
 # end_process PID [SIGNAL]: ends a started process and waits for it, with SIGKILL after 10 s.
 end_process() {
     local pid=$1 signal=${2:-TERM} tenths
-    kill "-$signal" "$pid" 2> /dev/null || true
-    for ((tenths = 0; tenths < 100; tenths++)); do
-        kill -0 "$pid" 2> /dev/null || break
-        sleep 0.1
-    done
-    kill -KILL "$pid" 2> /dev/null || true
-    wait "$pid" 2> /dev/null || true
+    # Silenced as a whole: the shell has its own word to say about a child that was killed.
+    {
+        kill "-$signal" "$pid" || true
+        for ((tenths = 0; tenths < 100; tenths++)); do
+            kill -0 "$pid" || break
+            sleep 0.1
+        done
+        kill -KILL "$pid" || true
+        wait "$pid" || true
+    } 2> /dev/null
 }
 
 make_work_dir() {
@@ -165,15 +168,16 @@ build_release() {
     fi
 }
 
-# start_nginx DIR PORT ADDRESS...: nginx/nginx.conf, listening on PORT, over the ADDRESSes, with DIR for its files.
+# start_nginx DIR PORT SECONDS ADDRESS...: nginx/nginx.conf, listening on PORT, over the ADDRESSes with SECONDS as
+# their fail_timeout, with DIR for its files.
 start_nginx() {
-    local dir=$1 port=$2 address
-    shift 2
+    local dir=$1 port=$2 seconds=$3 address
+    shift 3
     need nginx 'apt-get install nginx-light'
     mkdir -p "$dir/conf"
     sed "s/listen 8081;/listen 127.0.0.1:$port;/" "$ROOT/nginx/nginx.conf" > "$dir/conf/nginx.conf"
     for address in "$@"; do
-        printf 'server %s max_fails=3 fail_timeout=10s;\n' "$address"
+        printf 'server %s max_fails=3 fail_timeout=%ss;\n' "$address" "$seconds"
     done > "$dir/conf/servers.conf"
     start "$dir/nginx.log" nginx -p "$dir" -e stderr -c "$dir/conf/nginx.conf" -g 'daemon off;'
     wait_for_port "$port" "$STARTED_PID" "$dir/nginx.log" nginx
@@ -188,17 +192,58 @@ start_redis() {
     wait_for_port "$port" "$STARTED_PID" "$dir/redis.log" Redis
 }
 
-# compose ARGUMENTS...: Compose v2 where it is there, else docker-compose 1.x.
-compose() {
-    if docker compose version > /dev/null 2>&1; then
-        docker compose "$@"
-    else
-        docker-compose "$@"
-    fi
-}
-
+# need_docker: ends the script unless an engine answers; COMPOSE is then Compose v2 if it is there, else 1.x.
 need_docker() {
     need docker 'apt-get install docker.io docker-compose'
     docker info > /dev/null 2>&1 || die 'no Docker engine answers: start one (as root: systemctl start docker)'
-    compose version > /dev/null 2>&1 || die 'needs Docker Compose, which is not installed: apt-get install docker-compose'
+    if docker compose version > /dev/null 2>&1; then
+        COMPOSE=(docker compose)
+    else
+        need docker-compose 'apt-get install docker-compose'
+        # shellcheck disable=SC2034 # for the scripts that source this
+        COMPOSE=(docker-compose)
+    fi
+}
+
+# ---- load ----------------------------------------------------------------------------------------
+
+# load URL SECONDS: asks again and again, each time on a new connection, and prints a line for each answer:
+# when it came (seconds since 1970), its status (000: none), and who answered or what curl said.
+load() {
+    local url=$1 end=$((SECONDS + $2)) answer status
+    while ((SECONDS < end)); do
+        answer=$(curl --silent --max-time 10 --write-out '\n%{http_code} %{errormsg}' "$url") || true
+        status=${answer##*$'\n'}
+        if [[ $status == 200* && $answer =~ Hello\ from\ ([^!]+)! ]]; then
+            printf '%s 200 %s\n' "$EPOCHSECONDS" "${BASH_REMATCH[1]}"
+        else
+            printf '%s %s\n' "$EPOCHSECONDS" "$status"
+        fi
+        sleep 0.02
+    done
+}
+
+# start_load URL SECONDS CLIENTS FILE: that many loads in the background, their lines in FILE; LOAD_PIDS has their ids.
+start_load() {
+    local clients
+    LOAD_PIDS=()
+    : > "$4"
+    for ((clients = 0; clients < $3; clients++)); do
+        (trap - EXIT ERR; load "$1" "$2") >> "$4" &
+        LOAD_PIDS+=("$!")
+        STARTED_PIDS+=("$!")
+    done
+}
+
+# stop_load: ends the loads before their time.
+stop_load() {
+    local pid
+    for pid in "${LOAD_PIDS[@]}"; do
+        end_process "$pid"
+    done
+}
+
+# load_failures FILE: prints how many requests of a load failed.
+load_failures() {
+    awk '$2 != 200 { n++ } END { print n + 0 }' "$1"
 }

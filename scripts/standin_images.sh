@@ -19,6 +19,8 @@ readonly TOOLCHAIN=standin/rust-toolchain
 # Carried by every stand-in; its value says what it was made of.
 readonly LABEL=balancer.standin
 readonly SUITE=bookworm
+# To be raised when this script makes them differently.
+readonly DEBIAN_RECIPE=$SUITE-1
 
 # made_of TAG: prints what the stand-in under TAG was made of; empty for another image; fails for none.
 made_of() {
@@ -40,7 +42,7 @@ base_tree() {
         note "  debootstrap $SUITE"
         debootstrap --variant=minbase "$SUITE" "$WORK_DIR/base" > "$WORK_DIR/debootstrap.log" 2>&1 || {
             tail -n 5 "$WORK_DIR/debootstrap.log" >&2
-            die 'debootstrap failed; its last lines stand above'
+            die 'debootstrap failed; the last lines stand above'
         }
         # No package may start its service while it is being installed.
         printf '#!/bin/sh\nexit 101\n' > "$WORK_DIR/base/usr/sbin/policy-rc.d"
@@ -77,27 +79,27 @@ import_tree() {
 }
 
 debian_image() {
-    up_to_date "$DEBIAN" "$SUITE" && return
+    up_to_date "$DEBIAN" "$DEBIAN_RECIPE" && return
     note "making a stand-in for $DEBIAN"
     base_tree
-    import_tree base "$DEBIAN" "$SUITE" 'CMD ["bash"]'
+    import_tree base "$DEBIAN" "$DEBIAN_RECIPE" 'CMD ["bash"]'
 }
 
 redis_image() {
-    up_to_date "$REDIS" "$SUITE" && return
+    up_to_date "$REDIS" "$DEBIAN_RECIPE" && return
     note "making a stand-in for $REDIS"
     tree redis redis-server
     install -d -o "$(tree_id redis redis 3)" -g "$(tree_id redis redis 4)" "$WORK_DIR/redis/data"
-    import_tree redis "$REDIS" "$SUITE" 'WORKDIR /data' 'VOLUME /data' 'EXPOSE 6379' 'CMD ["redis-server"]'
+    import_tree redis "$REDIS" "$DEBIAN_RECIPE" 'WORKDIR /data' 'VOLUME /data' 'EXPOSE 6379' 'CMD ["redis-server"]'
 }
 
 nginx_image() {
-    up_to_date "$NGINX" "$SUITE" && return
+    up_to_date "$NGINX" "$DEBIAN_RECIPE" && return
     note "making a stand-in for $NGINX"
     tree nginx nginx-light
     chroot "$WORK_DIR/nginx" useradd --system --uid 101 --user-group --no-create-home nginx 2> /dev/null ||
         chroot "$WORK_DIR/nginx" useradd --system --user-group --no-create-home nginx
-    import_tree nginx "$NGINX" "$SUITE" 'EXPOSE 80' 'CMD ["nginx", "-g", "daemon off;"]'
+    import_tree nginx "$NGINX" "$DEBIAN_RECIPE" 'EXPOSE 80' 'CMD ["nginx", "-g", "daemon off;"]'
 }
 
 # tree_id NAME USER FIELD: field 3 (user id) or 4 (group id) of USER in the tree's own passwd file.
@@ -123,18 +125,26 @@ toolchain_image() {
 # The toolchain and, in place of crates.io, the sources of every crate in Cargo.lock.
 rust_image() {
     local toolchain recipe
-    toolchain=$SUITE-$(rustc --version | tr -cs 'a-zA-Z0-9.\n' '-')
+    toolchain=$DEBIAN_RECIPE-$(rustc --version | tr -cs 'a-zA-Z0-9.\n' '-')
     recipe=$toolchain-$(sha256sum < "$ROOT/Cargo.lock" | cut -c 1-16)
     up_to_date "$RUST" "$recipe" && return
     note "making a stand-in for $RUST"
     toolchain_image "$toolchain"
     note '  crates: cargo vendor'
     mkdir "$WORK_DIR/crates"
-    # Named relative to the folder it runs in, so that the configuration it prints fits the image.
-    (cd "$WORK_DIR/crates" && cargo vendor --quiet --locked --manifest-path "$ROOT/Cargo.toml" vendor > config.toml)
-    sed -i 's|^directory = .*|directory = "/usr/local/cargo/vendor"|' "$WORK_DIR/crates/config.toml"
+    cargo vendor --quiet --locked --manifest-path "$ROOT/Cargo.toml" "$WORK_DIR/crates/vendor"
+    cat > "$WORK_DIR/crates/config.toml" <<'END'
+[source.crates-io]
+replace-with = "vendored-sources"
+
+[source.vendored-sources]
+directory = "/usr/local/cargo/vendor"
+END
     printf 'FROM %s\nCOPY . /usr/local/cargo/\nLABEL %s=%s\n' "$TOOLCHAIN" "$LABEL" "$recipe" |
-        docker build --quiet --tag "$RUST" --file - "$WORK_DIR/crates" > /dev/null
+        docker build --quiet --tag "$RUST" --file - "$WORK_DIR/crates" > "$WORK_DIR/build.log" 2>&1 || {
+        tail -n 5 "$WORK_DIR/build.log" >&2
+        die "$RUST could not be made; the last lines stand above"
+    }
 }
 
 remove() {

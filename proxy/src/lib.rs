@@ -8,6 +8,7 @@ pub mod http;
 pub mod limits;
 pub mod logging;
 pub mod pid_file;
+pub mod run;
 pub mod time;
 pub mod upstream;
 pub mod worker;

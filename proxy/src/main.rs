@@ -1,2 +1,20 @@
-//! Arguments to `Config`, then workers.
-fn main() {}
+//! The binary: arguments to [`Config`], then workers.
+
+use std::process::ExitCode;
+
+use proxy::config::flags;
+use proxy::run;
+
+fn main() -> ExitCode {
+    let config = match flags::parse(std::env::args_os()) {
+        Ok(config) => config,
+        Err(exit) => return exit.print(),
+    };
+    match run::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("proxy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

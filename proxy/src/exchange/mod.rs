@@ -79,7 +79,8 @@ pub enum Step {
     Receive(Side),
     /// Send [`Exchange::outgoing`], then say `flushed` or `failed`.
     Send(Side),
-    /// Choose a server and a connection to it, then say `connecting`, `acquired` or `unavailable`.
+    /// Choose a server and a connection to it: say `chosen` and `connecting` or `acquired`, or say
+    /// `unavailable`.
     Acquire {
         /// On the server that was chosen last, over a new connection: the pooled one was dead.
         same_server: bool,
@@ -484,18 +485,26 @@ impl Exchange {
         self.ending = Ending::Reset;
     }
 
-    /// A connection to the chosen server is being opened.
-    pub fn connecting(&mut self, tries_left: bool) {
-        self.link = Link::Connecting;
-        self.waits.upstream_moved();
+    /// A server has been chosen; `tries_left` says that another may be tried after it.
+    pub fn chosen(&mut self, tries_left: bool) {
         self.tries_left = tries_left;
     }
 
+    /// A connection to the chosen server is being opened.
+    pub fn connecting(&mut self) {
+        self.link = Link::Connecting;
+        self.waits.upstream_moved();
+    }
+
+    /// It could not be opened.
+    pub fn connect_failed(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
     /// A connection to the chosen server is there; `reused` says that it has served before.
-    pub fn acquired(&mut self, reused: bool, tries_left: bool) {
+    pub fn acquired(&mut self, reused: bool) {
         self.link = Link::Up { reused };
         self.waits.upstream_moved();
-        self.tries_left = tries_left;
         self.response.expect_head();
     }
 
@@ -541,6 +550,11 @@ impl Exchange {
         } else {
             self.refuse(failure.refusal(), env);
         }
+    }
+
+    /// Whether the next connection is to go to the same server, so that the choice of it stands.
+    pub fn keeps_server(&self) -> bool {
+        self.link == Link::Wanted { same_server: true }
     }
 
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and

@@ -16,9 +16,15 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether another server may be tried after the one that was released.
+    /// Whether another server may be asked, now that the last one was released.
     pub fn tries_left(&self) -> bool {
         self.tries > 0
+    }
+
+    /// Whether the server it has now is the last one it may ask: a response with a status that would move the
+    /// request on then passes through, and is [`Outcome::Served`](super::Outcome) (`ngx_http_upstream_test_next`).
+    pub fn is_last_try(&self) -> bool {
+        self.tries <= 1
     }
 
     pub(super) fn restart(&mut self, client: Option<IpAddr>, tries: u32) {

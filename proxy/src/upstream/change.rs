@@ -55,9 +55,8 @@ impl Change {
     fn write(&self, f: &mut fmt::Formatter<'_>, cause: Option<&str>) -> fmt::Result {
         match self {
             Change::Down { name, address, failures, fail_timeout } => {
-                let plural = if *failures == 1 { "" } else { "s" };
-                let span = Span(*fail_timeout);
-                write!(f, "{} is down: {failures} failure{plural} within {span}", Label(name, address))?;
+                let (failures, span) = (Failures(*failures), Span(*fail_timeout));
+                write!(f, "{} is down: {failures} within {span}", Label(name, address))?;
                 if let Some(cause) = cause {
                     write!(f, " ({cause})")?;
                 }
@@ -99,8 +98,20 @@ impl fmt::Display for Label<'_> {
     }
 }
 
+/// A count with its noun.
+pub(super) struct Failures(pub(super) u32);
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 failure"),
+            count => write!(f, "{count} failures"),
+        }
+    }
+}
+
 /// A duration as nginx writes one: whole seconds where it is that, else milliseconds.
-pub(super) struct Span(pub(super) Duration);
+struct Span(Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,5 @@
 //! The group: its lines, its two tiers of peers, and the way of a request through them.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,10 +8,10 @@ use slotmap::SlotMap;
 use super::PeerKey;
 use super::attempt::{Attempt, Tier};
 use super::balance::Choice;
-use super::change::{Change, Label, Span};
+use super::change::{Change, Failures, Label};
 use super::server::{Address, Peer};
 use crate::config::{Balance, Host, Server};
-use crate::time::{Duration, Time};
+use crate::time::Time;
 
 /// The servers of an upstream, and what is known of them. See the module's page.
 #[derive(Debug)]
@@ -46,9 +45,11 @@ struct Place {
 /// What came of a request that went to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered.
+    /// It was answered, and the answer goes to the client. That includes a status that would count as a failure
+    /// but found no try left ([`Attempt::is_last_try`]).
     Served,
-    /// The server failed it: refused, reset, timed out, closed early, sent an invalid response or a status that counts as a failure.
+    /// The server failed it: refused, reset, timed out, closed early, sent an invalid response, or a status for
+    /// which another server is asked.
     Failed,
     /// Not the server's doing: the client went away, or a reused idle connection was dead. Nothing counts but the
     /// end of the request, and the attempt has as many tries as before.
@@ -201,10 +202,11 @@ impl Group {
         })
     }
 
-    /// The name in line `server` has these addresses now; whoever resolves keeps the last ones on a failure by not calling this.
+    /// The name in line `server` has these addresses now. Whoever resolves keeps the last ones on a failure by not
+    /// calling this; no address leaves the line without peers.
     ///
-    /// An address that stays keeps its peer. A new one takes over the standing of one that is gone, if there is one, and else starts afresh;
-    /// the keys of the gone ones are stale. Nothing happens where the line is not a name.
+    /// An address that stays keeps its peer. A new one takes over the standing of one that is gone, if there is one,
+    /// and else starts afresh; the keys of the gone ones are stale. Nothing happens where the line is not a name.
     ///
     /// # Panics
     ///
@@ -257,46 +259,38 @@ impl Group {
     /// Each server's state in one line, for the log line of a request that found none:
     /// `app1:5000 down (3 failures, next try in 7s), app2:5000 not resolved`.
     pub fn servers_state(&self, now: Time) -> String {
-        let mut text = String::new();
+        let mut states = Vec::new();
         for (line, server) in self.servers.iter().enumerate() {
             let tier = tier_of(server);
             let range = self.range(line);
             if range.is_empty() {
-                separate(&mut text);
-                let _ = write!(text, "{} not resolved", server.name);
+                states.push(format!("{} not resolved", server.name));
             }
             for index in range {
-                let place = Place { tier, index: index as u32 };
-                let (name, address) = self.label(place);
-                separate(&mut text);
-                let _ = write!(text, "{} ", Label(&name, &address));
-                self.write_state(&mut text, &self.tiers[tier as usize].peers[index], now);
+                let (name, address) = self.label(Place { tier, index: index as u32 });
+                let state = self.state(&self.tiers[tier as usize].peers[index], now);
+                states.push(format!("{} {state}", Label(&name, &address)));
             }
         }
-        text
+        states.join(", ")
     }
 
-    fn write_state(&self, text: &mut String, peer: &Peer, now: Time) {
-        let _ = if peer.is_down() {
-            write!(text, "down by configuration")
-        } else if peer.is_failed() {
-            let failures = peer.fails();
-            let plural = if failures == 1 { "" } else { "s" };
-            let _ = write!(text, "down ({failures} failure{plural}, next try ");
-            match peer.rest(now) {
-                Duration::ZERO => write!(text, "now)"),
-                // Rounded up: "in 0s" would say the next request goes there.
-                rest => write!(
-                    text,
-                    "in {})",
-                    Span(Duration::from_secs(rest.as_nanos().div_ceil(1_000_000_000) as u64))
-                ),
-            }
-        } else if peer.is_full(&self.in_flight) {
-            write!(text, "full ({} in flight)", self.in_flight[peer.server()])
-        } else {
-            write!(text, "up")
-        };
+    fn state(&self, peer: &Peer, now: Time) -> String {
+        if peer.is_down() {
+            return "down by configuration".to_owned();
+        }
+        if peer.is_failed() {
+            // Rounded up: "in 0s" would say the next request goes there.
+            let next_try = match peer.rest(now).as_nanos().div_ceil(1_000_000_000) {
+                0 => "now".to_owned(),
+                seconds => format!("in {seconds}s"),
+            };
+            return format!("down ({}, next try {next_try})", Failures(peer.fails()));
+        }
+        if peer.is_full(&self.in_flight) {
+            return format!("full ({} in flight)", self.in_flight[peer.server()]);
+        }
+        "up".to_owned()
     }
 
     /// Whether there is only one peer, which then is never counted against.
@@ -344,11 +338,5 @@ fn inet(peer: &Peer) -> Option<SocketAddr> {
     match peer.address() {
         Address::Inet(address) => Some(*address),
         Address::Unix(_) => None,
-    }
-}
-
-fn separate(text: &mut String) {
-    if !text.is_empty() {
-        text.push_str(", ");
     }
 }

@@ -18,7 +18,8 @@ pub struct Idle<C> {
     /// The first of the unused entries, chained by the `older` link of [`ALL`].
     free: u32,
     all: List,
-    /// A list stays when it is empty. A vanished peer's list may be gone before its entries are; those are then only in `all`.
+    /// A list stays when it is empty. A vanished peer's list may be gone before its entries are; those are then
+    /// only in `all`.
     by_peer: SecondaryMap<PeerKey, List>,
 }
 
@@ -79,8 +80,8 @@ impl<C: Copy + Eq> Idle<C> {
         self.len == 0
     }
 
-    /// `conn` to `peer` is idle from `now` on, which never lies before an earlier one's. Returns the connection to close for it: the
-    /// one idle for longest where the pool is full, `conn` itself where it holds none.
+    /// `conn` to `peer` is idle from `now` on, which never lies before an earlier one's. Returns the connection to
+    /// close for it: the one idle for longest where the pool is full, `conn` itself where it holds none.
     pub fn put(&mut self, peer: PeerKey, conn: C, now: Time) -> Option<C> {
         if self.limit == 0 {
             return Some(conn);

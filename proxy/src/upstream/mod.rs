@@ -34,7 +34,8 @@
 //! - the only peer of a group is never counted against, and its request has no further tries.
 //!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
-//! connection that was dead, or a client that left, is [`Outcome::Neutral`].
+//! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
+//! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].
 //!
 //! # Deviations from nginx
 //!

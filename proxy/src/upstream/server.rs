@@ -122,7 +122,7 @@ impl Peer {
         Duration::from_nanos(self.fail_timeout_ns).saturating_sub(now.since(self.checked))
     }
 
-    /// The bounds on its failures: `max_fails` and `fail_timeout`.
+    /// Its `fail_timeout`.
     pub fn fail_timeout(&self) -> Duration {
         Duration::from_nanos(self.fail_timeout_ns)
     }

@@ -1,5 +1,5 @@
-//! The group against a second writing of nginx's rules: one plain function for each of its functions, flags where the group has keys,
-//! whole seconds where it has nanoseconds.
+//! The group against a second writing of nginx's rules: one plain function for each of its functions, flags where
+//! the group has keys, whole seconds where it has nanoseconds.
 
 use std::net::Ipv4Addr;
 

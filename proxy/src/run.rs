@@ -1,0 +1,174 @@
+//! One process from its configuration to its end: bind, start the workers, obey signals.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use mio::Waker;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::access_log::{self, Writer};
+use crate::config::Config;
+use crate::pid_file::{PidFile, PidFileError};
+use crate::upstream::Group;
+use crate::worker::Worker;
+use crate::worker::listen::{self, ListenError};
+use crate::worker::mio_net::MioNet;
+use crate::worker::resolver::Resolver;
+use crate::worker::shared::{Command, Shared};
+use crate::{limits, logging};
+
+/// Why the process could not start or go on. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address is taken or not allowed.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The access log cannot be opened.
+    #[error(transparent)]
+    AccessLog(#[from] access_log::OpenError),
+    /// The pid file cannot be written.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// Names do not resolve and `--strict-names` is given.
+    #[error("{0} does not resolve; correct the name or leave out --strict-names to have it tried again")]
+    Names(String),
+    /// The kernel refused something that always works.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// A worker has ended though nobody asked it to.
+    #[error("a worker has ended: {0}")]
+    Worker(String),
+}
+
+/// Runs the proxy until a signal ends it.
+///
+/// # Errors
+///
+/// See [`RunError`]. Nothing is bound any more when it returns.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    // A second logger is only refused where tests run several proxies in one process.
+    let _ = logging::init(config.log_level);
+    let open_files = limits::raise_open_files()?;
+    if let Some(warning) = limits::open_files_warning(open_files, config) {
+        log::warn!("{warning}");
+    }
+    // Signals are caught from here on, so that none ends the process half started.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
+
+    let listeners = listen::bind(&config.listen, config.workers)?;
+    let (suspects, suspected) = mpsc::channel();
+    let group = Group::new(&config.servers, config.balance);
+    let shared = Arc::new(Shared::new(group, Some(suspects)));
+    let mut resolver = Resolver::new(shared.clone(), config.resolve_interval);
+    let missing = resolver.resolve();
+    if config.strict_names && !missing.is_empty() {
+        listen::unlink(&config.listen);
+        return Err(RunError::Names(missing.join(", ")));
+    }
+    // Not joined: it may hang in a look-up for as long as the system's resolver likes.
+    thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&suspected))?;
+
+    let start = Instant::now();
+    let mut wakers = Vec::new();
+    let mut workers = Vec::new();
+    for (number, listeners) in listeners.into_iter().enumerate() {
+        let (net, waker) = MioNet::new(listeners, start)?;
+        let log = Writer::open(&config.access_log)?;
+        let worker = Worker::new(config, net, shared.clone(), log);
+        wakers.push(waker);
+        workers.push((number, worker));
+    }
+    let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+
+    let crew =
+        Arc::new(Crew { left: AtomicUsize::new(workers.len()), wakers, shared, signals: signals.handle() });
+    let mut threads = Vec::new();
+    for (number, worker) in workers {
+        let crew = crew.clone();
+        let body = move || {
+            let on_duty = OnDuty(&crew);
+            let result = worker.run();
+            drop(on_duty);
+            result
+        };
+        threads.push(thread::Builder::new().name(format!("worker {number}")).spawn(body)?);
+    }
+    let addresses = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    log::info!(
+        "listening on {addresses} with {} workers for {} servers",
+        config.workers,
+        config.servers.len()
+    );
+
+    for signal in signals.forever() {
+        crew.obey(signal);
+    }
+    let mut result = Ok(());
+    for thread in threads {
+        match thread.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => result = Err(RunError::Worker(error.to_string())),
+            Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
+        }
+    }
+    listen::unlink(&config.listen);
+    result
+}
+
+/// The workers of a process, as its main thread sees them.
+struct Crew {
+    left: AtomicUsize,
+    wakers: Vec<Arc<Waker>>,
+    shared: Arc<Shared>,
+    /// Closed when the last worker has ended: the main thread sleeps in its signals.
+    signals: Handle,
+}
+
+impl Crew {
+    fn obey(&self, signal: i32) {
+        match signal {
+            SIGUSR1 => {
+                log::info!("reopening logs");
+                self.shared.reopen();
+            }
+            SIGQUIT => {
+                log::info!("finishing the requests in flight, then ending");
+                self.shared.order(Command::Drain);
+            }
+            _ => {
+                log::info!("ending");
+                self.shared.order(Command::Stop);
+            }
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for waker in &self.wakers {
+            if let Err(error) = waker.wake() {
+                log::error!("a worker cannot be woken: {error}");
+            }
+        }
+    }
+}
+
+/// A worker that is running. However it ends, the others are told: with one worker lost, part of the
+/// clients would hang, so the process ends and whoever supervises it starts it anew.
+struct OnDuty<'a>(&'a Crew);
+
+impl Drop for OnDuty<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("a worker panicked: the process ends");
+            self.0.shared.order(Command::Stop);
+            self.0.wake();
+        }
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.signals.close();
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Client connections: accepting them, driving their exchanges, closing them.
+
+use std::io;
+
+use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::{ACCEPT_PAUSE, Worker, access, env};
+use crate::exchange::{Exchange, Ready, Side, Step};
+use crate::time::Time;
+use crate::upstream::{Attempt, PeerKey};
+
+/// Bytes that one client may move in one go, so that a large body does not keep the others waiting.
+const SHARE: usize = 256 * 1024;
+
+/// Connections taken from a listener in one go.
+const ACCEPT_BATCH: usize = 64;
+
+/// A client connection.
+pub(super) struct Client<S> {
+    pub(super) socket: S,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The client has stopped sending: a short read does not mean that nothing is left.
+    read_closed: bool,
+    /// It waits in `Worker::ready`.
+    queued: bool,
+    pub(super) exchange: Exchange,
+    pub(super) upstream: Option<UpstreamKey>,
+    /// The server that was chosen and has not been accounted for yet.
+    pub(super) peer: Option<PeerKey>,
+    /// The server that was accounted for last, for the log.
+    pub(super) last_peer: Option<PeerKey>,
+    /// A server has been chosen for the request in hand, so that further choices are retries.
+    pub(super) has_chosen: bool,
+    pub(super) attempt: Attempt,
+    /// The time of its entry in the heap of deadlines.
+    scheduled: Time,
+}
+
+impl<N: Net> Worker<N> {
+    /// Takes waiting connections in, a batch from each listener.
+    pub(super) fn accept(&mut self) {
+        if self.accept_after > self.now {
+            return;
+        }
+        let mut at = 0;
+        while let Some(&listener) = self.acceptable.get(at) {
+            if (0..ACCEPT_BATCH).all(|_| self.accept_one(listener)) {
+                at += 1;
+            } else if self.accept_after > self.now {
+                return;
+            } else {
+                self.acceptable.swap_remove(at);
+            }
+        }
+    }
+
+    /// Takes all waiting connections in, before the listeners close.
+    pub(super) fn accept_all(&mut self) {
+        while !self.acceptable.is_empty() && self.accept_after <= self.now {
+            self.accept();
+        }
+    }
+
+    /// Takes one connection in; says whether there may be more.
+    fn accept_one(&mut self, listener: usize) -> bool {
+        if !self.shared.enter(self.max_connections) {
+            log::debug!("accepting pauses: {} client connections are open", self.max_connections);
+            self.accept_after = self.now + ACCEPT_PAUSE;
+            return false;
+        }
+        let (mut socket, address) = match self.net.accept(listener) {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                self.shared.leave();
+                return self.accept_failed(&error);
+            }
+        };
+        let exchange = Exchange::new(address, &env!(self));
+        let net = &mut self.net;
+        let inserted = self.clients.try_insert_with_key(|key| {
+            net.register(&mut socket, Token::from(Target::Client(key)))?;
+            Ok(Client {
+                socket,
+                readable: false,
+                // A new socket can always take bytes.
+                writable: true,
+                read_closed: false,
+                queued: false,
+                exchange,
+                upstream: None,
+                peer: None,
+                last_peer: None,
+                has_chosen: false,
+                attempt: Attempt::default(),
+                scheduled: Time::NEVER,
+            })
+        });
+        match inserted {
+            Ok(key) => {
+                let client = &mut self.clients[key];
+                let deadline = client.exchange.rearm(&env!(self));
+                self.deadlines.schedule(key, deadline, &mut client.scheduled);
+                true
+            }
+            Err(error) => {
+                self.shared.leave();
+                self.accept_failed(&error)
+            }
+        }
+    }
+
+    /// Says whether there may be more.
+    fn accept_failed(&mut self, error: &io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => false,
+            // The client has gone while it waited.
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
+            _ => {
+                log::error!(
+                    "accepting pauses for {ACCEPT_PAUSE:?}: {error}; raise the limit of open files (ulimit -n)"
+                );
+                self.accept_after = self.now + ACCEPT_PAUSE;
+                false
+            }
+        }
+    }
+
+    pub(super) fn client_event(&mut self, key: ClientKey, event: &Event) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        client.readable |= event.readable;
+        client.writable |= event.writable;
+        client.read_closed |= event.read_closed;
+        if event.broken {
+            client.exchange.client_gone();
+        }
+        self.drive(key);
+    }
+
+    /// Goes on where a used-up share interrupted.
+    pub(super) fn resume(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.queued = false;
+            self.drive(key);
+        }
+    }
+
+    pub(super) fn client_deadline(&mut self, key: ClientKey, time: Time) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.scheduled != time {
+            return;
+        }
+        client.scheduled = Time::NEVER;
+        let deadline = client.exchange.deadline();
+        if deadline > self.now {
+            self.deadlines.schedule(key, deadline, &mut client.scheduled);
+        } else {
+            client.exchange.expired(&mut env!(self));
+            self.drive(key);
+        }
+    }
+
+    /// Does what the exchange wants until it has to wait.
+    pub(super) fn drive(&mut self, key: ClientKey) {
+        let mut share = SHARE;
+        loop {
+            let Some(client) = self.clients.get_mut(key) else { return };
+            let upstream =
+                client.upstream.and_then(|key| self.upstreams.get(key)).filter(|up| up.is_connected);
+            let ready = Ready {
+                client_readable: client.readable,
+                client_writable: client.writable,
+                upstream_readable: upstream.is_some_and(|up| up.readable),
+                upstream_writable: upstream.is_some_and(|up| up.writable),
+            };
+            match client.exchange.next(ready) {
+                Step::Wait => break,
+                Step::Receive(_) | Step::Send(_) if share == 0 => {
+                    if !client.queued {
+                        client.queued = true;
+                        self.ready.push_back(key);
+                    }
+                    break;
+                }
+                Step::Receive(side) => share = share.saturating_sub(self.receive(key, side)),
+                Step::Send(side) => share = share.saturating_sub(self.send(key, side)),
+                Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
+                Step::Release { reusable, served } => self.release(key, reusable, served),
+                Step::Abandon(failure) => self.abandon(key, failure),
+                Step::Finish => self.finish(key),
+                Step::Shutdown(side) => self.shutdown(key, side),
+                Step::Close { reset } => return self.close_client(key, reset),
+            }
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            let deadline = client.exchange.rearm(&env!(self));
+            self.deadlines.schedule(key, deadline, &mut client.scheduled);
+        }
+    }
+
+    /// One receive. Returns the bytes that came.
+    fn receive(&mut self, key: ClientKey, side: Side) -> usize {
+        let Some(client) = self.clients.get_mut(key) else { return 0 };
+        let (socket, readable, read_closed) = match side {
+            Side::Client => (&mut client.socket, &mut client.readable, client.read_closed),
+            Side::Upstream => {
+                let Some(up) = client.upstream.and_then(|key| self.upstreams.get_mut(key)) else { return 0 };
+                (&mut up.socket, &mut up.readable, up.read_closed)
+            }
+        };
+        let space = client.exchange.space(side, &mut env!(self));
+        let room = space.len();
+        match self.net.receive(socket, space) {
+            Ok(0) => {
+                *readable = false;
+                client.exchange.nothing_came(side, &mut env!(self));
+                client.exchange.eof(side, &mut env!(self));
+                0
+            }
+            Ok(n) => {
+                // A short read has drained the socket; with an end behind it, that is still to be read.
+                if n < room && !read_closed {
+                    *readable = false;
+                }
+                client.exchange.filled(side, n, &mut env!(self));
+                n
+            }
+            Err(error) => {
+                client.exchange.nothing_came(side, &mut env!(self));
+                match error.kind() {
+                    io::ErrorKind::WouldBlock => *readable = false,
+                    io::ErrorKind::Interrupted => {}
+                    kind => client.exchange.failed(side, false, kind),
+                }
+                0
+            }
+        }
+    }
+
+    /// One send. Returns the bytes that went.
+    fn send(&mut self, key: ClientKey, side: Side) -> usize {
+        let Some(client) = self.clients.get_mut(key) else { return 0 };
+        let mut upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
+        let socket = match (side, &mut upstream) {
+            (Side::Client, _) => &mut client.socket,
+            (Side::Upstream, Some(up)) => &mut up.socket,
+            (Side::Upstream, None) => return 0,
+        };
+        let (first, second) = client.exchange.outgoing(side);
+        let length = first.len() + second.len();
+        let result = self.net.send(socket, first, second);
+        let full = match &result {
+            Ok(n) => *n < length,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        match (side, upstream) {
+            (Side::Client, _) => client.writable &= !full,
+            (Side::Upstream, Some(up)) => {
+                up.writable &= !full;
+                // What it sent before it closed is to be looked at.
+                up.readable |= result.is_err() && !full;
+            }
+            (Side::Upstream, None) => {}
+        }
+        match result {
+            Ok(n) => {
+                client.exchange.flushed(side, n, &mut env!(self));
+                n
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+            Err(error) => {
+                client.exchange.failed(side, true, error.kind());
+                0
+            }
+        }
+    }
+
+    fn shutdown(&mut self, key: ClientKey, side: Side) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        match side {
+            Side::Client => self.net.shutdown(&mut client.socket),
+            Side::Upstream => {
+                if let Some(up) = client.upstream.and_then(|key| self.upstreams.get_mut(key)) {
+                    self.net.shutdown(&mut up.socket);
+                }
+            }
+        }
+        client.exchange.shut(side);
+    }
+
+    fn finish(&mut self, key: ClientKey) {
+        self.log_request(key);
+        if let Some(client) = self.clients.get_mut(key) {
+            client.has_chosen = false;
+            client.last_peer = None;
+            client.exchange.finish(&mut env!(self));
+        }
+    }
+
+    /// Closes a client, and its upstream connection.
+    pub(super) fn close_client(&mut self, key: ClientKey, reset: bool) {
+        self.log_request(key);
+        self.call_off(key);
+        if let Some(mut client) = self.clients.remove(key) {
+            client.exchange.dismantle(&mut env!(self));
+            self.net.close(client.socket, reset);
+            self.shared.leave();
+            // A place is free: accepting need not pause any longer.
+            self.accept_after = self.accept_after.min(self.now);
+        }
+    }
+
+    pub(super) fn close_idle_clients(&mut self) {
+        let idle: Vec<_> =
+            self.clients.iter().filter(|(_, c)| c.exchange.is_idle()).map(|(key, _)| key).collect();
+        for key in idle {
+            // A request may have come that no event has told of yet.
+            self.drive_once_readable(key);
+        }
+    }
+
+    fn drive_once_readable(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.readable = true;
+            self.drive(key);
+        }
+        if self.clients.get(key).is_some_and(|client| client.exchange.is_idle()) {
+            self.close_client(key, false);
+        }
+    }
+
+    pub(super) fn close_all(&mut self) {
+        let keys: Vec<_> = self.clients.keys().collect();
+        for key in keys {
+            self.close_client(key, false);
+        }
+        self.close_idle_upstreams();
+        if let Some(log) = &mut self.access_log {
+            log.flush();
+        }
+    }
+
+    /// Writes the access log's line for the request in hand, if one is due.
+    fn log_request(&mut self, key: ClientKey) {
+        let (Some(log), Some(client)) = (&mut self.access_log, self.clients.get_mut(key)) else { return };
+        let exchange = &mut client.exchange;
+        let (status, body_bytes, address) = (exchange.status(), exchange.body_bytes(), exchange.client());
+        let Some(record) = exchange.record().filter(|record| record.due) else { return };
+        record.due = false;
+        let server = client.peer.or(client.last_peer);
+        let server = server.and_then(|key| self.shared.group().peer(key).map(|peer| peer.name().clone()));
+        let outcome = access::Outcome {
+            client: address,
+            status,
+            body_bytes,
+            server: server.as_deref(),
+            now: self.now,
+            date: &self.date.text,
+        };
+        self.log_line.clear();
+        access::write(&mut self.log_line, record, &outcome);
+        log.push(&self.log_line);
+    }
+}

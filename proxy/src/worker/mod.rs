@@ -1,0 +1,316 @@
+//! The only code that knows the kernel: poll, dispatch, drive, expire.
+//!
+//! A [`Worker`] is one thread's event loop over a [`Net`]. It holds the client connections and the
+//! upstream connections in two generational slot maps; every event, deadline and pool entry goes through
+//! a lookup, and a stale one finds nothing. What the protocol wants it learns from
+//! [`Exchange::next`](crate::exchange::Exchange::next) and does.
+//!
+//! One turn: wait for a batch of events; note for each what its socket can do now and drive its client;
+//! go on with clients whose share was used up; accept; expire. A short read or write means that the
+//! socket is drained or full, so no call is spent on hearing `WouldBlock`; the next change is reported.
+//!
+//! - `clients.rs`: accepting, driving and closing clients
+//! - `upstreams.rs`: acquiring and parting with upstream connections
+
+pub mod access;
+mod clients;
+pub mod deadlines;
+pub mod listen;
+pub mod mio_net;
+pub mod net;
+pub mod resolver;
+pub mod shared;
+mod upstreams;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+
+use crate::access_log::Writer;
+use crate::buffer::Buffers;
+use crate::config::Config;
+use crate::exchange::Rules;
+use crate::time::{Duration, Time};
+use crate::upstream::Idle;
+use clients::Client;
+use deadlines::Deadlines;
+use net::{ClientKey, Event, Net, Target, UpstreamKey};
+use shared::{Command, Shared};
+use upstreams::Upstream;
+
+/// How long accepting pauses when descriptors or connections have run out, unless one is closed before.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long lines of the access log wait for company.
+const LOG_DELAY: Duration = Duration::from_secs(1);
+
+/// One event loop and all that it serves. See the [module's page](self).
+pub struct Worker<N: Net> {
+    net: N,
+    shared: Arc<Shared>,
+    rules: Rules,
+    /// Servers to try for one request; 0: all.
+    tries: u32,
+    upstream_idle: Duration,
+    max_connections: usize,
+
+    clients: SlotMap<ClientKey, Client<N::Socket>>,
+    upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
+    idle: Idle<UpstreamKey>,
+    buffers: Buffers,
+    deadlines: Deadlines,
+    /// Clients whose share was used up before their work was done.
+    ready: VecDeque<ClientKey>,
+    /// Listeners that may have more connections waiting.
+    acceptable: Vec<usize>,
+    /// No connection is accepted before.
+    accept_after: Time,
+    events: Vec<Event>,
+
+    now: Time,
+    date: Date,
+    access_log: Option<Writer>,
+    log_line: Vec<u8>,
+    log_due: Time,
+    reopened: u32,
+    draining: bool,
+    /// The last line about there being no live server; more than one a second says nothing new.
+    complained: Time,
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// There is more to come.
+    GoOn,
+    /// The worker has ended: all its connections are closed.
+    End,
+}
+
+impl<N: Net> Worker<N> {
+    /// A worker over `net`, which listens already.
+    pub fn new(config: &Config, net: N, shared: Arc<Shared>, access_log: Option<Writer>) -> Worker<N> {
+        let rules = Rules::new(config);
+        let date = Date::new(&net);
+        Worker {
+            now: net.now(),
+            net,
+            shared,
+            tries: config.tries,
+            upstream_idle: config.timeouts.upstream_idle,
+            max_connections: config.max_connections,
+            clients: SlotMap::with_key(),
+            upstreams: SlotMap::with_key(),
+            idle: Idle::new(config.keepalive),
+            buffers: Buffers::new(rules.buffer_size()),
+            rules,
+            deadlines: Deadlines::default(),
+            ready: VecDeque::new(),
+            acceptable: Vec::new(),
+            accept_after: Time::ZERO,
+            events: Vec::new(),
+            date,
+            access_log,
+            log_line: Vec::new(),
+            log_due: Time::NEVER,
+            reopened: 0,
+            draining: false,
+            complained: Time::ZERO,
+        }
+    }
+
+    /// Runs until told to end.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel no longer reports events, which nothing can be done about.
+    pub fn run(mut self) -> std::io::Result<()> {
+        while self.turn()? == Turn::GoOn {}
+        Ok(())
+    }
+
+    /// One wake-up: waits for events or the next deadline, and does everything that follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Worker::run`].
+    pub fn turn(&mut self) -> std::io::Result<Turn> {
+        let mut events = std::mem::take(&mut self.events);
+        self.net.poll(&mut events, self.wake_at())?;
+        self.now = self.net.now();
+        self.date.refresh(&self.net, self.now);
+        for event in events.drain(..) {
+            self.dispatch(&event);
+        }
+        self.events = events;
+
+        self.go_on();
+        self.accept();
+        self.expire();
+        self.flush_log();
+        if self.ended() {
+            self.close_all();
+            return Ok(Turn::End);
+        }
+        Ok(Turn::GoOn)
+    }
+
+    /// When to come back though nothing happens.
+    fn wake_at(&self) -> Time {
+        if !self.ready.is_empty() {
+            return Time::ZERO;
+        }
+        let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
+        let idle = self.idle.oldest().map_or(Time::NEVER, |(_, since)| since + self.upstream_idle);
+        self.deadlines.first().min(accept).min(idle).min(self.log_due)
+    }
+
+    fn dispatch(&mut self, event: &Event) {
+        match event.token.target() {
+            Target::Client(key) => self.client_event(key, event),
+            Target::Upstream(key) => self.upstream_event(key, event),
+            Target::Listener(number) => {
+                if !self.acceptable.contains(&number) {
+                    self.acceptable.push(number);
+                }
+            }
+            Target::Wake => self.obey(),
+        }
+    }
+
+    /// Goes on with the clients whose share was used up, each once.
+    fn go_on(&mut self) {
+        for _ in 0..self.ready.len() {
+            if let Some(key) = self.ready.pop_front() {
+                self.resume(key);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some((time, key)) = self.deadlines.due(self.now) {
+            self.client_deadline(key, time);
+        }
+        self.expire_idle();
+    }
+
+    /// Does what another thread asked for.
+    fn obey(&mut self) {
+        let reopened = self.shared.reopened();
+        if reopened != self.reopened {
+            self.reopened = reopened;
+            if let Some(log) = &mut self.access_log {
+                log.reopen();
+            }
+        }
+        if self.shared.command() == Command::Drain && !self.draining {
+            self.drain();
+        }
+    }
+
+    /// Finishes what is in flight and takes nothing new.
+    fn drain(&mut self) {
+        // Connections that wait in the queue have been promised service.
+        self.accept_all();
+        self.net.stop_listening();
+        self.acceptable.clear();
+        self.draining = true;
+        self.close_idle_clients();
+        self.close_idle_upstreams();
+    }
+
+    fn ended(&self) -> bool {
+        match self.shared.command() {
+            Command::Run => false,
+            Command::Drain => self.draining && self.clients.is_empty(),
+            Command::Stop => true,
+        }
+    }
+
+    fn flush_log(&mut self) {
+        let Some(log) = &mut self.access_log else { return };
+        if !log.is_pending() {
+            self.log_due = Time::NEVER;
+        } else if self.log_due <= self.now {
+            log.flush();
+            self.log_due = Time::NEVER;
+        } else if self.log_due == Time::NEVER {
+            self.log_due = self.now + LOG_DELAY;
+        }
+    }
+
+    /// How much is held, for tests that look for leaks.
+    pub fn census(&self) -> Census {
+        Census {
+            clients: self.clients.len(),
+            upstreams: self.upstreams.len(),
+            idle: self.idle.len(),
+            buffers: self.buffers.lent(),
+            deadlines: self.deadlines.len(),
+        }
+    }
+
+    /// The network.
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+
+    /// The network, to be changed.
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.net
+    }
+}
+
+/// What a worker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Client connections.
+    pub clients: usize,
+    /// Upstream connections, idle ones included.
+    pub upstreams: usize,
+    /// Idle upstream connections.
+    pub idle: usize,
+    /// Buffers that are with connections.
+    pub buffers: usize,
+    /// Entries in the heap of deadlines.
+    pub deadlines: usize,
+}
+
+/// The time of day as an HTTP date, made once a second.
+struct Date {
+    /// RFC 9110 section 5.6.7.
+    text: String,
+    until: Time,
+}
+
+impl Date {
+    fn new<N: Net>(net: &N) -> Date {
+        let mut date = Date { text: String::new(), until: Time::ZERO };
+        date.refresh(net, net.now());
+        date
+    }
+
+    fn refresh<N: Net>(&mut self, net: &N, now: Time) {
+        if now < self.until {
+            return;
+        }
+        let wall = net.wall();
+        self.until = now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
+        self.text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
+    }
+}
+
+/// Borrows what an exchange is lent from a worker's fields, leaving the others free.
+macro_rules! env {
+    ($worker:ident) => {
+        crate::exchange::Env {
+            buffers: &mut $worker.buffers,
+            rules: &$worker.rules,
+            now: $worker.now,
+            date: $worker.date.text.as_bytes(),
+            draining: $worker.draining,
+        }
+    };
+}
+use env;

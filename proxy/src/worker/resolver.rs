@@ -1,0 +1,113 @@
+//! Names of servers, looked up off the loop: at start, from time to time, and when a connection fails.
+//!
+//! A name that does not resolve (yet) keeps the addresses it had; it is said once, and tried again.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+
+/// Between two look-ups that failed connections ask for.
+const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks names up and tells the group.
+#[derive(Debug)]
+pub struct Resolver {
+    shared: Arc<Shared>,
+    names: Vec<Name>,
+    interval: Duration,
+}
+
+#[derive(Debug)]
+struct Name {
+    /// Which server line it is.
+    server: usize,
+    host: String,
+    port: u16,
+    /// Its last look-up failed, and that has been said.
+    failing: bool,
+}
+
+impl Resolver {
+    /// For the names in the group.
+    pub fn new(shared: Arc<Shared>, interval: Duration) -> Resolver {
+        let group = shared.group();
+        let names = group.names().map(|name| Name {
+            server: name.server,
+            host: name.host.to_owned(),
+            port: name.port,
+            failing: false,
+        });
+        let names = names.collect();
+        drop(group);
+        Resolver { shared, names, interval }
+    }
+
+    /// Looks all names up. Returns those that do not resolve.
+    pub fn resolve(&mut self) -> Vec<String> {
+        for name in &mut self.names {
+            name.resolve(&self.shared);
+        }
+        self.names
+            .iter()
+            .filter(|name| name.failing)
+            .map(|name| format!("{}:{}", name.host, name.port))
+            .collect()
+    }
+
+    /// Goes on looking names up, from time to time and when `suspects` names a server line, until the
+    /// other end of `suspects` is gone.
+    pub fn run(mut self, suspects: &Receiver<usize>) {
+        if self.names.is_empty() {
+            return;
+        }
+        let mut last = Instant::now();
+        loop {
+            let wait = self.interval.saturating_sub(last.elapsed());
+            match suspects.recv_timeout(wait) {
+                Ok(server) => {
+                    let mut servers = vec![server];
+                    servers.extend(suspects.try_iter());
+                    for name in self.names.iter_mut().filter(|name| servers.contains(&name.server)) {
+                        name.resolve(&self.shared);
+                    }
+                    // Many connections fail at once: one look-up serves them all.
+                    std::thread::sleep(SUSPECT_PAUSE.min(self.interval));
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.resolve();
+                    last = Instant::now();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+impl Name {
+    fn resolve(&mut self, shared: &Shared) {
+        let found =
+            (self.host.as_str(), self.port).to_socket_addrs().map(|all| all.collect::<Vec<SocketAddr>>());
+        let found = found.and_then(|all| {
+            if all.is_empty() { Err(std::io::Error::other("it has no address")) } else { Ok(all) }
+        });
+        match found {
+            Ok(addresses) => {
+                self.failing = false;
+                let changes = shared.group().resolved(self.server, &addresses);
+                for change in changes {
+                    log::info!("{}", change.line(""));
+                }
+            }
+            Err(error) => {
+                if !self.failing {
+                    let (host, port) = (&self.host, self.port);
+                    log::warn!("{host}:{port} does not resolve ({error}); it is tried again");
+                }
+                self.failing = true;
+            }
+        }
+    }
+}

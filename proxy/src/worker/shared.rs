@@ -1,0 +1,100 @@
+//! What all workers of a process share: the servers' state, the count of connections, commands.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::upstream::Group;
+
+/// What a worker is to do with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Command {
+    /// Serve.
+    Run = 0,
+    /// Finish what is in flight, then end (QUIT).
+    Drain = 1,
+    /// End at once (TERM, INT).
+    Stop = 2,
+}
+
+/// One truth over all workers.
+#[derive(Debug)]
+pub struct Shared {
+    group: Mutex<Group>,
+    connections: AtomicUsize,
+    command: AtomicU8,
+    reopened: AtomicU32,
+    /// To the resolver: a connection to this server line failed, its name may have moved.
+    resolver: Option<Sender<usize>>,
+}
+
+impl Shared {
+    /// Around a group; failed connections are told to `resolver`.
+    pub fn new(group: Group, resolver: Option<Sender<usize>>) -> Shared {
+        Shared {
+            group: Mutex::new(group),
+            connections: AtomicUsize::new(0),
+            command: AtomicU8::new(Command::Run as u8),
+            reopened: AtomicU32::new(0),
+            resolver,
+        }
+    }
+
+    /// The servers. To be held for a choice or an account, never across a system call.
+    pub fn group(&self) -> MutexGuard<'_, Group> {
+        // Every change of a group is complete before anything in it could panic.
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks all workers for this; they are to be woken after it. A stop is not taken back.
+    pub fn order(&self, command: Command) {
+        self.command.fetch_max(command as u8, Ordering::Relaxed);
+    }
+
+    /// What workers are to do.
+    pub fn command(&self) -> Command {
+        match self.command.load(Ordering::Relaxed) {
+            0 => Command::Run,
+            1 => Command::Drain,
+            _ => Command::Stop,
+        }
+    }
+
+    /// Asks all workers to reopen their logs; they are to be woken after it.
+    pub fn reopen(&self) {
+        self.reopened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often reopening has been asked for.
+    pub fn reopened(&self) -> u32 {
+        self.reopened.load(Ordering::Relaxed)
+    }
+
+    /// Counts a client connection in, unless there are `most` already.
+    pub fn enter(&self, most: usize) -> bool {
+        let entered = self.connections.fetch_add(1, Ordering::Relaxed) < most;
+        if !entered {
+            self.leave();
+        }
+        entered
+    }
+
+    /// Counts a client connection out.
+    pub fn leave(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Client connections over all workers.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A connection to this server line failed: has its name looked up again.
+    pub fn suspect(&self, server: usize) {
+        if let Some(resolver) = &self.resolver {
+            // The resolver ends only with the process.
+            let _ = resolver.send(server);
+        }
+    }
+}

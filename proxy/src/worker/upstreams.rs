@@ -1,0 +1,248 @@
+//! Upstream connections: acquiring one for a request, pooling it, parting with it.
+
+use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::{Worker, env};
+use crate::exchange::Failure;
+use crate::time::{Duration, Time};
+use crate::upstream::{Outcome, PeerKey};
+
+/// An upstream connection.
+pub(super) struct Upstream<S> {
+    pub(super) socket: S,
+    pub(super) is_connected: bool,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The server has stopped sending.
+    pub(super) read_closed: bool,
+    /// Whom it serves; `None` while it is idle.
+    client: Option<ClientKey>,
+    peer: PeerKey,
+}
+
+impl<N: Net> Worker<N> {
+    pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
+        let Some(up) = self.upstreams.get_mut(key) else { return };
+        up.readable |= event.readable;
+        up.writable |= event.writable;
+        up.read_closed |= event.read_closed;
+        let Some(client) = up.client else {
+            // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
+            if event.readable {
+                self.idle.remove(up.peer, key);
+                self.close_upstream(key);
+            }
+            return;
+        };
+        if !up.is_connected {
+            if !event.writable && !event.broken {
+                return;
+            }
+            up.is_connected = true;
+            match self.net.connected(&mut up.socket) {
+                Ok(()) => self.connected(client),
+                Err(error) => {
+                    if let Some(client) = self.clients.get_mut(client) {
+                        client.exchange.connect_failed(Failure::Connect(error.kind()));
+                    }
+                }
+            }
+        }
+        self.drive(client);
+    }
+
+    fn connected(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.exchange.acquired(false);
+        }
+    }
+
+    /// Chooses a server for the client's request, unless the one it has is to be kept, and takes an idle
+    /// connection to it or opens one.
+    pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
+        if !same_server && !self.choose(key) {
+            return self.no_live_server(key);
+        }
+        let Some(peer) = self.clients.get(key).and_then(|client| client.peer) else { return };
+        // The pooled connection was dead: whatever else is pooled may be as dead.
+        let pooled = if same_server { None } else { self.take_idle(peer, replay_safe) };
+        match pooled {
+            Some(up) => {
+                self.upstreams[up].client = Some(key);
+                let client = &mut self.clients[key];
+                client.upstream = Some(up);
+                client.exchange.acquired(true);
+            }
+            None => self.connect(key, peer),
+        }
+    }
+
+    /// Chooses a server; says whether there is one.
+    fn choose(&mut self, key: ClientKey) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let mut group = self.shared.group();
+        if !client.has_chosen {
+            client.has_chosen = true;
+            group.begin(&mut client.attempt, client.exchange.client(), self.tries);
+        }
+        client.peer = group.pick(&mut client.attempt, self.now).ok();
+        client.exchange.chosen(!client.attempt.is_last_try());
+        client.peer.is_some()
+    }
+
+    /// The youngest idle connection to `peer`.
+    ///
+    /// A request that must not be sent twice deserves a look whether it lives: the server may have closed
+    /// it, or sent something, just now.
+    fn take_idle(&mut self, peer: PeerKey, replay_safe: bool) -> Option<UpstreamKey> {
+        while let Some(key) = self.idle.take(peer) {
+            let up = &mut self.upstreams[key];
+            if replay_safe || !self.net.has_input(&mut up.socket) {
+                return Some(key);
+            }
+            self.close_upstream(key);
+        }
+        None
+    }
+
+    fn connect(&mut self, key: ClientKey, peer: PeerKey) {
+        let client = &mut self.clients[key];
+        client.exchange.connecting();
+        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
+        // Without an address, the name has moved in this very moment.
+        let address = address.ok_or(std::io::ErrorKind::NotFound.into());
+        let connection = address.and_then(|address| self.net.connect(&address)).and_then(|mut socket| {
+            let net = &mut self.net;
+            self.upstreams.try_insert_with_key(|up| {
+                net.register(&mut socket, Token::from(Target::Upstream(up)))?;
+                let client = Some(key);
+                Ok(Upstream {
+                    socket,
+                    is_connected: false,
+                    readable: false,
+                    writable: false,
+                    read_closed: false,
+                    client,
+                    peer,
+                })
+            })
+        });
+        match connection {
+            Ok(up) => client.upstream = Some(up),
+            Err(error) if is_local(&error) => {
+                log::error!("no connection could be opened: {error}");
+                client.exchange.connect_failed(Failure::Local(error.kind()));
+            }
+            Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
+        }
+    }
+
+    fn no_live_server(&mut self, key: ClientKey) {
+        if self.now.since(self.complained) >= Duration::from_secs(1) {
+            self.complained = self.now;
+            let state = self.shared.group().servers_state(self.now);
+            log::error!("no live server: {state}");
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.exchange.unavailable(&mut env!(self));
+        }
+    }
+
+    /// Parts with the upstream connection in peace: pools it or closes it.
+    pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(up_key) = client.upstream.take() {
+            let up = &mut self.upstreams[up_key];
+            // The last read may have ended where the bytes did, without saying so.
+            let silent = !up.readable || !self.net.has_input(&mut up.socket);
+            if reusable && silent && !up.read_closed && !self.draining {
+                up.readable = false;
+                up.client = None;
+                if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
+                    self.close_upstream(evicted);
+                }
+            } else {
+                self.close_upstream(up_key);
+            }
+        }
+        if let Some(client) = self.clients.get_mut(key) {
+            client.exchange.released(&mut env!(self));
+        }
+        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
+    }
+
+    /// Closes an upstream connection that failed; the exchange decides how the request goes on.
+    pub(super) fn abandon(&mut self, key: ClientKey, failure: Failure) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(up) = client.upstream.take() {
+            self.close_upstream(up);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let stale = client.exchange.is_stale(failure);
+        client.exchange.abandoned(failure, &mut env!(self));
+        if client.exchange.keeps_server() {
+            return;
+        }
+        let outcome = match failure {
+            Failure::Status(403 | 404) => Outcome::Next,
+            failure if failure.blames_server(stale) => Outcome::Failed,
+            _ => Outcome::Neutral,
+        };
+        let unreached = matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
+        if let (true, Some(peer)) = (unreached, client.peer) {
+            let server = self.shared.group().peer(peer).map(|peer| peer.server());
+            if let Some(server) = server {
+                self.shared.suspect(server);
+            }
+        }
+        self.account(key, outcome, &failure.cause());
+    }
+
+    /// The client goes away: closes the upstream connection, for which the server is not to blame.
+    pub(super) fn call_off(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let served = client.exchange.was_answered();
+        if let Some(up) = client.upstream.take() {
+            self.close_upstream(up);
+        }
+        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
+    }
+
+    /// Tells the group how the chosen server did, and logs what that changes.
+    fn account(&mut self, key: ClientKey, outcome: Outcome, cause: &str) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(peer) = client.peer.take() else { return };
+        client.last_peer = Some(peer);
+        let change = self.shared.group().release(peer, &mut client.attempt, outcome, self.now);
+        if let Some(change) = change {
+            log::warn!("{}", change.line(cause));
+        }
+    }
+
+    fn close_upstream(&mut self, key: UpstreamKey) {
+        if let Some(up) = self.upstreams.remove(key) {
+            self.net.close(up.socket, false);
+        }
+    }
+
+    pub(super) fn expire_idle(&mut self) {
+        // An entry's time of expiry lies that far behind its beginning.
+        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.now) {
+            if let Some(key) = self.idle.take_expired(Time::NEVER) {
+                self.close_upstream(key);
+            }
+        }
+    }
+
+    pub(super) fn close_idle_upstreams(&mut self) {
+        while let Some(key) = self.idle.take_expired(Time::NEVER) {
+            self.close_upstream(key);
+        }
+    }
+}
+
+/// Whether this machine's limits are to blame for an error, not the server.
+fn is_local(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let local = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))
+}

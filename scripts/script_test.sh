@@ -114,10 +114,9 @@ is 'curl_test.sh on a dead port fails and says why' \
 
 # One backend answers after 100 ms: with 8 clients at once it always has some in flight.
 fast=$(free_port) slow=$(free_port) port=$(free_port)
-start "$WORK_DIR/fast.log" "$BACKEND" --plain --serve "fast=127.0.0.1:$fast"
-wait_for_port "$fast" "$STARTED_PID" "$WORK_DIR/fast.log" 'the fast backend'
-start "$WORK_DIR/slow.log" "$BACKEND" --plain --delay 100ms --serve "slow=127.0.0.1:$slow"
-wait_for_port "$slow" "$STARTED_PID" "$WORK_DIR/slow.log" 'the slow backend'
+start "$WORK_DIR/backend.log" "$BACKEND" --serve "fast=127.0.0.1:$fast" --serve "slow=127.0.0.1:$slow,delay=100ms"
+wait_for_port "$fast" "$STARTED_PID" "$WORK_DIR/backend.log" 'the fast backend'
+wait_for_port "$slow" "$STARTED_PID" "$WORK_DIR/backend.log" 'the slow backend'
 start "$WORK_DIR/proxy.log" "$PROXY" --balance least_conn --listen "127.0.0.1:$port" \
     --upstream "127.0.0.1:$fast,127.0.0.1:$slow"
 wait_for_port "$port" "$STARTED_PID" "$WORK_DIR/proxy.log" 'the proxy'

@@ -127,14 +127,16 @@ part_bench() {
 cd "$ROOT"
 summary=()
 failed=0
+trap - ERR
 for part in "${PARTS[@]}"; do
     runs "$part" || { skipped "$part" && summary+=("$(printf '%-12s %-8s' "$part" 'LEFT OUT')"); continue; }
     printf '\n######## %s\n' "$part"
     began=$SECONDS
-    # A shell of its own: within a condition `set -e` would not count.
-    status=0
-    (trap - EXIT; "part_$part") & part_pid=$!
-    wait "$part_pid" || status=$?
+    # A shell of its own, and not as a condition, within which `set -e` would not count.
+    set +e
+    (set -e; trap - EXIT; "part_$part")
+    status=$?
+    set -e
     if ((status == 0)); then word=ok; else word=FAILED failed=$((failed + 1)); fi
     summary+=("$(printf '%-12s %-8s %5s s' "$part" "$word" $((SECONDS - began)))")
 done

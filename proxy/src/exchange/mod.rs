@@ -294,8 +294,8 @@ impl Exchange {
             Side::Upstream => {
                 self.waits.upstream_moved();
                 self.response.commit(n);
-                self.settle(env);
                 self.advance_response(env);
+                self.settle(env);
             }
         }
     }
@@ -359,10 +359,16 @@ impl Exchange {
         }
     }
 
-    /// The client's connection is broken, or of no more use.
+    /// The client's connection is broken: its request is called off.
     pub fn client_gone(&mut self) {
         self.failure = None;
-        self.ending = Ending::Reset;
+        self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
     }
 
     /// A server has been chosen; `tries_left` says that another may be tried after it.
@@ -500,10 +506,10 @@ impl Exchange {
         self.response.is_own(refusal.status, keep_alive);
     }
 
-    /// A response has begun to come: the request can no longer be sent again, so what was held for that
+    /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
     fn settle(&mut self, env: &mut Env<'_>) {
-        if self.response.has_started() {
+        if self.response.has_begun() {
             self.request.settle(env);
         }
     }

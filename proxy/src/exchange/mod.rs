@@ -449,9 +449,11 @@ impl Exchange {
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
             || (self.request.is_held() && rules.next_upstream.non_idempotent);
-        // A response that is asked to be a failure (a status, an invalid head) has come, of course.
-        let silent =
-            !self.response.has_started() || matches!(failure, Failure::Invalid(_) | Failure::Status(_));
+        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
+        // but the client must not have seen any of it.
+        let asked =
+            matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
+        let silent = !self.response.has_started() || asked;
         let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
         safe && silent && allowed && !self.response.has_begun()
     }

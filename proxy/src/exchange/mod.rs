@@ -424,7 +424,7 @@ impl Exchange {
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
-        if self.response.has_begun() || self.response.is_tunnel() {
+        if self.response.is_delivered() || self.response.is_tunnel() {
             // The client has a part; it must not pass for the whole.
             self.ending = Ending::Reset;
             return;

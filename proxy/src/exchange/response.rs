@@ -52,6 +52,8 @@ pub(super) struct ResponseSide {
     started: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
+    /// A byte of it has been taken for the client.
+    delivered: bool,
     /// It is the upstream's, not the proxy's own.
     forwarded: bool,
     /// The upstream connection may serve another request when this response is over.
@@ -98,6 +100,11 @@ impl ResponseSide {
 
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Whether the client has a part of the final response.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivered
     }
 
     pub(super) fn is_forwarded(&self) -> bool {
@@ -170,6 +177,7 @@ impl ResponseSide {
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;
+        self.delivered |= self.begun;
         if of_out == left {
             put(&mut self.out, env);
             self.sent = 0;

@@ -5,7 +5,7 @@ use super::{Env, Exchange, Failure, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{Connection, Role, Scratch};
+use crate::http::fields::{Connection, Role, Scratch, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -322,10 +322,15 @@ impl Exchange {
         Ok(Parsed::Complete(head.len))
     }
 
-    /// RFC 9110 section 15.2.2: only a client that asked is switched, and only when its request is over.
+    /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,
+    /// and only when its request is over.
     fn judge_switch(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
-        if !self.request.upgrade || !head.fields.has(Role::Upgrade) {
+        let Some(asked) = self.request.upgrade.as_deref().filter(|_| head.fields.has(Role::Upgrade)) else {
             return Err(Failure::Invalid("a 101 that nobody asked for"));
+        };
+        let is_asked = |protocol: &[u8]| members(asked).any(|other| other.eq_ignore_ascii_case(protocol));
+        if !head.fields.values(Role::Upgrade).flat_map(members).all(is_asked) {
+            return Err(Failure::Invalid("a 101 to another protocol than was asked for"));
         }
         if !self.request.is_sent_whole() {
             return Err(Failure::Invalid("a 101 before the end of the request"));

@@ -287,7 +287,8 @@ impl Visit {
                     }
                 }
                 Act::Pause => std::thread::sleep(PAUSE),
-                Act::Early | Act::AwaitOrigin => {}
+                Act::Early => {}
+                Act::AwaitOrigin | Act::Freeze | Act::Thaw => panic!("{act:?} is for clients"),
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct Outcome {
 pub(crate) fn play(kind: Kind, case: &Case, patience: Duration) -> Outcome {
     let origin = Origin::start(case);
     let subject = Subject::start(kind, case, origin.address);
-    let client = client::play(case, subject.address, &origin, patience);
+    let client = client::play(case, &subject, &origin, patience);
     let (log, is_sound) = subject.stop();
     Outcome { client, origin: origin.stop(), log, is_sound }
 }
@@ -60,7 +60,8 @@ pub(crate) fn table(name: &str, text: &'static str) {
 fn differences(case: &Case, outcome: &Outcome) -> String {
     let mut text = String::new();
     let mut differ = |what: &str, expected: &str, got: &str| {
-        let _ = writeln!(text, "  {what}: expected {expected}\n  {:>width$}  got {got}", "", width = what.len());
+        let _ =
+            writeln!(text, "  {what}: expected {expected}\n  {:>width$}  got {got}", "", width = what.len());
     };
     if outcome.client.summary != case.client {
         differ("client", case.client, &outcome.client.summary);

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -155,11 +156,15 @@ impl Subject {
         None
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a running child");
+    }
+
     /// Ends it. Returns what it logged, and whether it ended as it should.
     pub(crate) fn stop(mut self) -> (String, bool) {
         if self.kind == Kind::Ours {
-            let pid = rustix::process::Pid::from_child(&self.child);
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a running child");
+            self.signal(Signal::TERM);
         } else {
             self.child.kill().expect("a running child");
         }

@@ -1,5 +1,6 @@
 //! Tables of cases for each rule, by the file that holds the rule.
 
+mod body;
 mod fields;
 mod reply;
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod fields;
+mod head;
 mod reply;
 
 use super::fields::{Fields, scratch};

@@ -1,5 +1,7 @@
 //! The request target and the host it is for (RFC 9112 sections 3.2 and 3.3).
 
+use std::net::Ipv6Addr;
+
 use super::fields::{Fields, Role};
 use super::{Method, Refusal, Version};
 
@@ -84,17 +86,17 @@ pub fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else { return false };
-            let literal = &rest[..end];
-            let known = literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-            if !known || !literal.contains(&b':') {
+            // The other form of a literal, IPvFuture, has no future yet.
+            let literal = std::str::from_utf8(&rest[..end]);
+            if !literal.is_ok_and(|literal| literal.parse::<Ipv6Addr>().is_ok()) {
                 return false;
             }
-            (literal, &rest[end + 1..])
+            (&rest[..end], &rest[end + 1..])
         }
         _ => {
             let end = memchr::memchr(b':', host).unwrap_or(host.len());
             let (name, port) = host.split_at(end);
-            if !name.iter().all(|&b| HOST[b as usize]) {
+            if !name.iter().all(|&b| HOST[b as usize]) || !escapes_are_whole(name) {
                 return false;
             }
             (name, port)
@@ -106,6 +108,12 @@ pub fn is_host(host: &[u8]) -> bool {
         _ => false,
     };
     !name.is_empty() && port_is_sound
+}
+
+/// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1).
+fn escapes_are_whole(name: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', name)
+        .all(|at| matches!(name.get(at + 1..at + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// Octets of a registered name: unreserved, percent sign, sub-delimiters but the comma, by which servers

@@ -5,6 +5,7 @@ mod fields;
 mod framing;
 mod head;
 mod reply;
+mod target;
 
 use super::fields::{Fields, scratch};
 use super::head::{Parsed, RequestHead, ResponseHead};

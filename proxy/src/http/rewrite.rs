@@ -69,7 +69,9 @@ pub fn request(
             Role::Upgrade if !wishes.upgrade => continue,
             // TE is for this connection; that trailers are understood holds for the next one too.
             Role::Te => {
-                te_trailers |= members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                // It would not hold for an HTTP/1.0 client, to which no chunks and so no trailers can go.
+                te_trailers |= head.version == Version::Http11
+                    && members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
                 continue;
             }
             // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
@@ -94,7 +96,7 @@ pub fn request(
         (false, true) => out.append(b"TE: trailers\r\nConnection: TE\r\n")?,
         (false, false) => {}
     }
-    forwarded(out, fields, host, sender)?;
+    forwarded(out, fields, host, wishes, sender)?;
     via(out, head.version)?;
     out.append(b"\r\n")
 }

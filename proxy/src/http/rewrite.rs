@@ -107,24 +107,29 @@ fn forwarded(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
     host: &[u8],
+    wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
+    let stays = |name: &[u8]| !(wishes.connection.nominates && nominated(fields, name));
     out.append(b"X-Forwarded-For: ")?;
-    for value in fields.values(Role::ForwardedFor).filter(|value| !value.is_empty()) {
-        out.append(value)?;
-        out.append(b", ")?;
+    if stays(b"X-Forwarded-For") {
+        for value in fields.values(Role::ForwardedFor).filter(|value| !value.is_empty()) {
+            out.append(value)?;
+            out.append(b", ")?;
+        }
     }
     out.append(sender.address.as_bytes())?;
     out.append(b"\r\n")?;
-    let passed = |role| sender.trusted && fields.has(role);
-    if !passed(Role::ForwardedProto) {
-        out.append(b"X-Forwarded-Proto: http\r\n")?;
-    }
-    if !passed(Role::ForwardedHost) {
-        field(out, b"X-Forwarded-Host", host)?;
-    }
-    if !passed(Role::RealIp) {
-        field(out, b"X-Real-IP", sender.address.as_bytes())?;
+    let told: [(Role, &[u8], &[u8]); 3] = [
+        (Role::ForwardedProto, b"X-Forwarded-Proto", b"http"),
+        (Role::ForwardedHost, b"X-Forwarded-Host", host),
+        (Role::RealIp, b"X-Real-IP", sender.address.as_bytes()),
+    ];
+    for (role, name, value) in told {
+        let passed = sender.trusted && fields.has(role) && stays(name);
+        if !passed {
+            field(out, name, value)?;
+        }
     }
     Ok(())
 }

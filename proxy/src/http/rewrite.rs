@@ -193,10 +193,14 @@ pub fn response(
         field(out, b"Date", date)?;
     }
     via(out, head.version)?;
+    // RFC 9110 section 7.8: Upgrade is named in Connection, in a 426 too.
+    let advises = head.status == 426 && head.fields.has(Role::Upgrade);
     out.append(match (delivery.upgrade, delivery.keep_alive) {
-        (true, _) => b"Connection: upgrade\r\n\r\n",
+        (true, _) => b"Connection: upgrade\r\n\r\n".as_slice(),
         (false, _) if head.status < 200 => b"\r\n",
-        (false, true) => b"Connection: keep-alive\r\n\r\n".as_slice(),
+        (false, true) if advises => b"Connection: keep-alive, upgrade\r\n\r\n",
+        (false, false) if advises => b"Connection: close, upgrade\r\n\r\n",
+        (false, true) => b"Connection: keep-alive\r\n\r\n",
         (false, false) => b"Connection: close\r\n\r\n",
     })
 }

@@ -221,12 +221,39 @@ pub fn trailers(
     head_nominates: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Full> {
     for (role, name, value) in fields.iter() {
-        if role == Role::Other && !nominated(fields, name) && !head_nominates(name) {
+        let may_stand = role == Role::Other && !NOT_IN_TRAILERS.iter().any(|f| f.eq_ignore_ascii_case(name));
+        if may_stand && !nominated(fields, name) && !head_nominates(name) {
             field(out, name, value)?;
         }
     }
     out.append(b"\r\n")
 }
+
+/// Beside those with [`Role::NotInTrailers`] or another role: framing, routing, request modifiers,
+/// authentication and response control data, which a recipient that merges trailers into the head would
+/// act upon (RFC 9110 section 6.5.1). Nobody looks for these in a head.
+const NOT_IN_TRAILERS: [&[u8]; 20] = [
+    b"Trailer",
+    b"Forwarded",
+    b"Range",
+    b"If-Match",
+    b"If-None-Match",
+    b"If-Modified-Since",
+    b"If-Unmodified-Since",
+    b"If-Range",
+    b"Proxy-Authorization",
+    b"Proxy-Authenticate",
+    b"WWW-Authenticate",
+    b"Pragma",
+    b"Age",
+    b"Expires",
+    b"Location",
+    b"Retry-After",
+    b"Vary",
+    b"Warning",
+    b"Proxy-Authentication-Info",
+    b"Authentication-Info",
+];
 
 /// The framing of a request, written anew from what was decided about it.
 fn append_framing(

@@ -5,6 +5,7 @@ mod fields;
 mod framing;
 mod head;
 mod reply;
+mod rewrite;
 mod target;
 
 use super::fields::{Fields, scratch};

@@ -8,7 +8,7 @@ mod reply;
 mod rewrite;
 mod target;
 
-use super::fields::{Fields, scratch};
+use super::fields::{Fields, Scratch};
 use super::head::{Parsed, RequestHead, ResponseHead};
 use crate::buffer::{Buffer, Buffers};
 
@@ -19,7 +19,7 @@ fn buffer() -> Buffer {
 
 /// What `look` sees in `text`, which must be a whole request head.
 fn with_request<T>(text: &str, look: impl FnOnce(&RequestHead<'_, '_>) -> T) -> T {
-    match super::head::request(text.as_bytes(), &mut scratch()) {
+    match super::head::request(text.as_bytes(), &mut Scratch::new()) {
         Ok(Parsed::Complete(head)) => look(&head),
         Ok(Parsed::Partial) => panic!("only a part: {text:?}"),
         Err(refusal) => panic!("{refusal:?}: {text:?}"),
@@ -28,7 +28,7 @@ fn with_request<T>(text: &str, look: impl FnOnce(&RequestHead<'_, '_>) -> T) -> 
 
 /// What `look` sees in `text`, which must be a whole response head.
 fn with_response<T>(text: &str, look: impl FnOnce(&ResponseHead<'_, '_>) -> T) -> T {
-    match super::head::response(text.as_bytes(), &mut scratch()) {
+    match super::head::response(text.as_bytes(), &mut Scratch::new()) {
         Ok(Parsed::Complete(head)) => look(&head),
         Ok(Parsed::Partial) => panic!("only a part: {text:?}"),
         Err(why) => panic!("{why}: {text:?}"),

@@ -1,6 +1,6 @@
 //! Request and response heads, whole, in parts and malformed.
 
-use super::super::fields::{MAX_FIELDS, scratch};
+use super::super::fields::{MAX_FIELDS, Role, Scratch};
 use super::super::head::{self, Parsed, lower_minor_version, too_large};
 use super::super::{Method, Refusal, Version};
 use super::{text, with_request, with_response};
@@ -9,7 +9,7 @@ use super::{text, with_request, with_response};
 fn refused(bytes: &[u8]) -> u16 {
     let mut bytes = bytes.to_vec();
     lower_minor_version(&mut bytes, false);
-    match head::request(&bytes, &mut scratch()) {
+    match head::request(&bytes, &mut Scratch::new()) {
         Ok(Parsed::Complete(_)) => 1,
         Ok(Parsed::Partial) => 0,
         Err(Refusal { status, .. }) => status,
@@ -20,7 +20,7 @@ fn refused(bytes: &[u8]) -> u16 {
 fn refused_response(bytes: &[u8]) -> u16 {
     let mut bytes = bytes.to_vec();
     lower_minor_version(&mut bytes, true);
-    match head::response(&bytes, &mut scratch()) {
+    match head::response(&bytes, &mut Scratch::new()) {
         Ok(Parsed::Complete(_)) => 1,
         Ok(Parsed::Partial) => 0,
         Err(_) => 502,
@@ -190,7 +190,7 @@ fn what_is_not_http_is_told_so() {
         (b"\x00\x00", 400, "request line"),
         (b"{\"json\": 1}\n", 400, "request line"),
     ] {
-        let refusal = head::request(bytes, &mut scratch()).err().expect("a refusal");
+        let refusal = head::request(bytes, &mut Scratch::new()).err().expect("a refusal");
         assert_eq!(refusal.status, status, "{:?}", text(bytes));
         assert!(refusal.why.contains(word), "{:?}: {}", text(bytes), refusal.why);
     }
@@ -220,7 +220,7 @@ fn no_split_changes_the_outcome() {
         for byte in whole.bytes() {
             bytes.push(byte);
             lower_minor_version(&mut bytes, false);
-            match head::request(&bytes, &mut scratch()) {
+            match head::request(&bytes, &mut Scratch::new()) {
                 Ok(Parsed::Partial) => {}
                 Ok(Parsed::Complete(head)) => outcomes.push(Ok(head.len)),
                 Err(refusal) => outcomes.push(Err(refusal)),
@@ -228,7 +228,7 @@ fn no_split_changes_the_outcome() {
         }
         let mut at_once = whole.as_bytes().to_vec();
         lower_minor_version(&mut at_once, false);
-        let expected = match head::request(&at_once, &mut scratch()) {
+        let expected = match head::request(&at_once, &mut Scratch::new()) {
             Ok(Parsed::Partial) => panic!("only a part: {whole:?}"),
             Ok(Parsed::Complete(head)) => Ok(head.len),
             Err(refusal) => Err(refusal),
@@ -383,8 +383,8 @@ fn no_split_changes_a_responses_outcome() {
 #[test]
 fn trailer_sections() {
     let read = |bytes: &str| {
-        let mut scratch = [httparse::EMPTY_HEADER; MAX_FIELDS];
-        match head::trailers(bytes.as_bytes(), &mut scratch) {
+        let (mut headers, mut roles) = ([httparse::EMPTY_HEADER; MAX_FIELDS], [Role::Other; MAX_FIELDS]);
+        match head::trailers(bytes.as_bytes(), &mut headers, &mut roles) {
             Ok(Parsed::Complete((fields, len))) => Ok(Some((fields.iter().count(), bytes.len() - len))),
             Ok(Parsed::Partial) => Ok(None),
             Err(_) => Err(()),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::super::fields::{Connection, MAX_FIELDS, Role};
 use super::super::framing::Length;
 use super::super::head::{self, Parsed};
 use super::super::rewrite::{self, ClientFraming, Delivery, Sender, Wishes};
@@ -224,13 +225,15 @@ fn the_client_behind_trusted_proxies() {
 fn deliver(status_line: &str, lines: &str, delivery: Delivery) -> String {
     with_response(&format!("{status_line}\r\n{}\r\n", field_lines(lines)), |head| {
         let mut out = buffer();
+        let delivery = Delivery { nominates: Connection::of(&head.fields).nominates, ..delivery };
         rewrite::response(&mut out, head, &delivery, b"NOW").expect("it fits");
         let text = text(out.filled());
         text.strip_suffix("\r\n\r\n").expect("a blank line").replace("\r\n", "|")
     })
 }
 
-const SAME: Delivery = Delivery { framing: ClientFraming::Same, keep_alive: true, upgrade: false };
+const SAME: Delivery =
+    Delivery { framing: ClientFraming::Same, keep_alive: true, upgrade: false, nominates: false };
 
 #[test]
 fn a_response_is_written_anew() {
@@ -338,8 +341,9 @@ fn a_response_is_written_anew() {
 fn trailers_pass_without_what_must_not_stand_there() {
     let write = |lines: &str, nominated: &str| {
         let bytes = format!("{}\r\n", field_lines(lines));
-        let mut scratch = [httparse::EMPTY_HEADER; super::super::fields::MAX_FIELDS];
-        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut scratch) else {
+        let (mut headers, mut roles) = ([httparse::EMPTY_HEADER; MAX_FIELDS], [Role::Other; MAX_FIELDS]);
+        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut headers, &mut roles)
+        else {
             panic!("not a trailer section: {lines}")
         };
         let mut out = buffer();

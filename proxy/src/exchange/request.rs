@@ -300,7 +300,10 @@ impl Exchange {
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
         // The head borrows from the input, so that is held apart while the rest of self changes.
-        let outcome = self.read_head(&mut input, env);
+        let mut outcome = self.read_head(&input, env);
+        if outcome.is_err() && head::lower_minor_version(input.filled_mut(), false) {
+            outcome = self.read_head(&input, env);
+        }
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
@@ -335,10 +338,7 @@ impl Exchange {
     }
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
-    fn read_head(&mut self, input: &mut Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        if head::lower_minor_version(input.filled_mut(), false) {
-            log::trace!("a minor version above 1 is treated as 1.1");
-        }
+    fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
         let mut scratch = fields::scratch();
         let head = match head::request(input.filled(), &mut scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),

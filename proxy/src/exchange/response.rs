@@ -91,6 +91,10 @@ impl ResponseSide {
         self.started
     }
 
+    pub(super) fn has_interims(&self) -> bool {
+        self.interims > 0
+    }
+
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
@@ -242,7 +246,7 @@ impl Exchange {
         // An interim response is sent before the next head is read: heads go out through `out`.
         while self.response.phase == Phase::Head && !self.response.pending() {
             let Some(mut input) = self.response.input.take() else { return };
-            let outcome = self.read_response_head(&mut input, env);
+            let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
                     if input.len() >= env.rules.max_header_size {
@@ -258,21 +262,19 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    self.failure = Some(failure);
+                    let again = head::lower_minor_version(input.filled_mut(), true);
                     self.response.input = Some(input);
-                    return;
+                    if !again {
+                        self.failure = Some(failure);
+                        return;
+                    }
                 }
             }
         }
     }
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
-    fn read_response_head(
-        &mut self,
-        input: &mut Buffer,
-        env: &mut Env<'_>,
-    ) -> Result<Parsed<usize>, Failure> {
-        head::lower_minor_version(input.filled_mut(), true);
+    fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
         let mut scratch = fields::scratch();
         let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
@@ -342,7 +344,7 @@ impl Exchange {
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.response.interims == 0 && self.may_try_again(failure, false, env.rules) {
+        if counts && self.may_try_again(failure, false, env.rules) {
             return Err(failure);
         }
         let response = &mut self.response;

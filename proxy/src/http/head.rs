@@ -128,6 +128,10 @@ fn version(minor: Option<u8>) -> Version {
 /// Turns a minor version above 1 into 1 in place, since such a message is to be treated as HTTP/1.1
 /// (RFC 9110 section 2.5) and the parser knows no other. Returns whether it changed anything.
 pub fn lower_minor_version(bytes: &mut [u8], response: bool) -> bool {
+    // Empty lines may come before a request.
+    let start =
+        if response { 0 } else { bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(0) };
+    let bytes = &mut bytes[start..];
     let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     let line = &bytes[..line_end];
     let at = if response {

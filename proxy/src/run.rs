@@ -107,7 +107,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     for signal in signals.forever() {
         if signal != SIGUSR1 {
             // From here on another process may listen there: its file must not be removed later.
-            files = None;
+            drop(files.take());
         }
         crew.obey(signal);
     }

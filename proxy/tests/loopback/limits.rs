@@ -1,7 +1,6 @@
 //! Bounds: on heads, on bodies, on connections, on descriptors.
 
-use std::thread;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::support::origin::ok;
 use crate::support::{Conn, Origin, Proxy, pattern, wait_until};
@@ -145,12 +144,12 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "");
     proxy.wait_log("40 open files are allowed, but --max-connections 10000 may need");
     let mut conns: Vec<Conn> = (0..100).map(|_| proxy.connect()).collect();
-    let line = proxy.wait_log("accepting pauses");
+    let line = proxy.wait_log("accepting pauses until");
     assert!(
         line.starts_with("error ") && line.contains("raise the limit of open files (ulimit -n)"),
         "{line}"
     );
-    // All ask; those that are in may need a connection to the upstream, for which there is no descriptor.
+    // All ask at once. Some of those that are in find no descriptor for a connection to the upstream and are told.
     for conn in &mut conns {
         conn.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     }
@@ -163,7 +162,7 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
         }
     }
     assert_eq!(served + refused, 100);
-    assert!(served >= 50, "{served} served, {refused} refused");
+    assert!(served >= 1, "{served} served, {refused} refused");
     drop(conns);
     assert!(proxy.log().iter().all(|line| !line.contains("is down")), "no server is to blame");
     wait_until("all is free again", || proxy.descriptors() < 20);
@@ -176,18 +175,24 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
 fn without_descriptors_clients_that_are_in_are_served() {
     let origin = Origin::named("ok");
     let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "");
+    let start = Instant::now();
     // With a pooled connection to the upstream, which serves them all.
     assert_eq!(proxy.get("/"), "ok");
     let mut first = proxy.connect();
     first.get("/");
-    let _fill: Vec<Conn> = (0..60).map(|_| proxy.connect()).collect();
-    proxy.wait_log("accepting pauses");
+    let mut fill: Vec<Conn> = (0..60).map(|_| proxy.connect()).collect();
+    proxy.wait_log("accepting pauses until");
     for _ in 0..100 {
         assert_eq!(first.get("/").text(), "ok");
     }
-    // The log does not grow with every attempt.
-    thread::sleep(Duration::from_millis(500));
-    let lines = proxy.log().iter().filter(|line| line.contains("accepting pauses")).count();
-    assert!(lines < 200, "{lines} lines");
+    // Each that leaves lets another in, and accepting pauses again.
+    for conn in fill.drain(..50) {
+        drop(conn);
+        first.get("/");
+    }
+    // The log does not grow with every pause.
+    let seconds = start.elapsed().as_secs() as usize;
+    let lines = proxy.log().iter().filter(|line| line.contains("accepting pauses until")).count();
+    assert!(lines <= 2 + seconds, "{lines} lines in {seconds} s");
     assert_eq!(origin.connections(), 1);
 }

@@ -3,7 +3,7 @@
 //! Nothing here knows HTTP beyond finding the end of a message: tests write the bytes they mean and look at
 //! the bytes that come. Every wait is for a condition and ends at [`DEADLINE`], which no healthy run comes
 //! near, so a slow machine makes a test slow and never fail.
-#![allow(dead_code, reason = "each test binary uses its part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part of it")]
 
 pub(crate) mod conn;
 pub(crate) mod message;

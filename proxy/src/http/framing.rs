@@ -47,18 +47,17 @@ fn request_coding(value: &[u8]) -> Result<Length, Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(Length::Chunked);
     }
-    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let count = members(value).filter(chunked).count();
-    let last = members(value).last();
-    let tokens =
-        members(value).all(|c| c.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)));
-    if tokens && count == 1 && last.is_some_and(|c| chunked(&c)) && members(value).count() > 1 {
-        // Well formed, with a coding below `chunked` that is not known here.
+    let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let token =
+        |coding: &[u8]| coding.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
+    let sound = members(value).all(token)
+        && members(value).filter(|coding| chunked(coding)).count() == 1
+        && members(value).last().is_some_and(chunked);
+    if sound && members(value).count() > 1 {
+        // Section 6.1: well formed, with a coding below `chunked` that is not known here.
         return Err(Refusal::new(501, "a transfer coding other than chunked"));
     }
-    if tokens && count == 0 && last.is_some() && !value.contains(&b',') {
-        return Err(Refusal::new(501, "a transfer coding other than chunked"));
-    }
+    // Section 6.3 rule 4: where `chunked` is not the last coding, the length cannot be known.
     Err(Refusal::bad("malformed Transfer-Encoding"))
 }
 

@@ -360,7 +360,7 @@ impl Exchange {
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.may_try_again(failure, false, env.rules) {
+        if counts && self.sequel(failure, false, env.rules).goes_on() {
             return Err(failure);
         }
         let response = &mut self.response;

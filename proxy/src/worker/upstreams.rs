@@ -185,7 +185,8 @@ impl<N: Net> Worker<N> {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
         }

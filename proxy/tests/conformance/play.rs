@@ -83,6 +83,9 @@ fn differences(case: &Case, outcome: &Outcome) -> String {
             differ(word, part, if wanted { "none of it" } else { "it" });
         }
     }
+    for part in case.logs.iter().filter(|part| !outcome.log.contains(**part)) {
+        differ("logs", part, "none of it");
+    }
     if !outcome.is_sound {
         differ("process", "an end with status 0 and no panic", "another");
     }

@@ -25,11 +25,6 @@ impl Buffer {
         &self.bytes[self.start as usize..self.end as usize]
     }
 
-    /// The bytes that are in it, to be corrected in place.
-    pub fn filled_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start as usize..self.end as usize]
-    }
-
     /// How many bytes are in it.
     pub fn len(&self) -> usize {
         (self.end - self.start) as usize

@@ -1,11 +1,11 @@
 //! The direction from the upstream to the client.
 
 use super::request::{joined, read_trailers};
-use super::{Env, Exchange, Failure, put};
+use super::{Env, Exchange, Failure, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{Connection, Role, Scratch};
+use crate::http::fields::{Connection, Role};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -262,12 +262,9 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    let again = head::lower_minor_version(input.filled_mut(), true);
+                    self.failure = Some(failure);
                     self.response.input = Some(input);
-                    if !again {
-                        self.failure = Some(failure);
-                        return;
-                    }
+                    return;
                 }
             }
         }
@@ -275,8 +272,7 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
-        let mut scratch = Scratch::new();
-        let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
+        let head = match head::response(input.filled(), env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -289,7 +285,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env)?,
+            status => self.judge_final(status, &head, length, connection, env.rules, env.draining)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -343,11 +339,12 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        env: &Env<'_>,
+        rules: &Rules,
+        draining: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.may_try_again(failure, false, env.rules) {
+        let counts = rules.next_upstream.statuses.contains(&status);
+        if counts && self.may_try_again(failure, false, rules) {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -361,7 +358,7 @@ impl Exchange {
         // While the request's body is still coming, the connection cannot be promised: the response may
         // be over first, and the rest of the body would have to be read for nothing.
         response.keep_alive =
-            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !env.draining;
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !draining;
         let coding = if old_client { Coding::Strip } else { Coding::Keep };
         response.cursor = Cursor::new(length, coding);
         if connection.nominates && length == Length::Chunked {
@@ -450,7 +447,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size, env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();

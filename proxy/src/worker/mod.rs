@@ -32,6 +32,7 @@ use crate::access_log::Writer;
 use crate::buffer::Buffers;
 use crate::config::Config;
 use crate::exchange::Rules;
+use crate::http::fields::Scratch;
 use crate::time::{Duration, Time};
 use crate::upstream::Idle;
 use clients::Client;
@@ -60,6 +61,7 @@ pub struct Worker<N: Net> {
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     idle: Idle<UpstreamKey>,
     buffers: Buffers,
+    scratch: Scratch,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -106,6 +108,7 @@ impl<N: Net> Worker<N> {
             upstreams: SlotMap::with_key(),
             idle: Idle::new(config.keepalive),
             buffers: Buffers::new(rules.buffer_size()),
+            scratch: Scratch::new(),
             rules,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
@@ -330,6 +333,7 @@ macro_rules! env {
     ($worker:ident) => {
         crate::exchange::Env {
             buffers: &mut $worker.buffers,
+            scratch: &mut $worker.scratch,
             rules: &$worker.rules,
             now: $worker.now,
             date: $worker.date.text.as_bytes(),

@@ -294,8 +294,8 @@ impl Exchange {
             Side::Upstream => {
                 self.waits.upstream_moved();
                 self.response.commit(n);
-                self.settle(env);
                 self.advance_response(env);
+                self.settle(env);
             }
         }
     }
@@ -359,10 +359,16 @@ impl Exchange {
         }
     }
 
-    /// The client's connection is broken, or of no more use.
+    /// The client's connection is broken: its request is called off.
     pub fn client_gone(&mut self) {
         self.failure = None;
-        self.ending = Ending::Reset;
+        self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
     }
 
     /// A server has been chosen; `tries_left` says that another may be tried after it.
@@ -443,9 +449,11 @@ impl Exchange {
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
             || (self.request.is_held() && rules.next_upstream.non_idempotent);
-        // A response that is asked to be a failure (a status, an invalid head) has come, of course.
-        let silent =
-            !self.response.has_started() || matches!(failure, Failure::Invalid(_) | Failure::Status(_));
+        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
+        // but the client must not have seen any of it.
+        let asked =
+            matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
+        let silent = !self.response.has_started() || asked;
         let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
         safe && silent && allowed && !self.response.has_begun()
     }
@@ -500,10 +508,10 @@ impl Exchange {
         self.response.is_own(refusal.status, keep_alive);
     }
 
-    /// A response has begun to come: the request can no longer be sent again, so what was held for that
+    /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
     fn settle(&mut self, env: &mut Env<'_>) {
-        if self.response.has_started() {
+        if self.response.has_begun() {
             self.request.settle(env);
         }
     }

@@ -3,7 +3,7 @@
 use super::{Ending, Env, Exchange, Link, put};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{self, Role};
+use crate::http::fields::{self, Role, Scratch};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
@@ -300,7 +300,10 @@ impl Exchange {
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
         // The head borrows from the input, so that is held apart while the rest of self changes.
-        let outcome = self.read_head(&mut input, env);
+        let mut outcome = self.read_head(&input, env);
+        if outcome.is_err() && head::lower_minor_version(input.filled_mut(), false) {
+            outcome = self.read_head(&input, env);
+        }
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
@@ -335,11 +338,8 @@ impl Exchange {
     }
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
-    fn read_head(&mut self, input: &mut Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        if head::lower_minor_version(input.filled_mut(), false) {
-            log::trace!("a minor version above 1 is treated as 1.1");
-        }
-        let mut scratch = fields::scratch();
+    fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
+        let mut scratch = Scratch::new();
         let head = match head::request(input.filled(), &mut scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -378,9 +378,9 @@ impl Exchange {
         let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
+        self.request.sent = 0;
         self.request.out = Some(out);
         written.map_err(|_| Refusal::new(431, "the header fields are too large"))?;
-        self.request.sent = 0;
         self.request.cursor = Cursor::new(length, Coding::Keep);
         Ok(Parsed::Complete(head.len))
     }
@@ -433,6 +433,7 @@ impl Exchange {
                 input.consume(len);
                 self.request.input = Some(input);
                 self.request.park(env);
+                self.request.sent = 0;
                 self.request.out = Some(out);
                 self.request.cursor.trailers_done();
                 self.request.phase = Phase::Whole;
@@ -499,9 +500,10 @@ pub(super) fn read_trailers(
     nominated: Option<&[u8]>,
     max_size: usize,
 ) -> Result<Parsed<usize>, Refusal> {
-    let mut scratch = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
+    let mut headers = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
+    let mut roles = [Role::Other; fields::MAX_FIELDS];
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(input.filled(), &mut scratch) {
+    match head::trailers(input.filled(), &mut headers, &mut roles) {
         Ok(Parsed::Partial) if input.len() >= max_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((_, len))) if len > max_size => Err(too_large),

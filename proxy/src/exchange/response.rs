@@ -5,7 +5,7 @@ use super::{Env, Exchange, Failure, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{self, Connection, Role};
+use crate::http::fields::{Connection, Role, Scratch};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -89,6 +89,10 @@ impl ResponseSide {
 
     pub(super) fn has_started(&self) -> bool {
         self.started
+    }
+
+    pub(super) fn has_interims(&self) -> bool {
+        self.interims > 0
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -242,7 +246,7 @@ impl Exchange {
         // An interim response is sent before the next head is read: heads go out through `out`.
         while self.response.phase == Phase::Head && !self.response.pending() {
             let Some(mut input) = self.response.input.take() else { return };
-            let outcome = self.read_response_head(&mut input, env);
+            let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
                     if input.len() >= env.rules.max_header_size {
@@ -258,22 +262,20 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    self.failure = Some(failure);
+                    let again = head::lower_minor_version(input.filled_mut(), true);
                     self.response.input = Some(input);
-                    return;
+                    if !again {
+                        self.failure = Some(failure);
+                        return;
+                    }
                 }
             }
         }
     }
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
-    fn read_response_head(
-        &mut self,
-        input: &mut Buffer,
-        env: &mut Env<'_>,
-    ) -> Result<Parsed<usize>, Failure> {
-        head::lower_minor_version(input.filled_mut(), true);
-        let mut scratch = fields::scratch();
+    fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
+        let mut scratch = Scratch::new();
         let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -283,10 +285,11 @@ impl Exchange {
         }
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
+        let connection = Connection::of(&head.fields);
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, env)?,
+            status => self.judge_final(status, &head, length, connection, env)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -303,6 +306,7 @@ impl Exchange {
             },
             keep_alive: response.keep_alive,
             upgrade: head.status == 101,
+            nominates: connection.nominates,
         };
         let out = response.out.get_or_insert_with(|| env.buffers.small());
         rewrite::response(out, &head, &delivery, env.date)
@@ -338,11 +342,12 @@ impl Exchange {
         status: u16,
         head: &ResponseHead<'_, '_>,
         length: Length,
+        connection: Connection,
         env: &Env<'_>,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.response.interims == 0 && self.may_try_again(failure, false, env.rules) {
+        if counts && self.may_try_again(failure, false, env.rules) {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -350,7 +355,6 @@ impl Exchange {
         response.status = status;
         response.begun = true;
         response.forwarded = true;
-        let connection = Connection::of(&head.fields);
         response.reusable = length != Length::UntilClose && connection.persists(head.version);
         response.chunked_here = length == Length::UntilClose && !old_client;
         response.close_ends = matches!(length, Length::UntilClose | Length::Chunked) && old_client;

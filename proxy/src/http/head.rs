@@ -2,7 +2,7 @@
 
 use httparse::{Error, ParserConfig, Status};
 
-use super::fields::{self, Fields, Scratch};
+use super::fields::{Fields, MAX_FIELDS, Role, Scratch};
 use super::{Method, Refusal, Version};
 
 /// The outcome of looking at bytes that may not be all there yet.
@@ -26,6 +26,8 @@ pub struct RequestHead<'h, 'b> {
     pub version: Version,
     /// The fields.
     pub fields: Fields<'h, 'b>,
+    /// What it was read from: the head and perhaps bytes behind it.
+    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
@@ -40,6 +42,8 @@ pub struct ResponseHead<'h, 'b> {
     pub reason: &'b [u8],
     /// The fields.
     pub fields: Fields<'h, 'b>,
+    /// What it was read from: the head and perhaps bytes behind it.
+    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
@@ -53,7 +57,7 @@ pub fn request<'h, 'b>(
     scratch: &'h mut Scratch<'b>,
 ) -> Result<Parsed<RequestHead<'h, 'b>>, Refusal> {
     let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, scratch) {
+    match request.parse_with_uninit_headers(bytes, &mut scratch.headers) {
         Ok(Status::Complete(len)) => {
             let name = request.method.unwrap_or_default().as_bytes();
             Ok(Parsed::Complete(RequestHead {
@@ -61,7 +65,8 @@ pub fn request<'h, 'b>(
                 method_name: name,
                 target: request.path.unwrap_or_default().as_bytes(),
                 version: version(request.version),
-                fields: Fields::new(request.headers),
+                fields: Fields::new(request.headers, &mut scratch.roles),
+                bytes,
                 len,
             }))
         }
@@ -85,7 +90,7 @@ pub fn response<'h, 'b>(
     let mut config = ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true);
     let mut response = httparse::Response::new(&mut []);
-    match config.parse_response_with_uninit_headers(&mut response, bytes, scratch) {
+    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut scratch.headers) {
         Ok(Status::Complete(len)) => {
             let status = response.code.unwrap_or_default();
             if status < 100 {
@@ -95,7 +100,8 @@ pub fn response<'h, 'b>(
                 version: version(response.version),
                 status,
                 reason: response.reason.unwrap_or_default().as_bytes(),
-                fields: Fields::new(response.headers),
+                fields: Fields::new(response.headers, &mut scratch.roles),
+                bytes,
                 len,
             }))
         }
@@ -111,10 +117,11 @@ pub fn response<'h, 'b>(
 /// (RFC 9112 section 7.1.2). Returns the fields and the length.
 pub fn trailers<'h, 'b>(
     bytes: &'b [u8],
-    scratch: &'h mut [httparse::Header<'b>; fields::MAX_FIELDS],
+    headers: &'h mut [httparse::Header<'b>; MAX_FIELDS],
+    roles: &'h mut [Role; MAX_FIELDS],
 ) -> Result<Parsed<(Fields<'h, 'b>, usize)>, &'static str> {
-    match httparse::parse_headers(bytes, scratch) {
-        Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list), len))),
+    match httparse::parse_headers(bytes, headers) {
+        Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list, roles), len))),
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err("too many trailer fields"),
         Err(_) => Err("the trailer section is malformed"),

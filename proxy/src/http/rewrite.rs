@@ -59,6 +59,7 @@ pub fn request(
     out.append(b"\r\n")?;
 
     let fields = &head.fields;
+    let mut lines = Lines::of(head.bytes);
     let mut te_trailers = false;
     for (role, name, value) in fields.iter() {
         match role {
@@ -78,9 +79,10 @@ pub fn request(
             _ => {}
         }
         if !wishes.connection.nominates || role == Role::Upgrade || !nominated(fields, name) {
-            field(out, name, value)?;
+            lines.copy(out, name, value)?;
         }
     }
+    lines.flush(out)?;
 
     append_framing(out, fields, length, head.method_name)?;
     if let Some(n) = wishes.max_forwards {
@@ -136,6 +138,8 @@ pub struct Delivery {
     pub keep_alive: bool,
     /// The response switches protocols.
     pub upgrade: bool,
+    /// Its `Connection` names fields to be removed.
+    pub nominates: bool,
 }
 
 /// The framing that a client sees.
@@ -159,9 +163,11 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
-    let connection = Connection::of(&head.fields);
+    let mut lines = Lines::of(head.bytes);
+    let status = head.status;
+    let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
     out.append(b"HTTP/1.1 ")?;
-    append_number(out, u64::from(head.status))?;
+    out.append(&digits)?;
     out.append(b" ")?;
     out.append(head.reason)?;
     out.append(b"\r\n")?;
@@ -175,10 +181,11 @@ pub fn response(
             Role::TransferEncoding if bodiless || delivery.framing != ClientFraming::Same => continue,
             _ => {}
         }
-        if !connection.nominates || essential(role) || !nominated(&head.fields, name) {
-            field(out, name, value)?;
+        if !delivery.nominates || essential(role) || !nominated(&head.fields, name) {
+            lines.copy(out, name, value)?;
         }
     }
+    lines.flush(out)?;
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
     }
@@ -244,6 +251,54 @@ fn via(out: &mut Buffer, received: Version) -> Result<(), Full> {
         Version::Http10 => b"Via: 1.0 proxy\r\n",
         Version::Http11 => b"Via: 1.1 proxy\r\n",
     })
+}
+
+/// Copies field lines, in as few pieces as they allow.
+///
+/// Most lines come as they would be written, `name: value` and CRLF, one behind the other: a run of them
+/// that all pass is one copy.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    /// The run that is to be copied, as a part of `bytes`.
+    run: std::ops::Range<usize>,
+}
+
+impl<'b> Lines<'b> {
+    /// For lines whose names and values are parts of `bytes`.
+    fn of(bytes: &'b [u8]) -> Lines<'b> {
+        Lines { bytes, run: 0..0 }
+    }
+
+    /// Copies a line, at the latest with the next `flush`.
+    fn copy(&mut self, out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
+        let start = (name.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
+        let colon = start + name.len();
+        let end = colon + 2 + value.len() + 2;
+        let is_plain = self.bytes.get(start..end).is_some_and(|line| {
+            let (name_end, value_end) = (name.len(), line.len() - 2);
+            line[name_end] == b':'
+                && line[name_end + 1] == b' '
+                && value.as_ptr() == line[name_end + 2..].as_ptr()
+                && line[value_end] == b'\r'
+                && line[value_end + 1] == b'\n'
+        });
+        if !is_plain {
+            self.flush(out)?;
+            return field(out, name, value);
+        }
+        if self.run.end != start {
+            self.flush(out)?;
+            self.run.start = start;
+        }
+        self.run.end = end;
+        Ok(())
+    }
+
+    /// Copies what has not been copied yet.
+    fn flush(&mut self, out: &mut Buffer) -> Result<(), Full> {
+        let run = std::mem::replace(&mut self.run, 0..0);
+        out.append(&self.bytes[run])
+    }
 }
 
 fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {

@@ -130,7 +130,7 @@ impl<N: Net> Worker<N> {
         client.readable |= event.readable;
         client.writable |= event.writable;
         client.read_closed |= event.read_closed;
-        if event.broken {
+        if event.broken && !client.exchange.has_shut_client() {
             client.exchange.client_gone();
         }
         self.drive(key);

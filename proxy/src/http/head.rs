@@ -1,5 +1,7 @@
 //! A request or status line and its fields, as spans of the bytes they came in.
 
+use std::ops::Range;
+
 use httparse::{Error, ParserConfig, Status};
 
 use super::fields::{Fields, MAX_FIELDS, Role, Scratch};
@@ -71,6 +73,9 @@ pub fn request<'h, 'b>(
             }))
         }
         Ok(Status::Partial) => Ok(Parsed::Partial),
+        // What is wrong with a version shows at the end of its line (and may be right: see
+        // `lower_minor_version`).
+        Err(Error::Version) if first_line(bytes).is_none() => Ok(Parsed::Partial),
         Err(error) => Err(refusal(error, bytes)),
     }
 }
@@ -107,6 +112,10 @@ pub fn response<'h, 'b>(
         }
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err("the response has too many fields"),
+        // The byte behind it decides: see `lower_minor_version`.
+        Err(Error::Version) if matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
+            Ok(Parsed::Partial)
+        }
         Err(Error::Version) => Err("the response's version is not HTTP/1.x"),
         Err(Error::Status) => Err("the response's status line is malformed"),
         Err(_) => Err("the response's head is malformed"),
@@ -115,17 +124,27 @@ pub fn response<'h, 'b>(
 
 /// Reads a trailer section, from behind the last chunk's line to behind the blank line
 /// (RFC 9112 section 7.1.2). Returns the fields and the length.
+///
+/// As everywhere in chunked framing, a bare LF ends no line: where a body ends, nobody may be of two minds.
 pub fn trailers<'h, 'b>(
     bytes: &'b [u8],
     headers: &'h mut [httparse::Header<'b>; MAX_FIELDS],
     roles: &'h mut [Role; MAX_FIELDS],
 ) -> Result<Parsed<(Fields<'h, 'b>, usize)>, &'static str> {
     match httparse::parse_headers(bytes, headers) {
+        Ok(Status::Complete((len, _))) if has_bare_lf(&bytes[..len]) => Err(BARE_LF),
         Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list, roles), len))),
+        Ok(Status::Partial) if has_bare_lf(bytes) => Err(BARE_LF),
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err("too many trailer fields"),
         Err(_) => Err("the trailer section is malformed"),
     }
+}
+
+const BARE_LF: &str = "a bare LF in chunked framing";
+
+fn has_bare_lf(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
 }
 
 fn version(minor: Option<u8>) -> Version {
@@ -135,25 +154,25 @@ fn version(minor: Option<u8>) -> Version {
 /// Turns a minor version above 1 into 1 in place, since such a message is to be treated as HTTP/1.1
 /// (RFC 9110 section 2.5) and the parser knows no other. Returns whether it changed anything.
 pub fn lower_minor_version(bytes: &mut [u8], response: bool) -> bool {
-    let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-    let line = &bytes[..line_end];
-    let at = if response {
-        line.starts_with(b"HTTP/1.").then_some(0)
+    let minor = if response {
+        let ends = matches!(bytes.get(8), Some(b' ' | b'\r' | b'\n'));
+        (ends && bytes.starts_with(b"HTTP/1.")).then_some(7)
     } else {
-        rfind(line, b" HTTP/1.").map(|i| i + 1)
+        let line = first_line(bytes).unwrap_or_default();
+        line.end.checked_sub(1).filter(|&at| bytes[line.start..at].ends_with(b" HTTP/1."))
     };
-    let Some(minor) = at.map(|i| i + 7).filter(|&i| i < line_end) else { return false };
-    let ends = if response { b" ".as_slice() } else { b"\r".as_slice() };
-    let followed = bytes.get(minor + 1).is_some_and(|b| ends.contains(b) || *b == b'\n');
-    if followed && matches!(bytes[minor], b'2'..=b'9') {
-        bytes[minor] = b'1';
-        return true;
+    let raised = minor.filter(|&at| matches!(bytes[at], b'2'..=b'9'));
+    if let Some(at) = raised {
+        bytes[at] = b'1';
     }
-    false
+    raised.is_some()
 }
 
-fn rfind(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    memchr::memmem::rfind(haystack, needle)
+/// The place of the first line that is not empty, without its end; `None` while the end has not come.
+fn first_line(bytes: &[u8]) -> Option<Range<usize>> {
+    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
+    let end = start + memchr::memchr(b'\n', &bytes[start..])?;
+    Some(start..if bytes[end - 1] == b'\r' { end - 1 } else { end })
 }
 
 /// What to answer to bytes that are not a request head.
@@ -176,7 +195,7 @@ fn refusal(error: Error, bytes: &[u8]) -> Refusal {
 
 /// 505 for a well-formed version that is not 1.x, else 400.
 fn version_refusal(bytes: &[u8]) -> Refusal {
-    let line = bytes.trim_ascii_start().split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let line = first_line(bytes).map_or(&[][..], |line| &bytes[line]);
     let word = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     match word {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
@@ -190,8 +209,7 @@ fn version_refusal(bytes: &[u8]) -> Refusal {
 
 /// What to answer when the buffer is full and the head is still not whole.
 pub fn too_large(bytes: &[u8]) -> Refusal {
-    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
-    if memchr::memchr(b'\n', &bytes[start..]).is_none() {
+    if first_line(bytes).is_none() {
         Refusal::new(414, "the request line is too long")
     } else {
         Refusal::new(431, "the header fields are too large")

@@ -150,8 +150,7 @@ fn every_file_that_is_named_exists() {
                     .iter()
                     .any(|end| span.ends_with(end));
             let is_plain = span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-            if !is_path || !is_plain || first.is_empty() || span == "nginx.conf" || span == TO_COME
-            {
+            if !is_path || !is_plain || first.is_empty() || span == "nginx.conf" || span == TO_COME {
                 continue;
             }
             // Paths are from the root, or from where the architecture's are; a source file's name may stand alone.

@@ -101,19 +101,12 @@ impl<N: Net> Worker<N> {
     }
 
     fn connect(&mut self, key: ClientKey, peer: PeerKey) {
-        let client = &mut self.clients[key];
+        let mut connection = self.open(key, peer);
+        if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
+            connection = self.open(key, peer);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
         client.exchange.connecting();
-        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
-        // Without an address, the name has moved in this very moment.
-        let address = address.ok_or(std::io::ErrorKind::NotFound.into());
-        let connection = address.and_then(|address| self.net.connect(&address)).and_then(|mut socket| {
-            let net = &mut self.net;
-            self.upstreams.try_insert_with_key(|up| {
-                net.register(&mut socket, Token::from(Target::Upstream(up)))?;
-                let client = Some(key);
-                Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
-            })
-        });
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
@@ -124,6 +117,30 @@ impl<N: Net> Worker<N> {
             }
             Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
         }
+    }
+
+    /// Opens a connection to `peer` for a client.
+    fn open(&mut self, key: ClientKey, peer: PeerKey) -> std::io::Result<UpstreamKey> {
+        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
+        // Without an address, the name has moved in this very moment.
+        let address = address.ok_or(std::io::ErrorKind::NotFound)?;
+        let mut socket = self.net.connect(&address)?;
+        let net = &mut self.net;
+        self.upstreams.try_insert_with_key(|up| {
+            net.register(&mut socket, Token::from(Target::Upstream(up)))?;
+            let client = Some(key);
+            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
+        })
+    }
+
+    /// Closes the connection idle for longest, for want of its descriptor, unless only `kept` are left.
+    /// Says whether it did.
+    pub(super) fn give_up_idle(&mut self, kept: usize) -> bool {
+        let oldest = (self.idle.len() > kept).then(|| self.idle.take_expired(Time::NEVER)).flatten();
+        if let Some(key) = oldest {
+            self.close_upstream(key);
+        }
+        oldest.is_some()
     }
 
     fn no_live_server(&mut self, key: ClientKey) {
@@ -230,7 +247,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// Whether this machine's limits are to blame for an error, not the server.
-fn is_local(error: &std::io::Error) -> bool {
+pub(super) fn is_local(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let local = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))

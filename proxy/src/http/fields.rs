@@ -74,52 +74,12 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of the field called `name`, which is a token and not empty.
+    /// The role of the field called `name`, which is a token (RFC 9110 section 5.1).
     fn of(name: &[u8]) -> Role {
-        // By length and first letter: that leaves one candidate, for most names none.
-        match (name.len(), name[0] | 0x20) {
-            (2, b't') => Role::if_called(name, b"te", Role::Te),
-            (3, b'v') => Role::if_called(name, b"via", Role::Via),
-            (4, b'h') => Role::if_called(name, b"host", Role::Host),
-            (4, b'd') => Role::if_called(name, b"date", Role::Date),
-            (6, b'e') => Role::if_called(name, b"expect", Role::Expect),
-            (6, b'c') => Role::if_called(name, b"cookie", Role::NotInTrailers),
-            (7, b'u') => Role::if_called(name, b"upgrade", Role::Upgrade),
-            (9, b'x') => Role::if_called(name, b"x-real-ip", Role::RealIp),
-            (10, b'c') => Role::if_called(name, b"connection", Role::Connection),
-            (10, b'k') => Role::if_called(name, b"keep-alive", Role::HopByHop),
-            (10, b's') => Role::if_called(name, b"set-cookie", Role::NotInTrailers),
-            (12, b'c') => Role::if_called(name, b"content-type", Role::NotInTrailers),
-            (12, b'm') => Role::if_called(name, b"max-forwards", Role::MaxForwards),
-            (13, b'a') => Role::if_called(name, b"authorization", Role::NotInTrailers),
-            (13, b'c') if name[1] | 0x20 == b'a' => {
-                Role::if_called(name, b"cache-control", Role::NotInTrailers)
-            }
-            (13, b'c') => Role::if_called(name, b"content-range", Role::NotInTrailers),
-            (14, b'c') => Role::if_called(name, b"content-length", Role::ContentLength),
-            (14, b'h') => Role::if_called(name, b"http2-settings", Role::HopByHop),
-            (15, b'x') => Role::if_called(name, b"x-forwarded-for", Role::ForwardedFor),
-            (16, b'c') => Role::if_called(name, b"content-encoding", Role::NotInTrailers),
-            (16, b'p') => Role::if_called(name, b"proxy-connection", Role::HopByHop),
-            (16, b'x') => Role::if_called(name, b"x-forwarded-host", Role::ForwardedHost),
-            (17, b't') => Role::if_called(name, b"transfer-encoding", Role::TransferEncoding),
-            (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
-            _ => Role::Other,
-        }
-    }
-
-    /// `role` where `name` is `known`, which is in lower case.
-    #[inline(always)]
-    fn if_called<const N: usize>(name: &[u8], known: &[u8; N], role: Role) -> Role {
-        let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
-        let difference = difference(name, known);
-        if difference == 0 {
-            role
-        } else if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
-            // It differs only by what `_` for `-` makes.
-            Role::Lookalike
-        } else {
-            Role::Other
+        let key = key(name);
+        match role(key) {
+            Role::Other if has_underscore(key) => lookalike(name),
+            role => role,
         }
     }
 
@@ -128,35 +88,94 @@ impl Role {
     }
 }
 
-/// In what `name` differs from `known`, which is in lower case: 0 where they are alike.
-///
-/// Eight bytes at a time, since this is asked of every field. Setting bit 5 maps letters to lower case, and
-/// no other byte of a token to a byte of a known name; `_` becomes 0x7f, which differs from `-` by 0x52.
-#[inline(always)]
-fn difference<const N: usize>(name: &[u8; N], known: &[u8; N]) -> u64 {
-    let word = |bytes: &[u8; N], at: usize, len: usize| {
-        let mut word = [0; 8];
-        word[..len].copy_from_slice(&bytes[at..at + len]);
-        u64::from_le_bytes(word)
+/// A name of at most [`NAME_MAX`] bytes without its case, packed into words, so that names are compared in
+/// three comparisons: its length and middle byte, its first and its last eight bytes. Exact for tokens: no
+/// two bytes of one that differ otherwise than in case become alike.
+type Key = (u64, u64, u64);
+
+/// The longest name that has a role.
+const NAME_MAX: usize = 17;
+
+/// What makes a letter a small one. It leaves digits and `-` as they are and turns `_` into 0x7f.
+const SMALL: u64 = 0x2020_2020_2020_2020;
+
+const fn key(name: &[u8]) -> Key {
+    if name.is_empty() || name.len() > NAME_MAX {
+        return (0, 0, 0);
+    }
+    let length_and_middle = (name.len() as u64) << 8 | name[name.len() / 2] as u64 | 0x20;
+    let (start, end) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(start), Some(end)) => (u64::from_le_bytes(*start), u64::from_le_bytes(*end)),
+        _ => match (name.first_chunk(), name.last_chunk()) {
+            (Some(start), Some(end)) => (u32::from_le_bytes(*start) as u64, u32::from_le_bytes(*end) as u64),
+            _ => (name[0] as u64, name[name.len() - 1] as u64),
+        },
     };
-    let fold =
-        |at, len| (word(name, at, len) | (0x2020_2020_2020_2020 >> (64 - 8 * len))) ^ word(known, at, len);
-    let mut difference = 0;
-    let mut at = 0;
-    while at + 8 <= N {
-        difference |= fold(at, 8);
-        at += 8;
-    }
-    if at < N {
-        difference |= fold(at, N - at);
-    }
-    difference
+    (length_and_middle, start | SMALL, end | SMALL)
 }
 
-/// Whether `name` would be `known` (in lower case) if `_` were `-`.
-#[cold]
-fn reads_alike(name: &[u8], known: &[u8]) -> bool {
-    name.iter().zip(known).all(|(a, b)| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-'))
+/// The role of the name with this key.
+fn role(name: Key) -> Role {
+    const TE: Key = key(b"te");
+    const VIA: Key = key(b"via");
+    const HOST: Key = key(b"host");
+    const DATE: Key = key(b"date");
+    const EXPECT: Key = key(b"expect");
+    const COOKIE: Key = key(b"cookie");
+    const UPGRADE: Key = key(b"upgrade");
+    const X_REAL_IP: Key = key(b"x-real-ip");
+    const CONNECTION: Key = key(b"connection");
+    const SET_COOKIE: Key = key(b"set-cookie");
+    const KEEP_ALIVE: Key = key(b"keep-alive");
+    const MAX_FORWARDS: Key = key(b"max-forwards");
+    const CONTENT_TYPE: Key = key(b"content-type");
+    const AUTHORIZATION: Key = key(b"authorization");
+    const CACHE_CONTROL: Key = key(b"cache-control");
+    const CONTENT_RANGE: Key = key(b"content-range");
+    const CONTENT_LENGTH: Key = key(b"content-length");
+    const HTTP2_SETTINGS: Key = key(b"http2-settings");
+    const X_FORWARDED_FOR: Key = key(b"x-forwarded-for");
+    const X_FORWARDED_HOST: Key = key(b"x-forwarded-host");
+    const CONTENT_ENCODING: Key = key(b"content-encoding");
+    const PROXY_CONNECTION: Key = key(b"proxy-connection");
+    const X_FORWARDED_PROTO: Key = key(b"x-forwarded-proto");
+    const TRANSFER_ENCODING: Key = key(b"transfer-encoding");
+    match name {
+        TE => Role::Te,
+        VIA => Role::Via,
+        HOST => Role::Host,
+        DATE => Role::Date,
+        EXPECT => Role::Expect,
+        UPGRADE => Role::Upgrade,
+        X_REAL_IP => Role::RealIp,
+        CONNECTION => Role::Connection,
+        MAX_FORWARDS => Role::MaxForwards,
+        CONTENT_LENGTH => Role::ContentLength,
+        X_FORWARDED_FOR => Role::ForwardedFor,
+        X_FORWARDED_HOST => Role::ForwardedHost,
+        X_FORWARDED_PROTO => Role::ForwardedProto,
+        TRANSFER_ENCODING => Role::TransferEncoding,
+        KEEP_ALIVE | HTTP2_SETTINGS | PROXY_CONNECTION => Role::HopByHop,
+        COOKIE | SET_COOKIE | CONTENT_TYPE | AUTHORIZATION => Role::NotInTrailers,
+        CACHE_CONTROL | CONTENT_RANGE | CONTENT_ENCODING => Role::NotInTrailers,
+        _ => Role::Other,
+    }
+}
+
+/// Whether a byte of the name is `_`.
+fn has_underscore((middle, start, end): Key) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // `_` is 0x7f in a key, the one byte there that one more takes to 0x80; so no byte carries.
+    [middle & 0x7f, start, end].into_iter().any(|word| word.wrapping_add(ONES) & ONES << 7 != 0)
+}
+
+/// [`Role::Lookalike`] where `name`, of at most [`NAME_MAX`] bytes, would have a role if `_` were `-`.
+fn lookalike(name: &[u8]) -> Role {
+    let mut dashed = [0; NAME_MAX];
+    for (to, from) in dashed.iter_mut().zip(name) {
+        *to = if *from == b'_' { b'-' } else { *from };
+    }
+    if role(key(&dashed[..name.len()])) == Role::Other { Role::Other } else { Role::Lookalike }
 }
 
 /// The fields of one section in their order.
@@ -274,4 +293,77 @@ impl Connection {
 /// Whether a `Connection` field nominates `name` for removal.
 pub fn nominated(fields: &Fields<'_, '_>, name: &[u8]) -> bool {
     fields.values(Role::Connection).flat_map(members).any(|option| option.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [(&str, Role); 24] = [
+        ("TE", Role::Te),
+        ("Via", Role::Via),
+        ("Host", Role::Host),
+        ("Date", Role::Date),
+        ("Expect", Role::Expect),
+        ("Cookie", Role::NotInTrailers),
+        ("Upgrade", Role::Upgrade),
+        ("X-Real-IP", Role::RealIp),
+        ("Connection", Role::Connection),
+        ("Set-Cookie", Role::NotInTrailers),
+        ("Keep-Alive", Role::HopByHop),
+        ("Max-Forwards", Role::MaxForwards),
+        ("Content-Type", Role::NotInTrailers),
+        ("Authorization", Role::NotInTrailers),
+        ("Cache-Control", Role::NotInTrailers),
+        ("Content-Range", Role::NotInTrailers),
+        ("Content-Length", Role::ContentLength),
+        ("HTTP2-Settings", Role::HopByHop),
+        ("X-Forwarded-For", Role::ForwardedFor),
+        ("X-Forwarded-Host", Role::ForwardedHost),
+        ("Content-Encoding", Role::NotInTrailers),
+        ("Proxy-Connection", Role::HopByHop),
+        ("X-Forwarded-Proto", Role::ForwardedProto),
+        ("Transfer-Encoding", Role::TransferEncoding),
+    ];
+
+    const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+    #[test]
+    fn a_role_does_not_depend_on_case() {
+        for (name, role) in NAMES {
+            for spelling in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                assert_eq!(Role::of(spelling.as_bytes()), role, "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_other_byte_at_any_place_takes_the_role() {
+        for (name, _) in NAMES {
+            for at in 0..name.len() {
+                for &byte in TOKEN {
+                    let mut changed = name.as_bytes().to_vec();
+                    changed[at] = byte;
+                    let spelled = String::from_utf8_lossy(&changed).into_owned();
+                    if changed.eq_ignore_ascii_case(name.as_bytes()) {
+                        continue;
+                    }
+                    let alike = byte == b'_' && name.as_bytes()[at] == b'-';
+                    let expected = if alike { Role::Lookalike } else { Role::Other };
+                    assert_eq!(Role::of(&changed), expected, "{spelled} for {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shorter_and_longer_names_have_no_role() {
+        for (name, _) in NAMES {
+            for other in [format!("{name}s"), format!("x{name}"), name[1..].to_owned()] {
+                assert_eq!(Role::of(other.as_bytes()), Role::Other, "{other}");
+            }
+        }
+        assert_eq!(Role::of(b"x_forwarded_for"), Role::Lookalike);
+        assert_eq!(Role::of(b"a_name_that_is_long_enough_for_anyone"), Role::Other);
+    }
 }

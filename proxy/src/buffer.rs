@@ -85,6 +85,20 @@ impl Buffer {
         self.end += bytes.len() as u32;
         Ok(())
     }
+
+    /// Appends `parts` whole, one behind the other, or nothing where they do not fit together.
+    pub fn append_all<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), Full> {
+        let end = self.end as usize;
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut room = self.bytes.get_mut(end..end + length).ok_or(Full)?;
+        for part in parts {
+            let (place, rest) = room.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += length as u32;
+        Ok(())
+    }
 }
 
 /// The bytes do not fit the buffer.

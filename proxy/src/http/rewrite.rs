@@ -48,16 +48,9 @@ pub fn request(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
-    out.append(head.method_name)?;
-    out.append(b" ")?;
-    if target.path.first() == Some(&b'?') {
-        out.append(b"/")?;
-    }
-    out.append(target.path)?;
-    out.append(b" HTTP/1.1\r\nHost: ")?;
+    let root: &[u8] = if target.path.first() == Some(&b'?') { b"/" } else { b"" };
     let host = target.host.unwrap_or(sender.default_host.as_bytes());
-    out.append(host)?;
-    out.append(b"\r\n")?;
+    out.append_all([head.method_name, b" ", root, target.path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"])?;
 
     const REPLACED: Roles = Roles::of(&[
         Role::Connection,
@@ -315,10 +308,7 @@ fn copy_lines(out: &mut Buffer, fields: &Fields<'_, '_>, pass: impl Fn(&Line) ->
 }
 
 fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
-    out.append(name)?;
-    out.append(b": ")?;
-    out.append(value)?;
-    out.append(b"\r\n")
+    out.append_all([name, b": ", value, b"\r\n"])
 }
 
 /// Appends a decimal number.

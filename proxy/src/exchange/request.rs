@@ -34,8 +34,10 @@ pub(super) struct RequestSide {
     phase: Phase,
     input: Option<Buffer>,
     out: Option<Buffer>,
-    /// How much of `out` has been sent.
+    /// How much of `out` has been sent. It is kept whole for another try.
     sent: u32,
+    /// How much of `out` is to be sent.
+    left: u32,
     /// Bytes at the start of `input` that have been sent and are kept for another try.
     held: u32,
     /// Bytes behind those that may be sent.
@@ -94,13 +96,9 @@ impl RequestSide {
         self.input.is_none()
     }
 
-    fn out_left(&self) -> usize {
-        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
-    }
-
     /// Whether something is to be sent.
     pub(super) fn pending(&self) -> bool {
-        self.pass > 0 || self.out_left() > 0
+        self.pass | self.left != 0
     }
 
     pub(super) fn is_sent_whole(&self) -> bool {
@@ -184,10 +182,17 @@ impl RequestSide {
         (out, body)
     }
 
+    /// What is in `out` is to be sent before the bytes that may pass.
+    fn send_first(&mut self, out: Buffer) {
+        (self.sent, self.left) = (0, out.len() as u32);
+        self.out = Some(out);
+    }
+
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
     pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
-        let of_out = n.min(self.out_left());
+        let of_out = n.min(self.left as usize);
         self.sent += of_out as u32;
+        self.left -= of_out as u32;
         let of_body = (n - of_out) as u32;
         assert!(of_body <= self.pass, "more was sent than there was");
         self.pass -= of_body;
@@ -215,7 +220,7 @@ impl RequestSide {
     /// The request will not be sent again: lets go of what was kept for that.
     pub(super) fn settle(&mut self, env: &mut Env<'_>) {
         self.let_go();
-        if self.out_left() == 0 {
+        if self.left == 0 {
             put(&mut self.out, env);
             self.sent = 0;
         }
@@ -227,7 +232,7 @@ impl RequestSide {
     /// Everything is to be sent once more.
     pub(super) fn rewind(&mut self) {
         assert!(self.complete_here, "only a request that is all here can be sent again");
-        self.sent = 0;
+        self.left += std::mem::take(&mut self.sent);
         self.pass += std::mem::take(&mut self.held);
     }
 
@@ -247,7 +252,7 @@ impl RequestSide {
             (self.held, self.pass, self.skip) = (0, 0, 0);
         }
         put(&mut self.out, env);
-        self.sent = 0;
+        (self.sent, self.left) = (0, 0);
         self.complete_here = false;
     }
 
@@ -378,8 +383,7 @@ impl Exchange {
         let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
-        self.request.sent = 0;
-        self.request.out = Some(out);
+        self.request.send_first(out);
         written.map_err(|_| Refusal::new(431, "the header fields are too large"))?;
         self.request.cursor = Cursor::new(length, Coding::Keep);
         Ok(Parsed::Complete(head.len))
@@ -433,8 +437,7 @@ impl Exchange {
                 input.consume(len);
                 self.request.input = Some(input);
                 self.request.park(env);
-                self.request.sent = 0;
-                self.request.out = Some(out);
+                self.request.send_first(out);
                 self.request.cursor.trailers_done();
                 self.request.phase = Phase::Whole;
             }

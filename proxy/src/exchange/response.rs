@@ -39,6 +39,7 @@ const COPIED_MAX: usize = 4096;
 pub(super) struct ResponseSide {
     phase: Phase,
     input: Option<Buffer>,
+    /// Invariant: some of it is to be sent yet.
     out: Option<Buffer>,
     /// How much of `out` has been sent.
     sent: u32,
@@ -116,13 +117,9 @@ impl ResponseSide {
         (self.pass + self.skip) as usize
     }
 
-    fn out_left(&self) -> usize {
-        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
-    }
-
     /// Whether something is to be sent.
     pub(super) fn pending(&self) -> bool {
-        self.pass > 0 || self.out_left() > 0
+        self.out.is_some() || self.pass > 0
     }
 
     /// Whether bytes from the upstream have a place to go now.
@@ -170,8 +167,13 @@ impl ResponseSide {
 
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
     pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
-        let of_out = n.min(self.out_left());
+        let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
+        let of_out = n.min(left);
         self.sent += of_out as u32;
+        if of_out == left {
+            put(&mut self.out, env);
+            self.sent = 0;
+        }
         let of_body = n - of_out;
         if of_body > 0 {
             assert!(of_body <= self.pass as usize, "more was sent than there was");
@@ -181,8 +183,6 @@ impl ResponseSide {
         if self.pending() {
             return false;
         }
-        put(&mut self.out, env);
-        self.sent = 0;
         self.drop_skipped();
         self.park(env);
         true

@@ -74,74 +74,58 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of the field called `name`, which is a token.
+    /// The role of the field called `name`, which is a token and not empty.
     fn of(name: &[u8]) -> Role {
-        // By length first: most names match no candidate.
-        match name.len() {
-            2 => any(name, [(b"te", Role::Te)]),
-            3 => any(name, [(b"via", Role::Via)]),
-            4 => any(name, [(b"host", Role::Host), (b"date", Role::Date)]),
-            6 => any(name, [(b"expect", Role::Expect), (b"cookie", Role::NotInTrailers)]),
-            7 => any(name, [(b"upgrade", Role::Upgrade)]),
-            9 => any(name, [(b"x-real-ip", Role::RealIp)]),
-            10 => any(
-                name,
-                [
-                    (b"connection", Role::Connection),
-                    (b"keep-alive", Role::HopByHop),
-                    (b"set-cookie", Role::NotInTrailers),
-                ],
-            ),
-            12 => any(name, [(b"content-type", Role::NotInTrailers), (b"max-forwards", Role::MaxForwards)]),
-            13 => any(
-                name,
-                [
-                    (b"cache-control", Role::NotInTrailers),
-                    (b"authorization", Role::NotInTrailers),
-                    (b"content-range", Role::NotInTrailers),
-                ],
-            ),
-            14 => any(name, [(b"content-length", Role::ContentLength), (b"http2-settings", Role::HopByHop)]),
-            15 => any(name, [(b"x-forwarded-for", Role::ForwardedFor)]),
-            16 => any(
-                name,
-                [
-                    (b"content-encoding", Role::NotInTrailers),
-                    (b"x-forwarded-host", Role::ForwardedHost),
-                    (b"proxy-connection", Role::HopByHop),
-                ],
-            ),
-            17 => any(
-                name,
-                [
-                    (b"transfer-encoding", Role::TransferEncoding),
-                    (b"x-forwarded-proto", Role::ForwardedProto),
-                ],
-            ),
+        // By length and first letter: that leaves one candidate, for most names none.
+        match (name.len(), name[0] | 0x20) {
+            (2, b't') => Role::if_called(name, b"te", Role::Te),
+            (3, b'v') => Role::if_called(name, b"via", Role::Via),
+            (4, b'h') => Role::if_called(name, b"host", Role::Host),
+            (4, b'd') => Role::if_called(name, b"date", Role::Date),
+            (6, b'e') => Role::if_called(name, b"expect", Role::Expect),
+            (6, b'c') => Role::if_called(name, b"cookie", Role::NotInTrailers),
+            (7, b'u') => Role::if_called(name, b"upgrade", Role::Upgrade),
+            (9, b'x') => Role::if_called(name, b"x-real-ip", Role::RealIp),
+            (10, b'c') => Role::if_called(name, b"connection", Role::Connection),
+            (10, b'k') => Role::if_called(name, b"keep-alive", Role::HopByHop),
+            (10, b's') => Role::if_called(name, b"set-cookie", Role::NotInTrailers),
+            (12, b'c') => Role::if_called(name, b"content-type", Role::NotInTrailers),
+            (12, b'm') => Role::if_called(name, b"max-forwards", Role::MaxForwards),
+            (13, b'a') => Role::if_called(name, b"authorization", Role::NotInTrailers),
+            (13, b'c') if name[1] | 0x20 == b'a' => {
+                Role::if_called(name, b"cache-control", Role::NotInTrailers)
+            }
+            (13, b'c') => Role::if_called(name, b"content-range", Role::NotInTrailers),
+            (14, b'c') => Role::if_called(name, b"content-length", Role::ContentLength),
+            (14, b'h') => Role::if_called(name, b"http2-settings", Role::HopByHop),
+            (15, b'x') => Role::if_called(name, b"x-forwarded-for", Role::ForwardedFor),
+            (16, b'c') => Role::if_called(name, b"content-encoding", Role::NotInTrailers),
+            (16, b'p') => Role::if_called(name, b"proxy-connection", Role::HopByHop),
+            (16, b'x') => Role::if_called(name, b"x-forwarded-host", Role::ForwardedHost),
+            (17, b't') => Role::if_called(name, b"transfer-encoding", Role::TransferEncoding),
+            (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
             _ => Role::Other,
+        }
+    }
+
+    /// `role` where `name` is `known`, which is in lower case.
+    #[inline(always)]
+    fn if_called<const N: usize>(name: &[u8], known: &[u8; N], role: Role) -> Role {
+        let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
+        let difference = difference(name, known);
+        if difference == 0 {
+            role
+        } else if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
+            // It differs only by what `_` for `-` makes.
+            Role::Lookalike
+        } else {
+            Role::Other
         }
     }
 
     fn bit(self) -> u32 {
         1 << self as u8
     }
-}
-
-/// The role of the candidate, in lower case, that `name` is, whatever its case.
-#[inline(always)]
-fn any<const N: usize, const M: usize>(name: &[u8], candidates: [(&[u8; N], Role); M]) -> Role {
-    let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
-    for (known, role) in candidates {
-        let difference = difference(name, known);
-        if difference == 0 {
-            return role;
-        }
-        // Only where bytes differ by what `_` for `-` makes.
-        if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
-            return Role::Lookalike;
-        }
-    }
-    Role::Other
 }
 
 /// In what `name` differs from `known`, which is in lower case: 0 where they are alike.
@@ -180,23 +164,42 @@ fn reads_alike(name: &[u8], known: &[u8]) -> bool {
 pub struct Fields<'h, 'b> {
     list: &'h [httparse::Header<'b>],
     roles: &'h [Role],
+    /// A bit for each role that there is.
     present: u32,
+    /// A bit for each role that more than one field has.
+    repeated: u32,
 }
+
+/// There are several fields where one may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
 
 impl<'h, 'b> Fields<'h, 'b> {
     /// Gives each field its role. `roles` is room for as many as there are fields.
     pub fn new(list: &'h [httparse::Header<'b>], roles: &'h mut [Role; MAX_FIELDS]) -> Fields<'h, 'b> {
-        let mut present = 0;
+        let (mut present, mut repeated) = (0, 0);
         for (header, role) in list.iter().zip(roles.iter_mut()) {
             *role = Role::of(header.name.as_bytes());
+            repeated |= present & role.bit();
             present |= role.bit();
         }
-        Fields { list, roles, present }
+        Fields { list, roles, present, repeated }
     }
 
     /// Whether any field has this role.
     pub fn has(&self, role: Role) -> bool {
         self.present & role.bit() != 0
+    }
+
+    /// The value of the one field with this role that there may be.
+    pub fn only(&self, role: Role) -> Result<Option<&'b [u8]>, Repeated> {
+        if !self.has(role) {
+            return Ok(None);
+        }
+        if self.repeated & role.bit() != 0 {
+            return Err(Repeated);
+        }
+        Ok(self.values(role).next())
     }
 
     /// The values of the fields with this role, in their order.
@@ -240,6 +243,11 @@ impl Connection {
     pub fn of(fields: &Fields<'_, '_>) -> Connection {
         let mut connection = Connection::default();
         if !fields.has(Role::Connection) {
+            return connection;
+        }
+        // What nearly every sender sends, before the general case.
+        if let Ok(Some(b"keep-alive")) = fields.only(Role::Connection) {
+            connection.keep_alive = true;
             return connection;
         }
         for option in fields.values(Role::Connection).flat_map(members) {

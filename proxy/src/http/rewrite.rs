@@ -310,16 +310,11 @@ impl<'b> Lines<'b> {
     /// Copies a line, at the latest with the next `flush`.
     fn copy(&mut self, out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
         let start = (name.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
-        let colon = start + name.len();
-        let end = colon + 2 + value.len() + 2;
-        let is_plain = self.bytes.get(start..end).is_some_and(|line| {
-            let (name_end, value_end) = (name.len(), line.len() - 2);
-            line[name_end] == b':'
-                && line[name_end + 1] == b' '
-                && value.as_ptr() == line[name_end + 2..].as_ptr()
-                && line[value_end] == b'\r'
-                && line[value_end + 1] == b'\n'
-        });
+        let colon = start.wrapping_add(name.len());
+        let line_end = colon.wrapping_add(2 + value.len());
+        let pair = |at: usize| self.bytes.get(at..at.wrapping_add(2));
+        let follows = value.as_ptr() as usize == (name.as_ptr() as usize).wrapping_add(name.len() + 2);
+        let is_plain = follows && pair(colon) == Some(b": ") && pair(line_end) == Some(b"\r\n");
         if !is_plain {
             self.flush(out)?;
             return field(out, name, value);
@@ -328,7 +323,7 @@ impl<'b> Lines<'b> {
             self.flush(out)?;
             self.run.start = start;
         }
-        self.run.end = end;
+        self.run.end = line_end + 2;
         Ok(())
     }
 

@@ -62,17 +62,13 @@ fn absolute(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
 
 /// Exactly one valid Host field, or none in HTTP/1.0 (RFC 9112 section 3.2).
 fn host_field<'b>(version: Version, fields: &Fields<'_, 'b>) -> Result<Option<&'b [u8]>, Refusal> {
-    let mut hosts = fields.values(Role::Host);
-    let Some(host) = hosts.next() else {
-        return match version {
-            Version::Http10 => Ok(None),
-            Version::Http11 => Err(Refusal::bad("no Host field")),
-        };
-    };
-    if hosts.next().is_some() {
-        return Err(Refusal::bad("repeated Host field"));
+    let host = fields.only(Role::Host).map_err(|_| Refusal::bad("repeated Host field"))?;
+    match (host, version) {
+        (Some(host), _) if is_host(host) => Ok(Some(host)),
+        (Some(_), _) => Err(Refusal::bad("invalid Host field")),
+        (None, Version::Http10) => Ok(None),
+        (None, Version::Http11) => Err(Refusal::bad("no Host field")),
     }
-    if is_host(host) { Ok(Some(host)) } else { Err(Refusal::bad("invalid Host field")) }
 }
 
 fn strip_prefix_ignore_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
@@ -94,9 +90,9 @@ pub fn is_host(host: &[u8]) -> bool {
             (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let end = memchr::memchr(b':', host).unwrap_or(host.len());
+            let end = host.iter().position(|&b| !HOST[b as usize]).unwrap_or(host.len());
             let (name, port) = host.split_at(end);
-            if !name.iter().all(|&b| HOST[b as usize]) || !escapes_are_whole(name) {
+            if !escapes_are_whole(name) {
                 return false;
             }
             (name, port)

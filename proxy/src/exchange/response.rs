@@ -221,6 +221,15 @@ impl ResponseSide {
         self.drop_all(env);
     }
 
+    /// Forgets everything but the rest of an interim response, part of which the client may have: an answer
+    /// of the proxy's own has to come behind it.
+    pub(super) fn reset_behind_interim(&mut self, env: &mut Env<'_>) {
+        let interim = self.out.take();
+        let sent = self.sent;
+        self.drop_all(env);
+        (self.out, self.sent) = (interim, sent);
+    }
+
     pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
         put(&mut self.input, env);
         put(&mut self.out, env);

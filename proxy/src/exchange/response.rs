@@ -308,8 +308,8 @@ impl Exchange {
         let delivery = Delivery {
             framing: if response.chunked_here {
                 ClientFraming::Chunked
-            } else if response.close_ends && length == Length::Chunked {
-                ClientFraming::Close
+            } else if self.request.version == Version::Http10 {
+                ClientFraming::Unchunked
             } else {
                 ClientFraming::Same
             },

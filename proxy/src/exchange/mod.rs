@@ -253,7 +253,8 @@ impl Exchange {
         }
         // Closing with unread bytes in the socket would reset the connection and might take the
         // response with it (RFC 9112 section 9.6).
-        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)

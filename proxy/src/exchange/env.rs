@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::buffer::Buffers;
-use crate::config::{AccessLog, Config, NextUpstream, Timeouts};
+use crate::config::{AccessLog, Config, Host, NextUpstream, Server, Timeouts};
 use crate::time::Time;
 
 /// The part of the configuration that one exchange obeys.
@@ -29,7 +29,7 @@ impl Rules {
             max_header_size: config.max_header_size,
             timeouts: config.timeouts,
             next_upstream: config.next_upstream,
-            default_host: config.servers.first().map(|s| s.name.clone()).unwrap_or_default(),
+            default_host: config.servers.first().map_or_else(String::new, default_host),
             trusted: config.trust_forwarded.clone(),
             keeps_records: config.access_log != AccessLog::Off,
         }
@@ -51,6 +51,14 @@ pub struct Env<'a> {
     /// The free list of buffers.
     pub buffers: &'a mut Buffers,
     /// The configuration.
+/// The `Host` of a request without one (nginx's `$proxy_host`, and its word for a Unix socket).
+fn default_host(server: &Server) -> String {
+    match server.host {
+        Host::Unix(_) => "localhost".into(),
+        _ => server.name.clone(),
+    }
+}
+
     pub rules: &'a Rules,
     /// The time of this wake-up.
     pub now: Time,

@@ -40,17 +40,17 @@ impl Rules {
         self.max_header_size + 2048
     }
 
+    /// The part of `bytes` in which a head or a trailer section has to end.
+    pub(super) fn bounded<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[..bytes.len().min(self.max_header_size)]
+    }
+
     /// Whether what this peer says of the client is believed.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
     }
 }
 
-/// What is lent to an exchange for one call.
-pub struct Env<'a> {
-    /// The free list of buffers.
-    pub buffers: &'a mut Buffers,
-    /// The configuration.
 /// The `Host` of a request without one (nginx's `$proxy_host`, and its word for a Unix socket).
 fn default_host(server: &Server) -> String {
     match server.host {
@@ -59,6 +59,11 @@ fn default_host(server: &Server) -> String {
     }
 }
 
+/// What is lent to an exchange for one call.
+pub struct Env<'a> {
+    /// The free list of buffers.
+    pub buffers: &'a mut Buffers,
+    /// The configuration.
     pub rules: &'a Rules,
     /// The time of this wake-up.
     pub now: Time,

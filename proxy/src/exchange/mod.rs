@@ -431,8 +431,8 @@ impl Exchange {
             return;
         }
         if again {
-            self.request.rewind();
             self.response.reset(env);
+            self.request.rewind();
             self.link = Link::Wanted { same_server: stale };
         } else {
             self.refuse(failure.refusal(), env);

@@ -285,13 +285,11 @@ impl Exchange {
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
         let mut scratch = Scratch::new();
-        let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::response(bytes, &mut scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
-        if head.len > env.rules.max_header_size {
-            return Err(Failure::Invalid("the response's head is too large"));
-        }
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
         let connection = Connection::of(&head.fields);
@@ -459,7 +457,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();

@@ -112,6 +112,19 @@ fn a_server_that_closes_without_a_word() {
     }
 }
 
+#[test]
+fn a_pooled_connection_that_has_begun_to_answer_was_not_dead() {
+    let mut play = Play::plain();
+    play.links = [Link::Pooled].into();
+    play.client_sends(GET);
+    play.upstream_sends("H");
+    play.upstream_ends();
+    assert_eq!(
+        outcome(&mut play),
+        "HTTP/1.1 502 Bad Gateway; pooled, abandon connection closed before the response's end, finish"
+    );
+}
+
 /// Once a byte of a response has come, nothing is sent again.
 #[test]
 fn a_server_that_closes_within_a_head() {

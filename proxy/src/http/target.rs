@@ -90,12 +90,14 @@ pub fn is_host(host: &[u8]) -> bool {
             (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let end = host.iter().position(|&b| !HOST[b as usize]).unwrap_or(host.len());
-            let (name, port) = host.split_at(end);
-            if !escapes_are_whole(name) {
-                return false;
+            let mut end = host.iter().position(|&b| !HOST[b as usize]).unwrap_or(host.len());
+            if host.get(end) == Some(&b'%') {
+                end = memchr::memchr(b':', host).unwrap_or(host.len());
+                if !escapes_are_whole(&host[..end]) {
+                    return false;
+                }
             }
-            (name, port)
+            host.split_at(end)
         }
     };
     let port_is_sound = match port {
@@ -106,21 +108,29 @@ pub fn is_host(host: &[u8]) -> bool {
     !name.is_empty() && port_is_sound
 }
 
-/// Whether two hexadecimal digits follow each percent sign (RFC 3986 section 2.1).
+/// Whether a name holds nothing but the octets it may and escapes with both their digits
+/// (RFC 3986 section 2.1).
 fn escapes_are_whole(name: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', name)
-        .all(|at| matches!(name.get(at + 1..at + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)))
+    let mut rest = name;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = match (byte, behind) {
+            (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
+            (byte, behind) if HOST[byte as usize] => behind,
+            _ => return false,
+        };
+    }
+    true
 }
 
-/// Octets of a registered name: unreserved, percent sign, sub-delimiters but the comma, by which servers
-/// split lists.
+/// Octets of a registered name: unreserved and sub-delimiters but the comma, by which servers split lists.
+/// Escapes are seen to apart.
 static HOST: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
     while b < 256 {
         let c = b as u8;
         table[b] = c.is_ascii_alphanumeric()
-            || matches!(c, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
+            || matches!(c, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
             || matches!(c, b'*' | b'+' | b';' | b'=');
         b += 1;
     }

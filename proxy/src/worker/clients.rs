@@ -129,9 +129,12 @@ impl<N: Net> Worker<N> {
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
             _ => {
-                log::error!(
-                    "accepting pauses for {ACCEPT_PAUSE:?}: {error}; raise the limit of open files (ulimit -n)"
-                );
+                if self.accept_failed.is_due(self.now) {
+                    log::error!(
+                        "accepting pauses until a connection ends: {error}; raise the limit of open files \
+                         (ulimit -n)"
+                    );
+                }
                 self.accept_after = self.now + ACCEPT_PAUSE;
                 false
             }

@@ -4,7 +4,7 @@ use super::clients::Readiness;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::{Worker, env};
 use crate::exchange::Failure;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 use crate::upstream::{Outcome, PeerKey};
 
 /// An upstream connection.
@@ -117,7 +117,9 @@ impl<N: Net> Worker<N> {
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
-                log::error!("no connection could be opened: {error}");
+                if self.connect_failed.is_due(self.now) {
+                    log::error!("no connection to a server could be opened: {error}");
+                }
                 client.exchange.connect_failed(Failure::Local(error.kind()));
             }
             Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
@@ -125,8 +127,7 @@ impl<N: Net> Worker<N> {
     }
 
     fn no_live_server(&mut self, key: ClientKey) {
-        if self.now.since(self.complained) >= Duration::from_secs(1) {
-            self.complained = self.now;
+        if self.no_live_server.is_due(self.now) {
             let state = self.shared.group().servers_state(self.now);
             log::error!("no live server: {state}");
         }

@@ -39,7 +39,7 @@ mod waits;
 
 use std::net::IpAddr;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Full};
 use crate::http::{Refusal, reply};
 use crate::time::Time;
 pub use env::{Env, Rules};
@@ -253,7 +253,8 @@ impl Exchange {
         }
         // Closing with unread bytes in the socket would reset the connection and might take the
         // response with it (RFC 9112 section 9.6).
-        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)
@@ -429,8 +430,8 @@ impl Exchange {
             self.ending = Ending::Reset;
             return;
         }
-        self.response.reset(env);
         if again {
+            self.response.reset(env);
             self.request.rewind();
             self.link = Link::Wanted { same_server: stale };
         } else {
@@ -494,7 +495,7 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        self.response.reset(env);
+        self.response.reset_behind_interim(env);
         let out = self.response.out(env);
         let answer = reply::Reply {
             status: refusal.status,
@@ -503,9 +504,11 @@ impl Exchange {
             head: self.request.method == crate::http::Method::Head,
             date: env.date,
         };
-        // A fresh buffer holds 2 KiB more than the smallest head limit.
-        reply::write(out, &answer).expect("an answer of the proxy's own fits a buffer");
-        self.response.is_own(refusal.status, keep_alive);
+        match reply::write(out, &answer) {
+            Ok(()) => self.response.is_own(refusal.status, keep_alive),
+            // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
+            Err(Full) => self.ending = Ending::Reset,
+        }
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

@@ -221,6 +221,15 @@ impl ResponseSide {
         self.drop_all(env);
     }
 
+    /// Forgets everything but the rest of an interim response, part of which the client may have: an answer
+    /// of the proxy's own has to come behind it.
+    pub(super) fn reset_behind_interim(&mut self, env: &mut Env<'_>) {
+        let interim = self.out.take();
+        let sent = self.sent;
+        self.drop_all(env);
+        (self.out, self.sent) = (interim, sent);
+    }
+
     pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
         put(&mut self.input, env);
         put(&mut self.out, env);
@@ -272,13 +281,11 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
-        let head = match head::response(input.filled(), env.scratch).map_err(Failure::Invalid)? {
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::response(bytes, env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
-        if head.len > env.rules.max_header_size {
-            return Err(Failure::Invalid("the response's head is too large"));
-        }
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
         let connection = Connection::of(&head.fields);
@@ -295,8 +302,8 @@ impl Exchange {
         let delivery = Delivery {
             framing: if response.chunked_here {
                 ClientFraming::Chunked
-            } else if response.close_ends && length == Length::Chunked {
-                ClientFraming::Close
+            } else if self.request.version == Version::Http10 {
+                ClientFraming::Unchunked
             } else {
                 ClientFraming::Same
             },
@@ -447,7 +454,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size, env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();

@@ -60,8 +60,8 @@ pub(super) struct RequestSide {
     pub(super) version: Version,
     /// The client lets the connection persist.
     pub(super) keep_alive: bool,
-    /// A change of protocol was asked for and passed on.
-    pub(super) upgrade: bool,
+    /// The protocols of a change that was asked for and passed on.
+    pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
     nominated: Option<Box<[u8]>>,
 }
@@ -369,7 +369,7 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive = wishes.connection.persists(head.version);
-        self.request.upgrade = wishes.upgrade;
+        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }

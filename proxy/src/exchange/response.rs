@@ -5,7 +5,7 @@ use super::{Env, Exchange, Failure, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{Connection, Role};
+use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -52,6 +52,8 @@ pub(super) struct ResponseSide {
     started: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
+    /// A byte of it has been taken for the client.
+    delivered: bool,
     /// It is the upstream's, not the proxy's own.
     forwarded: bool,
     /// The upstream connection may serve another request when this response is over.
@@ -98,6 +100,11 @@ impl ResponseSide {
 
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Whether the client has a part of the final response.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivered
     }
 
     pub(super) fn is_forwarded(&self) -> bool {
@@ -170,6 +177,7 @@ impl ResponseSide {
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;
+        self.delivered |= self.begun;
         if of_out == left {
             put(&mut self.out, env);
             self.sent = 0;
@@ -317,10 +325,15 @@ impl Exchange {
         Ok(Parsed::Complete(head.len))
     }
 
-    /// RFC 9110 section 15.2.2: only a client that asked is switched, and only when its request is over.
+    /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,
+    /// and only when its request is over.
     fn judge_switch(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
-        if !self.request.upgrade || !head.fields.has(Role::Upgrade) {
+        let Some(asked) = self.request.upgrade.as_deref().filter(|_| head.fields.has(Role::Upgrade)) else {
             return Err(Failure::Invalid("a 101 that nobody asked for"));
+        };
+        let is_asked = |protocol: &[u8]| members(asked).any(|other| other.eq_ignore_ascii_case(protocol));
+        if !head.fields.values(Role::Upgrade).flat_map(members).all(is_asked) {
+            return Err(Failure::Invalid("a 101 to another protocol than was asked for"));
         }
         if !self.request.is_sent_whole() {
             return Err(Failure::Invalid("a 101 before the end of the request"));
@@ -351,7 +364,7 @@ impl Exchange {
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = rules.next_upstream.statuses.contains(&status);
-        if counts && self.may_try_again(failure, false, rules) {
+        if counts && self.sequel(failure, false, rules).goes_on() {
             return Err(failure);
         }
         let response = &mut self.response;

@@ -60,13 +60,13 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
 
     let listeners = listen::bind(&config.listen, config.workers)?;
+    let mut files = Some(listen::Files(&config.listen));
     let (suspects, suspected) = mpsc::channel();
     let group = Group::new(&config.servers, config.balance);
     let shared = Arc::new(Shared::new(group, Some(suspects)));
     let mut resolver = Resolver::new(shared.clone(), config.resolve_interval);
     let missing = resolver.resolve();
     if config.strict_names && !missing.is_empty() {
-        listen::unlink(&config.listen);
         return Err(RunError::Names(missing.join(", ")));
     }
     // Not joined: it may hang in a look-up for as long as the system's resolver likes.
@@ -105,6 +105,10 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     );
 
     for signal in signals.forever() {
+        if signal != SIGUSR1 {
+            // From here on another process may listen there: its file must not be removed later.
+            drop(files.take());
+        }
         crew.obey(signal);
     }
     let mut result = Ok(());
@@ -115,7 +119,6 @@ pub fn run(config: &Config) -> Result<(), RunError> {
             Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
         }
     }
-    listen::unlink(&config.listen);
     result
 }
 

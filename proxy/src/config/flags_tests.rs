@@ -1,3 +1,5 @@
+//! The command line's messages, one by one.
+
 use std::path::Path;
 
 use super::*;

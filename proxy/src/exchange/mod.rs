@@ -29,6 +29,8 @@
 //! Until the first byte of a response comes, a request that still lies in its buffers can be sent again:
 //! `out` is kept and what was sent of the body is `held`.
 
+mod env;
+mod failure;
 mod request;
 mod response;
 #[cfg(test)]
@@ -37,12 +39,11 @@ mod waits;
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
-use crate::buffer::{Buffer, Buffers};
-use crate::config::{Config, NextUpstream, Timeouts};
+use crate::buffer::Buffer;
 use crate::http::{Refusal, reply};
 use crate::time::Time;
+pub use env::{Env, Rules};
+pub use failure::Failure;
 use request::RequestSide;
 use response::ResponseSide;
 pub use waits::Expired;
@@ -105,127 +106,6 @@ pub enum Step {
         /// With a reset, so that what the client has cannot pass for a whole response.
         reset: bool,
     },
-}
-
-/// Why an upstream connection did not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No connection: refused, unreachable.
-    Connect(std::io::ErrorKind),
-    /// No connection within the connect timeout.
-    ConnectTimeout,
-    /// No connection for want of descriptors, ports or memory on this side.
-    Local(std::io::ErrorKind),
-    /// Closed before, or in the middle of, a response.
-    Closed,
-    /// Broken with an error.
-    Reset(std::io::ErrorKind),
-    /// It took no bytes within the send timeout.
-    SendTimeout,
-    /// It gave no bytes within the read timeout.
-    ReadTimeout,
-    /// What it sent is not a valid response.
-    Invalid(&'static str),
-    /// It answered with a status that counts as a failure.
-    Status(u16),
-}
-
-impl Failure {
-    /// Whether the server is to blame for it.
-    ///
-    /// Not for a pooled connection that had died (`stale`), not for this machine's own limits.
-    pub fn blames_server(self, stale: bool) -> bool {
-        !stale && !matches!(self, Failure::Local(_))
-    }
-
-    /// What happened, for a log line.
-    pub fn cause(self) -> String {
-        match self {
-            Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
-            Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
-            Failure::ConnectTimeout => "connect timeout".into(),
-            Failure::Closed => "connection closed before the response's end".into(),
-            Failure::SendTimeout => "send timeout".into(),
-            Failure::ReadTimeout => "read timeout".into(),
-            Failure::Invalid(why) => why.into(),
-            Failure::Status(status) => format!("status {status}"),
-        }
-    }
-
-    fn moves_on(self, rules: &NextUpstream) -> bool {
-        match self {
-            Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
-            Failure::Invalid(_) => rules.invalid_header,
-            Failure::Status(_) => true,
-            Failure::Local(_) => false,
-            Failure::Connect(_) | Failure::Closed | Failure::Reset(_) => rules.error,
-        }
-    }
-
-    fn refusal(self) -> Refusal {
-        match self {
-            Failure::ConnectTimeout => Refusal::new(504, "the server could not be reached in time"),
-            Failure::SendTimeout => Refusal::new(504, "the server did not take the request in time"),
-            Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),
-            Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
-            Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
-            Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
-            Failure::Invalid(_) | Failure::Status(_) => {
-                Refusal::new(502, "the server sent an invalid response")
-            }
-        }
-    }
-}
-
-/// The part of the configuration that one exchange obeys.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    max_body_size: u64,
-    max_header_size: usize,
-    timeouts: Timeouts,
-    next_upstream: NextUpstream,
-    default_host: String,
-    trusted: Vec<IpNet>,
-    /// What access log lines need is kept of each request.
-    keeps_records: bool,
-}
-
-impl Rules {
-    /// Takes what matters here out of the whole.
-    pub fn new(config: &Config) -> Rules {
-        Rules {
-            max_body_size: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size },
-            max_header_size: config.max_header_size,
-            timeouts: config.timeouts,
-            next_upstream: config.next_upstream,
-            default_host: config.servers.first().map(|s| s.name.clone()).unwrap_or_default(),
-            trusted: config.trust_forwarded.clone(),
-            keeps_records: config.access_log != crate::config::AccessLog::Off,
-        }
-    }
-
-    /// The size of a buffer that any head fits that is let in, with what the proxy adds to it.
-    pub fn buffer_size(&self) -> usize {
-        self.max_header_size + 2048
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
-    }
-}
-
-/// What is lent to an exchange for one call.
-pub struct Env<'a> {
-    /// The free list of buffers.
-    pub buffers: &'a mut Buffers,
-    /// The configuration.
-    pub rules: &'a Rules,
-    /// The time of this wake-up.
-    pub now: Time,
-    /// The time of day as an HTTP date.
-    pub date: &'a [u8],
-    /// The process is shutting down: connections do not persist.
-    pub draining: bool,
 }
 
 /// The upstream connection of a request.
@@ -414,8 +294,8 @@ impl Exchange {
             Side::Upstream => {
                 self.waits.upstream_moved();
                 self.response.commit(n);
-                self.settle(env);
                 self.advance_response(env);
+                self.settle(env);
             }
         }
     }
@@ -479,10 +359,16 @@ impl Exchange {
         }
     }
 
-    /// The client's connection is broken, or of no more use.
+    /// The client's connection is broken: its request is called off.
     pub fn client_gone(&mut self) {
         self.failure = None;
-        self.ending = Ending::Reset;
+        self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
     }
 
     /// A server has been chosen; `tries_left` says that another may be tried after it.
@@ -563,9 +449,11 @@ impl Exchange {
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
             || (self.request.is_held() && rules.next_upstream.non_idempotent);
-        // A response that is asked to be a failure (a status, an invalid head) has come, of course.
-        let silent =
-            !self.response.has_started() || matches!(failure, Failure::Invalid(_) | Failure::Status(_));
+        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
+        // but the client must not have seen any of it.
+        let asked =
+            matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
+        let silent = !self.response.has_started() || asked;
         let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
         safe && silent && allowed && !self.response.has_begun()
     }
@@ -620,10 +508,10 @@ impl Exchange {
         self.response.is_own(refusal.status, keep_alive);
     }
 
-    /// A response has begun to come: the request can no longer be sent again, so what was held for that
+    /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
     fn settle(&mut self, env: &mut Env<'_>) {
-        if self.response.has_started() {
+        if self.response.has_begun() {
             self.request.settle(env);
         }
     }

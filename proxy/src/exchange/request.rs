@@ -3,7 +3,7 @@
 use super::{Ending, Env, Exchange, Link, put};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{self, Role};
+use crate::http::fields::{self, Role, Scratch};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
@@ -34,8 +34,10 @@ pub(super) struct RequestSide {
     phase: Phase,
     input: Option<Buffer>,
     out: Option<Buffer>,
-    /// How much of `out` has been sent.
+    /// How much of `out` has been sent. It is kept whole for another try.
     sent: u32,
+    /// How much of `out` is to be sent.
+    left: u32,
     /// Bytes at the start of `input` that have been sent and are kept for another try.
     held: u32,
     /// Bytes behind those that may be sent.
@@ -94,13 +96,9 @@ impl RequestSide {
         self.input.is_none()
     }
 
-    fn out_left(&self) -> usize {
-        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
-    }
-
     /// Whether something is to be sent.
     pub(super) fn pending(&self) -> bool {
-        self.pass > 0 || self.out_left() > 0
+        self.pass | self.left != 0
     }
 
     pub(super) fn is_sent_whole(&self) -> bool {
@@ -184,10 +182,17 @@ impl RequestSide {
         (out, body)
     }
 
+    /// What is in `out` is to be sent before the bytes that may pass.
+    fn send_first(&mut self, out: Buffer) {
+        (self.sent, self.left) = (0, out.len() as u32);
+        self.out = Some(out);
+    }
+
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
     pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
-        let of_out = n.min(self.out_left());
+        let of_out = n.min(self.left as usize);
         self.sent += of_out as u32;
+        self.left -= of_out as u32;
         let of_body = (n - of_out) as u32;
         assert!(of_body <= self.pass, "more was sent than there was");
         self.pass -= of_body;
@@ -215,7 +220,7 @@ impl RequestSide {
     /// The request will not be sent again: lets go of what was kept for that.
     pub(super) fn settle(&mut self, env: &mut Env<'_>) {
         self.let_go();
-        if self.out_left() == 0 {
+        if self.left == 0 {
             put(&mut self.out, env);
             self.sent = 0;
         }
@@ -227,7 +232,7 @@ impl RequestSide {
     /// Everything is to be sent once more.
     pub(super) fn rewind(&mut self) {
         assert!(self.complete_here, "only a request that is all here can be sent again");
-        self.sent = 0;
+        self.left += std::mem::take(&mut self.sent);
         self.pass += std::mem::take(&mut self.held);
     }
 
@@ -247,7 +252,7 @@ impl RequestSide {
             (self.held, self.pass, self.skip) = (0, 0, 0);
         }
         put(&mut self.out, env);
-        self.sent = 0;
+        (self.sent, self.left) = (0, 0);
         self.complete_here = false;
     }
 
@@ -300,7 +305,10 @@ impl Exchange {
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
         // The head borrows from the input, so that is held apart while the rest of self changes.
-        let outcome = self.read_head(&mut input, env);
+        let mut outcome = self.read_head(&input, env);
+        if outcome.is_err() && head::lower_minor_version(input.filled_mut(), false) {
+            outcome = self.read_head(&input, env);
+        }
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
@@ -335,11 +343,8 @@ impl Exchange {
     }
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
-    fn read_head(&mut self, input: &mut Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        if head::lower_minor_version(input.filled_mut(), false) {
-            log::trace!("a minor version above 1 is treated as 1.1");
-        }
-        let mut scratch = fields::scratch();
+    fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
+        let mut scratch = Scratch::new();
         let head = match head::request(input.filled(), &mut scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -378,9 +383,8 @@ impl Exchange {
         let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
-        self.request.out = Some(out);
+        self.request.send_first(out);
         written.map_err(|_| Refusal::new(431, "the header fields are too large"))?;
-        self.request.sent = 0;
         self.request.cursor = Cursor::new(length, Coding::Keep);
         Ok(Parsed::Complete(head.len))
     }
@@ -433,7 +437,7 @@ impl Exchange {
                 input.consume(len);
                 self.request.input = Some(input);
                 self.request.park(env);
-                self.request.out = Some(out);
+                self.request.send_first(out);
                 self.request.cursor.trailers_done();
                 self.request.phase = Phase::Whole;
             }
@@ -499,9 +503,10 @@ pub(super) fn read_trailers(
     nominated: Option<&[u8]>,
     max_size: usize,
 ) -> Result<Parsed<usize>, Refusal> {
-    let mut scratch = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
+    let mut headers = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
+    let mut roles = [Role::Other; fields::MAX_FIELDS];
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(input.filled(), &mut scratch) {
+    match head::trailers(input.filled(), &mut headers, &mut roles) {
         Ok(Parsed::Partial) if input.len() >= max_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((_, len))) if len > max_size => Err(too_large),

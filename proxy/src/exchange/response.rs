@@ -5,7 +5,7 @@ use super::{Env, Exchange, Failure, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{self, Connection, Role};
+use crate::http::fields::{Connection, Role, Scratch};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -39,6 +39,7 @@ const COPIED_MAX: usize = 4096;
 pub(super) struct ResponseSide {
     phase: Phase,
     input: Option<Buffer>,
+    /// Invariant: some of it is to be sent yet.
     out: Option<Buffer>,
     /// How much of `out` has been sent.
     sent: u32,
@@ -91,6 +92,10 @@ impl ResponseSide {
         self.started
     }
 
+    pub(super) fn has_interims(&self) -> bool {
+        self.interims > 0
+    }
+
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
@@ -112,13 +117,9 @@ impl ResponseSide {
         (self.pass + self.skip) as usize
     }
 
-    fn out_left(&self) -> usize {
-        self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize)
-    }
-
     /// Whether something is to be sent.
     pub(super) fn pending(&self) -> bool {
-        self.pass > 0 || self.out_left() > 0
+        self.out.is_some() || self.pass > 0
     }
 
     /// Whether bytes from the upstream have a place to go now.
@@ -166,8 +167,13 @@ impl ResponseSide {
 
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
     pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
-        let of_out = n.min(self.out_left());
+        let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
+        let of_out = n.min(left);
         self.sent += of_out as u32;
+        if of_out == left {
+            put(&mut self.out, env);
+            self.sent = 0;
+        }
         let of_body = n - of_out;
         if of_body > 0 {
             assert!(of_body <= self.pass as usize, "more was sent than there was");
@@ -177,8 +183,6 @@ impl ResponseSide {
         if self.pending() {
             return false;
         }
-        put(&mut self.out, env);
-        self.sent = 0;
         self.drop_skipped();
         self.park(env);
         true
@@ -242,7 +246,7 @@ impl Exchange {
         // An interim response is sent before the next head is read: heads go out through `out`.
         while self.response.phase == Phase::Head && !self.response.pending() {
             let Some(mut input) = self.response.input.take() else { return };
-            let outcome = self.read_response_head(&mut input, env);
+            let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
                     if input.len() >= env.rules.max_header_size {
@@ -258,22 +262,20 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    self.failure = Some(failure);
+                    let again = head::lower_minor_version(input.filled_mut(), true);
                     self.response.input = Some(input);
-                    return;
+                    if !again {
+                        self.failure = Some(failure);
+                        return;
+                    }
                 }
             }
         }
     }
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
-    fn read_response_head(
-        &mut self,
-        input: &mut Buffer,
-        env: &mut Env<'_>,
-    ) -> Result<Parsed<usize>, Failure> {
-        head::lower_minor_version(input.filled_mut(), true);
-        let mut scratch = fields::scratch();
+    fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
+        let mut scratch = Scratch::new();
         let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -283,10 +285,11 @@ impl Exchange {
         }
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
+        let connection = Connection::of(&head.fields);
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, env)?,
+            status => self.judge_final(status, &head, length, connection, env)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -303,6 +306,7 @@ impl Exchange {
             },
             keep_alive: response.keep_alive,
             upgrade: head.status == 101,
+            nominates: connection.nominates,
         };
         let out = response.out.get_or_insert_with(|| env.buffers.small());
         rewrite::response(out, &head, &delivery, env.date)
@@ -338,11 +342,12 @@ impl Exchange {
         status: u16,
         head: &ResponseHead<'_, '_>,
         length: Length,
+        connection: Connection,
         env: &Env<'_>,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.response.interims == 0 && self.may_try_again(failure, false, env.rules) {
+        if counts && self.may_try_again(failure, false, env.rules) {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -350,7 +355,6 @@ impl Exchange {
         response.status = status;
         response.begun = true;
         response.forwarded = true;
-        let connection = Connection::of(&head.fields);
         response.reusable = length != Length::UntilClose && connection.persists(head.version);
         response.chunked_here = length == Length::UntilClose && !old_client;
         response.close_ends = matches!(length, Length::UntilClose | Length::Chunked) && old_client;

@@ -1,1 +1,1 @@
-
+//! The automaton driven without sockets.

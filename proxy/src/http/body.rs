@@ -69,7 +69,9 @@ enum State {
     UntilClose,
     /// At a chunk size, `digits` of it seen.
     Size { size: u64, digits: u8 },
-    /// Between the size and the end of its line, so many bytes in.
+    /// In white space behind the size, so many bytes in.
+    Padding { size: u64, seen: u16 },
+    /// In a chunk extension, so many bytes behind the size.
     Extension { size: u64, seen: u16 },
     /// Behind the CR of a size line.
     SizeLf { size: u64 },
@@ -181,12 +183,22 @@ impl Cursor {
                 (Some(d), _) => (State::Size { size: size << 4 | d, digits: digits + 1 }, 1, framing),
                 (None, _) if digits == 0 => return Err(BadChunk("malformed chunk size")),
                 (None, b'\r') => (State::SizeLf { size }, 1, framing),
-                (None, b';' | b' ' | b'\t') => (State::Extension { size, seen: 1 }, 1, false),
+                (None, b' ' | b'\t') => (State::Padding { size, seen: 1 }, 1, false),
+                (None, b';') => (State::Extension { size, seen: 1 }, 1, false),
                 (None, _) => return Err(BadChunk("malformed chunk size")),
             },
+            State::Padding { size, .. } | State::Extension { size, .. } if byte == b'\r' => {
+                (State::SizeLf { size }, 1, framing)
+            }
+            State::Padding { seen, .. } | State::Extension { seen, .. } if seen == EXTENSION_MAX => {
+                return Err(BadChunk("chunk extension too long"));
+            }
+            State::Padding { size, seen } => match byte {
+                b' ' | b'\t' => (State::Padding { size, seen: seen + 1 }, 1, false),
+                b';' => (State::Extension { size, seen: seen + 1 }, 1, false),
+                _ => return Err(BadChunk("malformed chunk size")),
+            },
             State::Extension { size, seen } => match byte {
-                b'\r' => (State::SizeLf { size }, 1, framing),
-                _ if seen == EXTENSION_MAX => return Err(BadChunk("chunk extension too long")),
                 b'\t' | b' '..=b'~' | 0x80.. => (State::Extension { size, seen: seen + 1 }, 1, false),
                 _ => return Err(BadChunk("control byte in a chunk extension")),
             },

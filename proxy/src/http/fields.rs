@@ -8,11 +8,24 @@ use std::mem::MaybeUninit;
 pub const MAX_FIELDS: usize = 128;
 
 /// Room for the fields of one section, on the stack.
-pub type Scratch<'b> = [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS];
+pub struct Scratch<'b> {
+    /// For the parser. Not initialised, so that it costs nothing.
+    pub(super) headers: [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS],
+    /// For [`Fields::new`].
+    pub(super) roles: [Role; MAX_FIELDS],
+}
 
-/// Fresh [`Scratch`]; costs nothing, it is not initialised.
-pub fn scratch<'b>() -> Scratch<'b> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+impl Scratch<'_> {
+    /// Fresh room.
+    pub fn new() -> Self {
+        Scratch { headers: [const { MaybeUninit::uninit() }; MAX_FIELDS], roles: [Role::Other; MAX_FIELDS] }
+    }
+}
+
+impl Default for Scratch<'_> {
+    fn default() -> Self {
+        Scratch::new()
+    }
 }
 
 /// What a field is to an intermediary.
@@ -61,39 +74,49 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of the field called `name`.
+    /// The role of the field called `name`, which is a token and not empty.
     fn of(name: &[u8]) -> Role {
-        // By length first: most names match no candidate and cost one comparison.
-        let (role, known): (Role, &[u8]) = match name.len() {
-            2 => (Role::Te, b"te"),
-            3 => (Role::Via, b"via"),
-            4 if name[0] | 0x20 == b'h' => (Role::Host, b"host"),
-            4 => (Role::Date, b"date"),
-            6 if name[0] | 0x20 == b'e' => (Role::Expect, b"expect"),
-            6 => (Role::NotInTrailers, b"cookie"),
-            7 => (Role::Upgrade, b"upgrade"),
-            9 => (Role::RealIp, b"x-real-ip"),
-            10 if name[0] | 0x20 == b'c' => (Role::Connection, b"connection"),
-            10 if name[0] | 0x20 == b's' => (Role::NotInTrailers, b"set-cookie"),
-            10 => (Role::HopByHop, b"keep-alive"),
-            12 if name[0] | 0x20 == b'm' => (Role::MaxForwards, b"max-forwards"),
-            12 => (Role::NotInTrailers, b"content-type"),
-            13 if name[0] | 0x20 == b'a' => (Role::NotInTrailers, b"authorization"),
-            13 if name[1] | 0x20 == b'a' => (Role::NotInTrailers, b"cache-control"),
-            13 => (Role::NotInTrailers, b"content-range"),
-            14 if name[0] | 0x20 == b'c' => (Role::ContentLength, b"content-length"),
-            14 => (Role::HopByHop, b"http2-settings"),
-            15 => (Role::ForwardedFor, b"x-forwarded-for"),
-            16 if name[0] | 0x20 == b'x' => (Role::ForwardedHost, b"x-forwarded-host"),
-            16 if name[0] | 0x20 == b'c' => (Role::NotInTrailers, b"content-encoding"),
-            16 => (Role::HopByHop, b"proxy-connection"),
-            17 if name[0] | 0x20 == b'x' => (Role::ForwardedProto, b"x-forwarded-proto"),
-            17 => (Role::TransferEncoding, b"transfer-encoding"),
-            _ => return Role::Other,
-        };
-        if name.eq_ignore_ascii_case(known) {
+        // By length and first letter: that leaves one candidate, for most names none.
+        match (name.len(), name[0] | 0x20) {
+            (2, b't') => Role::if_called(name, b"te", Role::Te),
+            (3, b'v') => Role::if_called(name, b"via", Role::Via),
+            (4, b'h') => Role::if_called(name, b"host", Role::Host),
+            (4, b'd') => Role::if_called(name, b"date", Role::Date),
+            (6, b'e') => Role::if_called(name, b"expect", Role::Expect),
+            (6, b'c') => Role::if_called(name, b"cookie", Role::NotInTrailers),
+            (7, b'u') => Role::if_called(name, b"upgrade", Role::Upgrade),
+            (9, b'x') => Role::if_called(name, b"x-real-ip", Role::RealIp),
+            (10, b'c') => Role::if_called(name, b"connection", Role::Connection),
+            (10, b'k') => Role::if_called(name, b"keep-alive", Role::HopByHop),
+            (10, b's') => Role::if_called(name, b"set-cookie", Role::NotInTrailers),
+            (12, b'c') => Role::if_called(name, b"content-type", Role::NotInTrailers),
+            (12, b'm') => Role::if_called(name, b"max-forwards", Role::MaxForwards),
+            (13, b'a') => Role::if_called(name, b"authorization", Role::NotInTrailers),
+            (13, b'c') if name[1] | 0x20 == b'a' => {
+                Role::if_called(name, b"cache-control", Role::NotInTrailers)
+            }
+            (13, b'c') => Role::if_called(name, b"content-range", Role::NotInTrailers),
+            (14, b'c') => Role::if_called(name, b"content-length", Role::ContentLength),
+            (14, b'h') => Role::if_called(name, b"http2-settings", Role::HopByHop),
+            (15, b'x') => Role::if_called(name, b"x-forwarded-for", Role::ForwardedFor),
+            (16, b'c') => Role::if_called(name, b"content-encoding", Role::NotInTrailers),
+            (16, b'p') => Role::if_called(name, b"proxy-connection", Role::HopByHop),
+            (16, b'x') => Role::if_called(name, b"x-forwarded-host", Role::ForwardedHost),
+            (17, b't') => Role::if_called(name, b"transfer-encoding", Role::TransferEncoding),
+            (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
+            _ => Role::Other,
+        }
+    }
+
+    /// `role` where `name` is `known`, which is in lower case.
+    #[inline(always)]
+    fn if_called<const N: usize>(name: &[u8], known: &[u8; N], role: Role) -> Role {
+        let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
+        let difference = difference(name, known);
+        if difference == 0 {
             role
-        } else if name.contains(&b'_') && reads_alike(name, known) {
+        } else if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
+            // It differs only by what `_` for `-` makes.
             Role::Lookalike
         } else {
             Role::Other
@@ -105,30 +128,62 @@ impl Role {
     }
 }
 
+/// In what `name` differs from `known`, which is in lower case: 0 where they are alike.
+///
+/// Eight bytes at a time, since this is asked of every field. Setting bit 5 maps letters to lower case, and
+/// no other byte of a token to a byte of a known name; `_` becomes 0x7f, which differs from `-` by 0x52.
+#[inline(always)]
+fn difference<const N: usize>(name: &[u8; N], known: &[u8; N]) -> u64 {
+    let word = |bytes: &[u8; N], at: usize, len: usize| {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(&bytes[at..at + len]);
+        u64::from_le_bytes(word)
+    };
+    let fold =
+        |at, len| (word(name, at, len) | (0x2020_2020_2020_2020 >> (64 - 8 * len))) ^ word(known, at, len);
+    let mut difference = 0;
+    let mut at = 0;
+    while at + 8 <= N {
+        difference |= fold(at, 8);
+        at += 8;
+    }
+    if at < N {
+        difference |= fold(at, N - at);
+    }
+    difference
+}
+
 /// Whether `name` would be `known` (in lower case) if `_` were `-`.
+#[cold]
 fn reads_alike(name: &[u8], known: &[u8]) -> bool {
-    name.len() == known.len()
-        && name.iter().zip(known).all(|(a, b)| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-'))
+    name.iter().zip(known).all(|(a, b)| a.to_ascii_lowercase() == *b || (*a == b'_' && *b == b'-'))
 }
 
 /// The fields of one section in their order.
 #[derive(Clone, Copy)]
 pub struct Fields<'h, 'b> {
     list: &'h [httparse::Header<'b>],
-    roles: [Role; MAX_FIELDS],
+    roles: &'h [Role],
+    /// A bit for each role that there is.
     present: u32,
+    /// A bit for each role that more than one field has.
+    repeated: u32,
 }
 
+/// There are several fields where one may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeated;
+
 impl<'h, 'b> Fields<'h, 'b> {
-    /// Gives each field its role.
-    pub fn new(list: &'h [httparse::Header<'b>]) -> Fields<'h, 'b> {
-        let mut roles = [Role::Other; MAX_FIELDS];
-        let mut present = 0;
-        for (header, role) in list.iter().zip(&mut roles) {
+    /// Gives each field its role. `roles` is room for as many as there are fields.
+    pub fn new(list: &'h [httparse::Header<'b>], roles: &'h mut [Role; MAX_FIELDS]) -> Fields<'h, 'b> {
+        let (mut present, mut repeated) = (0, 0);
+        for (header, role) in list.iter().zip(roles.iter_mut()) {
             *role = Role::of(header.name.as_bytes());
+            repeated |= present & role.bit();
             present |= role.bit();
         }
-        Fields { list, roles, present }
+        Fields { list, roles, present, repeated }
     }
 
     /// Whether any field has this role.
@@ -136,16 +191,27 @@ impl<'h, 'b> Fields<'h, 'b> {
         self.present & role.bit() != 0
     }
 
+    /// The value of the one field with this role that there may be.
+    pub fn only(&self, role: Role) -> Result<Option<&'b [u8]>, Repeated> {
+        if !self.has(role) {
+            return Ok(None);
+        }
+        if self.repeated & role.bit() != 0 {
+            return Err(Repeated);
+        }
+        Ok(self.values(role).next())
+    }
+
     /// The values of the fields with this role, in their order.
     pub fn values(&self, role: Role) -> impl Iterator<Item = &'b [u8]> + '_ {
         // Nearly every question is about a field that is not there: that costs one test.
         let asked = if self.has(role) { self.list } else { &[] };
-        asked.iter().zip(&self.roles).filter(move |(_, r)| **r == role).map(|(header, _)| header.value)
+        asked.iter().zip(self.roles).filter(move |(_, r)| **r == role).map(|(header, _)| header.value)
     }
 
     /// All fields: role, name, value.
     pub fn iter(&self) -> impl Iterator<Item = (Role, &'b [u8], &'b [u8])> + '_ {
-        self.list.iter().zip(&self.roles).map(|(header, role)| (*role, header.name.as_bytes(), header.value))
+        self.list.iter().zip(self.roles).map(|(header, role)| (*role, header.name.as_bytes(), header.value))
     }
 
     /// The value of the first field called `name` (in any case), whatever its role.
@@ -176,6 +242,14 @@ impl Connection {
     /// Reads all `Connection` fields (RFC 9110 section 7.6.1); options are case-insensitive.
     pub fn of(fields: &Fields<'_, '_>) -> Connection {
         let mut connection = Connection::default();
+        if !fields.has(Role::Connection) {
+            return connection;
+        }
+        // What nearly every sender sends, before the general case.
+        if let Ok(Some(b"keep-alive")) = fields.only(Role::Connection) {
+            connection.keep_alive = true;
+            return connection;
+        }
         for option in fields.values(Role::Connection).flat_map(members) {
             if option.eq_ignore_ascii_case(b"keep-alive") {
                 connection.keep_alive = true;

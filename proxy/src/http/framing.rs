@@ -21,8 +21,9 @@ pub enum Length {
 
 /// The length of a request's body (RFC 9112 section 6.3).
 pub fn request(fields: &Fields<'_, '_>, version: Version) -> Result<Length, Refusal> {
-    let mut codings = fields.values(Role::TransferEncoding);
-    if let Some(coding) = codings.next() {
+    let coding =
+        fields.only(Role::TransferEncoding).map_err(|_| Refusal::bad("repeated Transfer-Encoding"))?;
+    if let Some(coding) = coding {
         // Rule 3 allows Transfer-Encoding to override Content-Length; a server in front of this one or
         // behind it may do the opposite, so both together are an attack until shown otherwise.
         if fields.has(Role::ContentLength) {
@@ -31,9 +32,6 @@ pub fn request(fields: &Fields<'_, '_>, version: Version) -> Result<Length, Refu
         // Section 6.1: the framing of such a message is faulty.
         if version == Version::Http10 {
             return Err(Refusal::bad("Transfer-Encoding in an HTTP/1.0 request"));
-        }
-        if codings.next().is_some() {
-            return Err(Refusal::bad("repeated Transfer-Encoding"));
         }
         return request_coding(coding);
     }
@@ -49,18 +47,17 @@ fn request_coding(value: &[u8]) -> Result<Length, Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(Length::Chunked);
     }
-    let chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let count = members(value).filter(chunked).count();
-    let last = members(value).last();
-    let tokens =
-        members(value).all(|c| c.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b)));
-    if tokens && count == 1 && last.is_some_and(|c| chunked(&c)) && members(value).count() > 1 {
-        // Well formed, with a coding below `chunked` that is not known here.
+    let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let token =
+        |coding: &[u8]| coding.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
+    let sound = members(value).all(token)
+        && members(value).filter(|coding| chunked(coding)).count() == 1
+        && members(value).last().is_some_and(chunked);
+    if sound && members(value).count() > 1 {
+        // Section 6.1: well formed, with a coding below `chunked` that is not known here.
         return Err(Refusal::new(501, "a transfer coding other than chunked"));
     }
-    if tokens && count == 0 && last.is_some() && !value.contains(&b',') {
-        return Err(Refusal::new(501, "a transfer coding other than chunked"));
-    }
+    // Section 6.3 rule 4: where `chunked` is not the last coding, the length cannot be known.
     Err(Refusal::bad("malformed Transfer-Encoding"))
 }
 
@@ -78,14 +75,15 @@ pub fn response(
         return Ok(Length::Empty);
     }
     let length = content_length(fields)?;
-    let mut codings = fields.values(Role::TransferEncoding);
-    let chunked = match codings.next() {
+    let coding =
+        fields.only(Role::TransferEncoding).map_err(|_| "repeated Transfer-Encoding in the response")?;
+    let chunked = match coding {
         None => false,
         Some(_) if length.is_some() => {
             return Err("both Content-Length and Transfer-Encoding in the response");
         }
         Some(_) if version == Version::Http10 => return Err("Transfer-Encoding in an HTTP/1.0 response"),
-        Some(coding) if coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none() => true,
+        Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => true,
         Some(_) => return Err("a transfer coding other than a single chunked in the response"),
     };
     // Rule 1 again, after the fields are known to be sound: they describe the body of a GET.
@@ -105,11 +103,8 @@ pub fn response(
 /// A list of equal values could be collapsed, says RFC 9112 section 6.3; it is refused, since others
 /// along the way may take the first or the last or fail.
 fn content_length(fields: &Fields<'_, '_>) -> Result<Option<u64>, &'static str> {
-    let mut values = fields.values(Role::ContentLength);
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err("repeated Content-Length");
-    }
+    let only = fields.only(Role::ContentLength).map_err(|_| "repeated Content-Length")?;
+    let Some(value) = only else { return Ok(None) };
     digits(value).map(Some).ok_or("invalid Content-Length")
 }
 

@@ -1,8 +1,10 @@
 //! A request or status line and its fields, as spans of the bytes they came in.
 
+use std::ops::Range;
+
 use httparse::{Error, ParserConfig, Status};
 
-use super::fields::{self, Fields, Scratch};
+use super::fields::{Fields, MAX_FIELDS, Role, Scratch};
 use super::{Method, Refusal, Version};
 
 /// The outcome of looking at bytes that may not be all there yet.
@@ -26,6 +28,8 @@ pub struct RequestHead<'h, 'b> {
     pub version: Version,
     /// The fields.
     pub fields: Fields<'h, 'b>,
+    /// What it was read from: the head and perhaps bytes behind it.
+    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
@@ -40,6 +44,8 @@ pub struct ResponseHead<'h, 'b> {
     pub reason: &'b [u8],
     /// The fields.
     pub fields: Fields<'h, 'b>,
+    /// What it was read from: the head and perhaps bytes behind it.
+    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
@@ -53,7 +59,7 @@ pub fn request<'h, 'b>(
     scratch: &'h mut Scratch<'b>,
 ) -> Result<Parsed<RequestHead<'h, 'b>>, Refusal> {
     let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, scratch) {
+    match request.parse_with_uninit_headers(bytes, &mut scratch.headers) {
         Ok(Status::Complete(len)) => {
             let name = request.method.unwrap_or_default().as_bytes();
             Ok(Parsed::Complete(RequestHead {
@@ -61,11 +67,15 @@ pub fn request<'h, 'b>(
                 method_name: name,
                 target: request.path.unwrap_or_default().as_bytes(),
                 version: version(request.version),
-                fields: Fields::new(request.headers),
+                fields: Fields::new(request.headers, &mut scratch.roles),
+                bytes,
                 len,
             }))
         }
         Ok(Status::Partial) => Ok(Parsed::Partial),
+        // What is wrong with a version shows at the end of its line (and may be right: see
+        // `lower_minor_version`).
+        Err(Error::Version) if first_line(bytes).is_none() => Ok(Parsed::Partial),
         Err(error) => Err(refusal(error, bytes)),
     }
 }
@@ -85,7 +95,7 @@ pub fn response<'h, 'b>(
     let mut config = ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true);
     let mut response = httparse::Response::new(&mut []);
-    match config.parse_response_with_uninit_headers(&mut response, bytes, scratch) {
+    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut scratch.headers) {
         Ok(Status::Complete(len)) => {
             let status = response.code.unwrap_or_default();
             if status < 100 {
@@ -95,12 +105,17 @@ pub fn response<'h, 'b>(
                 version: version(response.version),
                 status,
                 reason: response.reason.unwrap_or_default().as_bytes(),
-                fields: Fields::new(response.headers),
+                fields: Fields::new(response.headers, &mut scratch.roles),
+                bytes,
                 len,
             }))
         }
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err("the response has too many fields"),
+        // The byte behind it decides: see `lower_minor_version`.
+        Err(Error::Version) if matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
+            Ok(Parsed::Partial)
+        }
         Err(Error::Version) => Err("the response's version is not HTTP/1.x"),
         Err(Error::Status) => Err("the response's status line is malformed"),
         Err(_) => Err("the response's head is malformed"),
@@ -109,16 +124,27 @@ pub fn response<'h, 'b>(
 
 /// Reads a trailer section, from behind the last chunk's line to behind the blank line
 /// (RFC 9112 section 7.1.2). Returns the fields and the length.
+///
+/// As everywhere in chunked framing, a bare LF ends no line: where a body ends, nobody may be of two minds.
 pub fn trailers<'h, 'b>(
     bytes: &'b [u8],
-    scratch: &'h mut [httparse::Header<'b>; fields::MAX_FIELDS],
+    headers: &'h mut [httparse::Header<'b>; MAX_FIELDS],
+    roles: &'h mut [Role; MAX_FIELDS],
 ) -> Result<Parsed<(Fields<'h, 'b>, usize)>, &'static str> {
-    match httparse::parse_headers(bytes, scratch) {
-        Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list), len))),
+    match httparse::parse_headers(bytes, headers) {
+        Ok(Status::Complete((len, _))) if has_bare_lf(&bytes[..len]) => Err(BARE_LF),
+        Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list, roles), len))),
+        Ok(Status::Partial) if has_bare_lf(bytes) => Err(BARE_LF),
         Ok(Status::Partial) => Ok(Parsed::Partial),
         Err(Error::TooManyHeaders) => Err("too many trailer fields"),
         Err(_) => Err("the trailer section is malformed"),
     }
+}
+
+const BARE_LF: &str = "a bare LF in chunked framing";
+
+fn has_bare_lf(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
 }
 
 fn version(minor: Option<u8>) -> Version {
@@ -128,25 +154,25 @@ fn version(minor: Option<u8>) -> Version {
 /// Turns a minor version above 1 into 1 in place, since such a message is to be treated as HTTP/1.1
 /// (RFC 9110 section 2.5) and the parser knows no other. Returns whether it changed anything.
 pub fn lower_minor_version(bytes: &mut [u8], response: bool) -> bool {
-    let line_end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
-    let line = &bytes[..line_end];
-    let at = if response {
-        line.starts_with(b"HTTP/1.").then_some(0)
+    let minor = if response {
+        let ends = matches!(bytes.get(8), Some(b' ' | b'\r' | b'\n'));
+        (ends && bytes.starts_with(b"HTTP/1.")).then_some(7)
     } else {
-        rfind(line, b" HTTP/1.").map(|i| i + 1)
+        let line = first_line(bytes).unwrap_or_default();
+        line.end.checked_sub(1).filter(|&at| bytes[line.start..at].ends_with(b" HTTP/1."))
     };
-    let Some(minor) = at.map(|i| i + 7).filter(|&i| i < line_end) else { return false };
-    let ends = if response { b" ".as_slice() } else { b"\r".as_slice() };
-    let followed = bytes.get(minor + 1).is_some_and(|b| ends.contains(b) || *b == b'\n');
-    if followed && matches!(bytes[minor], b'2'..=b'9') {
-        bytes[minor] = b'1';
-        return true;
+    let raised = minor.filter(|&at| matches!(bytes[at], b'2'..=b'9'));
+    if let Some(at) = raised {
+        bytes[at] = b'1';
     }
-    false
+    raised.is_some()
 }
 
-fn rfind(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    memchr::memmem::rfind(haystack, needle)
+/// The place of the first line that is not empty, without its end; `None` while the end has not come.
+fn first_line(bytes: &[u8]) -> Option<Range<usize>> {
+    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
+    let end = start + memchr::memchr(b'\n', &bytes[start..])?;
+    Some(start..if bytes[end - 1] == b'\r' { end - 1 } else { end })
 }
 
 /// What to answer to bytes that are not a request head.
@@ -169,7 +195,7 @@ fn refusal(error: Error, bytes: &[u8]) -> Refusal {
 
 /// 505 for a well-formed version that is not 1.x, else 400.
 fn version_refusal(bytes: &[u8]) -> Refusal {
-    let line = bytes.trim_ascii_start().split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let line = first_line(bytes).map_or(&[][..], |line| &bytes[line]);
     let word = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     match word {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
@@ -183,8 +209,7 @@ fn version_refusal(bytes: &[u8]) -> Refusal {
 
 /// What to answer when the buffer is full and the head is still not whole.
 pub fn too_large(bytes: &[u8]) -> Refusal {
-    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
-    if memchr::memchr(b'\n', &bytes[start..]).is_none() {
+    if first_line(bytes).is_none() {
         Refusal::new(414, "the request line is too long")
     } else {
         Refusal::new(431, "the header fields are too large")

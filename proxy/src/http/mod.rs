@@ -11,6 +11,8 @@ pub mod head;
 pub mod reply;
 pub mod rewrite;
 pub mod target;
+#[cfg(test)]
+mod tests;
 
 /// A protocol version. Minor versions above 1 are treated as 1.1 (RFC 9110 section 2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

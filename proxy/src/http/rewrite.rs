@@ -59,6 +59,7 @@ pub fn request(
     out.append(b"\r\n")?;
 
     let fields = &head.fields;
+    let mut lines = Lines::of(head.bytes);
     let mut te_trailers = false;
     for (role, name, value) in fields.iter() {
         match role {
@@ -69,7 +70,9 @@ pub fn request(
             Role::Upgrade if !wishes.upgrade => continue,
             // TE is for this connection; that trailers are understood holds for the next one too.
             Role::Te => {
-                te_trailers |= members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
+                // It would not hold for an HTTP/1.0 client, to which no chunks and so no trailers can go.
+                te_trailers |= head.version == Version::Http11
+                    && members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
                 continue;
             }
             // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
@@ -78,9 +81,10 @@ pub fn request(
             _ => {}
         }
         if !wishes.connection.nominates || role == Role::Upgrade || !nominated(fields, name) {
-            field(out, name, value)?;
+            lines.copy(out, name, value)?;
         }
     }
+    lines.flush(out)?;
 
     append_framing(out, fields, length, head.method_name)?;
     if let Some(n) = wishes.max_forwards {
@@ -94,7 +98,7 @@ pub fn request(
         (false, true) => out.append(b"TE: trailers\r\nConnection: TE\r\n")?,
         (false, false) => {}
     }
-    forwarded(out, fields, host, sender)?;
+    forwarded(out, fields, host, wishes, sender)?;
     via(out, head.version)?;
     out.append(b"\r\n")
 }
@@ -105,24 +109,29 @@ fn forwarded(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
     host: &[u8],
+    wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
+    let stays = |name: &[u8]| !(wishes.connection.nominates && nominated(fields, name));
     out.append(b"X-Forwarded-For: ")?;
-    for value in fields.values(Role::ForwardedFor).filter(|value| !value.is_empty()) {
-        out.append(value)?;
-        out.append(b", ")?;
+    if stays(b"X-Forwarded-For") {
+        for value in fields.values(Role::ForwardedFor).filter(|value| !value.is_empty()) {
+            out.append(value)?;
+            out.append(b", ")?;
+        }
     }
     out.append(sender.address.as_bytes())?;
     out.append(b"\r\n")?;
-    let passed = |role| sender.trusted && fields.has(role);
-    if !passed(Role::ForwardedProto) {
-        out.append(b"X-Forwarded-Proto: http\r\n")?;
-    }
-    if !passed(Role::ForwardedHost) {
-        field(out, b"X-Forwarded-Host", host)?;
-    }
-    if !passed(Role::RealIp) {
-        field(out, b"X-Real-IP", sender.address.as_bytes())?;
+    let told: [(Role, &[u8], &[u8]); 3] = [
+        (Role::ForwardedProto, b"X-Forwarded-Proto", b"http"),
+        (Role::ForwardedHost, b"X-Forwarded-Host", host),
+        (Role::RealIp, b"X-Real-IP", sender.address.as_bytes()),
+    ];
+    for (role, name, value) in told {
+        let passed = sender.trusted && fields.has(role) && stays(name);
+        if !passed {
+            field(out, name, value)?;
+        }
     }
     Ok(())
 }
@@ -136,6 +145,8 @@ pub struct Delivery {
     pub keep_alive: bool,
     /// The response switches protocols.
     pub upgrade: bool,
+    /// Its `Connection` names fields to be removed.
+    pub nominates: bool,
 }
 
 /// The framing that a client sees.
@@ -159,9 +170,11 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
-    let connection = Connection::of(&head.fields);
+    let mut lines = Lines::of(head.bytes);
+    let status = head.status;
+    let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
     out.append(b"HTTP/1.1 ")?;
-    append_number(out, u64::from(head.status))?;
+    out.append(&digits)?;
     out.append(b" ")?;
     out.append(head.reason)?;
     out.append(b"\r\n")?;
@@ -175,10 +188,11 @@ pub fn response(
             Role::TransferEncoding if bodiless || delivery.framing != ClientFraming::Same => continue,
             _ => {}
         }
-        if !connection.nominates || essential(role) || !nominated(&head.fields, name) {
-            field(out, name, value)?;
+        if !delivery.nominates || essential(role) || !nominated(&head.fields, name) {
+            lines.copy(out, name, value)?;
         }
     }
+    lines.flush(out)?;
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
     }
@@ -186,10 +200,14 @@ pub fn response(
         field(out, b"Date", date)?;
     }
     via(out, head.version)?;
+    // RFC 9110 section 7.8: Upgrade is named in Connection, in a 426 too.
+    let advises = head.status == 426 && head.fields.has(Role::Upgrade);
     out.append(match (delivery.upgrade, delivery.keep_alive) {
-        (true, _) => b"Connection: upgrade\r\n\r\n",
+        (true, _) => b"Connection: upgrade\r\n\r\n".as_slice(),
         (false, _) if head.status < 200 => b"\r\n",
-        (false, true) => b"Connection: keep-alive\r\n\r\n".as_slice(),
+        (false, true) if advises => b"Connection: keep-alive, upgrade\r\n\r\n",
+        (false, false) if advises => b"Connection: close, upgrade\r\n\r\n",
+        (false, true) => b"Connection: keep-alive\r\n\r\n",
         (false, false) => b"Connection: close\r\n\r\n",
     })
 }
@@ -210,12 +228,39 @@ pub fn trailers(
     head_nominates: impl Fn(&[u8]) -> bool,
 ) -> Result<(), Full> {
     for (role, name, value) in fields.iter() {
-        if role == Role::Other && !nominated(fields, name) && !head_nominates(name) {
+        let may_stand = role == Role::Other && !NOT_IN_TRAILERS.iter().any(|f| f.eq_ignore_ascii_case(name));
+        if may_stand && !nominated(fields, name) && !head_nominates(name) {
             field(out, name, value)?;
         }
     }
     out.append(b"\r\n")
 }
+
+/// Beside those with [`Role::NotInTrailers`] or another role: framing, routing, request modifiers,
+/// authentication and response control data, which a recipient that merges trailers into the head would
+/// act upon (RFC 9110 section 6.5.1). Nobody looks for these in a head.
+const NOT_IN_TRAILERS: [&[u8]; 20] = [
+    b"Trailer",
+    b"Forwarded",
+    b"Range",
+    b"If-Match",
+    b"If-None-Match",
+    b"If-Modified-Since",
+    b"If-Unmodified-Since",
+    b"If-Range",
+    b"Proxy-Authorization",
+    b"Proxy-Authenticate",
+    b"WWW-Authenticate",
+    b"Pragma",
+    b"Age",
+    b"Expires",
+    b"Location",
+    b"Retry-After",
+    b"Vary",
+    b"Warning",
+    b"Proxy-Authentication-Info",
+    b"Authentication-Info",
+];
 
 /// The framing of a request, written anew from what was decided about it.
 fn append_framing(
@@ -244,6 +289,49 @@ fn via(out: &mut Buffer, received: Version) -> Result<(), Full> {
         Version::Http10 => b"Via: 1.0 proxy\r\n",
         Version::Http11 => b"Via: 1.1 proxy\r\n",
     })
+}
+
+/// Copies field lines, in as few pieces as they allow.
+///
+/// Most lines come as they would be written, `name: value` and CRLF, one behind the other: a run of them
+/// that all pass is one copy.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    /// The run that is to be copied, as a part of `bytes`.
+    run: std::ops::Range<usize>,
+}
+
+impl<'b> Lines<'b> {
+    /// For lines whose names and values are parts of `bytes`.
+    fn of(bytes: &'b [u8]) -> Lines<'b> {
+        Lines { bytes, run: 0..0 }
+    }
+
+    /// Copies a line, at the latest with the next `flush`.
+    fn copy(&mut self, out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
+        let start = (name.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
+        let colon = start.wrapping_add(name.len());
+        let line_end = colon.wrapping_add(2 + value.len());
+        let pair = |at: usize| self.bytes.get(at..at.wrapping_add(2));
+        let follows = value.as_ptr() as usize == (name.as_ptr() as usize).wrapping_add(name.len() + 2);
+        let is_plain = follows && pair(colon) == Some(b": ") && pair(line_end) == Some(b"\r\n");
+        if !is_plain {
+            self.flush(out)?;
+            return field(out, name, value);
+        }
+        if self.run.end != start {
+            self.flush(out)?;
+            self.run.start = start;
+        }
+        self.run.end = line_end + 2;
+        Ok(())
+    }
+
+    /// Copies what has not been copied yet.
+    fn flush(&mut self, out: &mut Buffer) -> Result<(), Full> {
+        let run = std::mem::replace(&mut self.run, 0..0);
+        out.append(&self.bytes[run])
+    }
 }
 
 fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {

@@ -1,5 +1,7 @@
 //! The request target and the host it is for (RFC 9112 sections 3.2 and 3.3).
 
+use std::net::Ipv6Addr;
+
 use super::fields::{Fields, Role};
 use super::{Method, Refusal, Version};
 
@@ -60,17 +62,13 @@ fn absolute(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
 
 /// Exactly one valid Host field, or none in HTTP/1.0 (RFC 9112 section 3.2).
 fn host_field<'b>(version: Version, fields: &Fields<'_, 'b>) -> Result<Option<&'b [u8]>, Refusal> {
-    let mut hosts = fields.values(Role::Host);
-    let Some(host) = hosts.next() else {
-        return match version {
-            Version::Http10 => Ok(None),
-            Version::Http11 => Err(Refusal::bad("no Host field")),
-        };
-    };
-    if hosts.next().is_some() {
-        return Err(Refusal::bad("repeated Host field"));
+    let host = fields.only(Role::Host).map_err(|_| Refusal::bad("repeated Host field"))?;
+    match (host, version) {
+        (Some(host), _) if is_host(host) => Ok(Some(host)),
+        (Some(_), _) => Err(Refusal::bad("invalid Host field")),
+        (None, Version::Http10) => Ok(None),
+        (None, Version::Http11) => Err(Refusal::bad("no Host field")),
     }
-    if is_host(host) { Ok(Some(host)) } else { Err(Refusal::bad("invalid Host field")) }
 }
 
 fn strip_prefix_ignore_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u8]> {
@@ -84,20 +82,22 @@ pub fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
         [b'[', rest @ ..] => {
             let Some(end) = memchr::memchr(b']', rest) else { return false };
-            let literal = &rest[..end];
-            let known = literal.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-            if !known || !literal.contains(&b':') {
+            // The other form of a literal, IPvFuture, has no future yet.
+            let literal = std::str::from_utf8(&rest[..end]);
+            if !literal.is_ok_and(|literal| literal.parse::<Ipv6Addr>().is_ok()) {
                 return false;
             }
-            (literal, &rest[end + 1..])
+            (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let end = memchr::memchr(b':', host).unwrap_or(host.len());
-            let (name, port) = host.split_at(end);
-            if !name.iter().all(|&b| HOST[b as usize]) {
-                return false;
+            let mut end = host.iter().position(|&b| !HOST[b as usize]).unwrap_or(host.len());
+            if host.get(end) == Some(&b'%') {
+                end = memchr::memchr(b':', host).unwrap_or(host.len());
+                if !escapes_are_whole(&host[..end]) {
+                    return false;
+                }
             }
-            (name, port)
+            host.split_at(end)
         }
     };
     let port_is_sound = match port {
@@ -108,15 +108,29 @@ pub fn is_host(host: &[u8]) -> bool {
     !name.is_empty() && port_is_sound
 }
 
-/// Octets of a registered name: unreserved, percent sign, sub-delimiters but the comma, by which servers
-/// split lists.
+/// Whether a name holds nothing but the octets it may and escapes with both their digits
+/// (RFC 3986 section 2.1).
+fn escapes_are_whole(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = match (byte, behind) {
+            (b'%', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => behind,
+            (byte, behind) if HOST[byte as usize] => behind,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// Octets of a registered name: unreserved and sub-delimiters but the comma, by which servers split lists.
+/// Escapes are seen to apart.
 static HOST: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
     while b < 256 {
         let c = b as u8;
         table[b] = c.is_ascii_alphanumeric()
-            || matches!(c, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
+            || matches!(c, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')')
             || matches!(c, b'*' | b'+' | b';' | b'=');
         b += 1;
     }

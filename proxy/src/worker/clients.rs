@@ -4,7 +4,7 @@ use std::io;
 
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::{ACCEPT_PAUSE, Worker, access, env};
-use crate::exchange::{Exchange, Ready, Side, Step};
+use crate::exchange::{Env, Exchange, Ready, Side, Step};
 use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
 
@@ -14,13 +14,28 @@ const SHARE: usize = 256 * 1024;
 /// Connections taken from a listener in one go.
 const ACCEPT_BATCH: usize = 64;
 
+/// What a socket can do without blocking, as far as is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The other side has stopped sending: a short read does not mean that nothing is left.
+    pub(super) read_closed: bool,
+}
+
+impl Readiness {
+    /// What an event says holds until a call would block or comes short.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.readable |= event.readable;
+        self.writable |= event.writable;
+        self.read_closed |= event.read_closed;
+    }
+}
+
 /// A client connection.
 pub(super) struct Client<S> {
     pub(super) socket: S,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The client has stopped sending: a short read does not mean that nothing is left.
-    read_closed: bool,
+    ready: Readiness,
     /// It waits in `Worker::ready`.
     queued: bool,
     pub(super) exchange: Exchange,
@@ -81,10 +96,8 @@ impl<N: Net> Worker<N> {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
             Ok(Client {
                 socket,
-                readable: false,
                 // A new socket can always take bytes.
-                writable: true,
-                read_closed: false,
+                ready: Readiness { writable: true, ..Readiness::default() },
                 queued: false,
                 exchange,
                 upstream: None,
@@ -116,9 +129,12 @@ impl<N: Net> Worker<N> {
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
             _ => {
-                log::error!(
-                    "accepting pauses for {ACCEPT_PAUSE:?}: {error}; raise the limit of open files (ulimit -n)"
-                );
+                if self.accept_failed.is_due(self.now) {
+                    log::error!(
+                        "accepting pauses until a connection ends: {error}; raise the limit of open files \
+                         (ulimit -n)"
+                    );
+                }
                 self.accept_after = self.now + ACCEPT_PAUSE;
                 false
             }
@@ -127,10 +143,8 @@ impl<N: Net> Worker<N> {
 
     pub(super) fn client_event(&mut self, key: ClientKey, event: &Event) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        client.readable |= event.readable;
-        client.writable |= event.writable;
-        client.read_closed |= event.read_closed;
-        if event.broken {
+        client.ready.note(event);
+        if event.broken && !client.exchange.has_shut_client() {
             client.exchange.client_gone();
         }
         self.drive(key);
@@ -164,112 +178,47 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             let Some(client) = self.clients.get_mut(key) else { return };
-            let upstream =
-                client.upstream.and_then(|key| self.upstreams.get(key)).filter(|up| up.is_connected);
-            let ready = Ready {
-                client_readable: client.readable,
-                client_writable: client.writable,
-                upstream_readable: upstream.is_some_and(|up| up.readable),
-                upstream_writable: upstream.is_some_and(|up| up.writable),
-            };
-            match client.exchange.next(ready) {
-                Step::Wait => break,
-                Step::Receive(_) | Step::Send(_) if share == 0 => {
-                    if !client.queued {
-                        client.queued = true;
-                        self.ready.push_back(key);
-                    }
-                    break;
+            let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
+            let upstream = upstream.filter(|up| up.is_connected);
+            let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
+            let step = client.exchange.next(Ready {
+                client_readable: client.ready.readable,
+                client_writable: client.ready.writable,
+                upstream_readable: upstream_ready.readable,
+                upstream_writable: upstream_ready.writable,
+            });
+            match step {
+                Step::Wait => {
+                    let deadline = client.exchange.rearm(&env!(self));
+                    return self.deadlines.schedule(key, deadline, &mut client.scheduled);
                 }
-                Step::Receive(side) => share = share.saturating_sub(self.receive(key, side)),
-                Step::Send(side) => share = share.saturating_sub(self.send(key, side)),
+                Step::Receive(side) | Step::Send(side) => {
+                    if share == 0 {
+                        if !client.queued {
+                            client.queued = true;
+                            self.ready.push_back(key);
+                        }
+                        return;
+                    }
+                    let exchange = &mut client.exchange;
+                    let (socket, ready) = match (side, upstream) {
+                        (Side::Client, _) => (&mut client.socket, &mut client.ready),
+                        (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
+                        (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
+                    };
+                    let moved = if matches!(step, Step::Receive(_)) {
+                        receive(&mut self.net, socket, ready, exchange, side, &mut env!(self))
+                    } else {
+                        send(&mut self.net, socket, ready, exchange, side, &mut env!(self))
+                    };
+                    share = share.saturating_sub(moved);
+                }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => self.release(key, reusable, served),
                 Step::Abandon(failure) => self.abandon(key, failure),
                 Step::Finish => self.finish(key),
                 Step::Shutdown(side) => self.shutdown(key, side),
                 Step::Close { reset } => return self.close_client(key, reset),
-            }
-        }
-        if let Some(client) = self.clients.get_mut(key) {
-            let deadline = client.exchange.rearm(&env!(self));
-            self.deadlines.schedule(key, deadline, &mut client.scheduled);
-        }
-    }
-
-    /// One receive. Returns the bytes that came.
-    fn receive(&mut self, key: ClientKey, side: Side) -> usize {
-        let Some(client) = self.clients.get_mut(key) else { return 0 };
-        let (socket, readable, read_closed) = match side {
-            Side::Client => (&mut client.socket, &mut client.readable, client.read_closed),
-            Side::Upstream => {
-                let Some(up) = client.upstream.and_then(|key| self.upstreams.get_mut(key)) else { return 0 };
-                (&mut up.socket, &mut up.readable, up.read_closed)
-            }
-        };
-        let space = client.exchange.space(side, &mut env!(self));
-        let room = space.len();
-        match self.net.receive(socket, space) {
-            Ok(0) => {
-                *readable = false;
-                client.exchange.nothing_came(side, &mut env!(self));
-                client.exchange.eof(side, &mut env!(self));
-                0
-            }
-            Ok(n) => {
-                // A short read has drained the socket; with an end behind it, that is still to be read.
-                if n < room && !read_closed {
-                    *readable = false;
-                }
-                client.exchange.filled(side, n, &mut env!(self));
-                n
-            }
-            Err(error) => {
-                client.exchange.nothing_came(side, &mut env!(self));
-                match error.kind() {
-                    io::ErrorKind::WouldBlock => *readable = false,
-                    io::ErrorKind::Interrupted => {}
-                    kind => client.exchange.failed(side, false, kind),
-                }
-                0
-            }
-        }
-    }
-
-    /// One send. Returns the bytes that went.
-    fn send(&mut self, key: ClientKey, side: Side) -> usize {
-        let Some(client) = self.clients.get_mut(key) else { return 0 };
-        let mut upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
-        let socket = match (side, &mut upstream) {
-            (Side::Client, _) => &mut client.socket,
-            (Side::Upstream, Some(up)) => &mut up.socket,
-            (Side::Upstream, None) => return 0,
-        };
-        let (first, second) = client.exchange.outgoing(side);
-        let length = first.len() + second.len();
-        let result = self.net.send(socket, first, second);
-        let full = match &result {
-            Ok(n) => *n < length,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        match (side, upstream) {
-            (Side::Client, _) => client.writable &= !full,
-            (Side::Upstream, Some(up)) => {
-                up.writable &= !full;
-                // What it sent before it closed is to be looked at.
-                up.readable |= result.is_err() && !full;
-            }
-            (Side::Upstream, None) => {}
-        }
-        match result {
-            Ok(n) => {
-                client.exchange.flushed(side, n, &mut env!(self));
-                n
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
-            Err(error) => {
-                client.exchange.failed(side, true, error.kind());
-                0
             }
         }
     }
@@ -320,7 +269,7 @@ impl<N: Net> Worker<N> {
 
     fn drive_once_readable(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key) {
-            client.readable = true;
+            client.ready.readable = true;
             self.drive(key);
         }
         if self.clients.get(key).is_some_and(|client| client.exchange.is_idle()) {
@@ -359,5 +308,75 @@ impl<N: Net> Worker<N> {
         self.log_line.clear();
         access::write(&mut self.log_line, record, &outcome);
         log.push(&self.log_line);
+    }
+}
+
+/// One receive. Returns the bytes that came.
+fn receive<N: Net>(
+    net: &mut N,
+    socket: &mut N::Socket,
+    ready: &mut Readiness,
+    exchange: &mut Exchange,
+    side: Side,
+    env: &mut Env<'_>,
+) -> usize {
+    let space = exchange.space(side, env);
+    let room = space.len();
+    match net.receive(socket, space) {
+        Ok(0) => {
+            ready.readable = false;
+            exchange.nothing_came(side, env);
+            exchange.eof(side, env);
+            0
+        }
+        Ok(n) => {
+            // A short read has drained the socket; with an end behind it, that is still to be read.
+            if n < room && !ready.read_closed {
+                ready.readable = false;
+            }
+            exchange.filled(side, n, env);
+            n
+        }
+        Err(error) => {
+            exchange.nothing_came(side, env);
+            match error.kind() {
+                io::ErrorKind::WouldBlock => ready.readable = false,
+                io::ErrorKind::Interrupted => {}
+                kind => exchange.failed(side, false, kind),
+            }
+            0
+        }
+    }
+}
+
+/// One send. Returns the bytes that went.
+fn send<N: Net>(
+    net: &mut N,
+    socket: &mut N::Socket,
+    ready: &mut Readiness,
+    exchange: &mut Exchange,
+    side: Side,
+    env: &mut Env<'_>,
+) -> usize {
+    let (first, second) = exchange.outgoing(side);
+    let length = first.len() + second.len();
+    match net.send(socket, first, second) {
+        Ok(n) => {
+            ready.writable &= n == length;
+            exchange.flushed(side, n, env);
+            n
+        }
+        Err(error) => {
+            match error.kind() {
+                io::ErrorKind::WouldBlock => ready.writable = false,
+                io::ErrorKind::Interrupted => {}
+                kind => {
+                    // What it sent before it closed is to be looked at.
+                    ready.readable = true;
+                    exchange.failed(side, true, kind);
+                }
+            }
+            0
+        }
     }
 }

@@ -30,16 +30,18 @@ pub struct ListenError {
 ///
 /// # Errors
 ///
-/// Names the address and what to do.
+/// Names the address and what to do. Nothing is bound then, and no socket's file is left.
 pub fn bind(addresses: &[Listen], workers: usize) -> Result<Vec<Vec<Listener>>, ListenError> {
     let mut all: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-    for listen in addresses {
+    for (bound, listen) in addresses.iter().enumerate() {
         let sockets = match listen {
             Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers),
             Listen::Unix(path) => bind_unix(path, workers),
         };
-        let sockets =
-            sockets.map_err(|source| ListenError { listen: listen.clone(), hint: hint(&source), source })?;
+        let sockets = sockets.map_err(|source| {
+            unlink(&addresses[..bound]);
+            ListenError { listen: listen.clone(), hint: hint(&source), source }
+        })?;
         for (listeners, socket) in all.iter_mut().zip(sockets) {
             listeners.push(match listen {
                 Listen::Tcp(_) => Listener::Tcp(mio::net::TcpListener::from_std(socket.into())),
@@ -118,8 +120,17 @@ fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Socket>> {
     Ok(sockets)
 }
 
-/// Removes the files of Unix sockets, at the end.
-pub fn unlink(addresses: &[Listen]) {
+/// The files of the Unix sockets among bound addresses; dropping it removes them, however the process ends.
+#[derive(Debug)]
+pub struct Files<'a>(pub &'a [Listen]);
+
+impl Drop for Files<'_> {
+    fn drop(&mut self) {
+        unlink(self.0);
+    }
+}
+
+fn unlink(addresses: &[Listen]) {
     for listen in addresses {
         if let Listen::Unix(path) = listen {
             // Somebody may have removed it already.

@@ -1,7 +1,9 @@
 //! [`Net`] on the kernel: mio for epoll, socket2 for the options that mio does not set.
 
-use std::io::{self, Read, Write};
+use std::cell::Cell;
+use std::io;
 use std::net::{IpAddr, Shutdown};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -9,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Poll, Waker};
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::SockRef;
 
 use super::net::{Event, Net, Target, Token};
@@ -33,6 +36,17 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
+impl Socket {
+    /// Receiving and sending go straight to the kernel: std's way through libc costs some hundred
+    /// instructions a request for thread cancellation.
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
 /// Events taken from the kernel at once.
 const BATCH: usize = 1024;
 
@@ -47,6 +61,7 @@ pub struct MioNet {
     listeners: Vec<Listener>,
     /// The process's: workers share one clock, since they share what servers did when.
     start: Instant,
+    last_now: Cell<Time>,
 }
 
 impl MioNet {
@@ -63,7 +78,16 @@ impl MioNet {
             }
         }
         let waker = Arc::new(Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?);
-        Ok((MioNet { poll, events: mio::Events::with_capacity(BATCH), listeners, start }, waker))
+        Ok((
+            MioNet {
+                poll,
+                events: mio::Events::with_capacity(BATCH),
+                listeners,
+                start,
+                last_now: Cell::default(),
+            },
+            waker,
+        ))
     }
 }
 
@@ -76,7 +100,9 @@ impl Net for MioNet {
     type Socket = Socket;
 
     fn now(&self) -> Time {
-        Time::ZERO + CLOCK_START + self.start.elapsed()
+        let now = Time::ZERO + CLOCK_START + self.start.elapsed();
+        self.last_now.set(now);
+        now
     }
 
     fn wall(&self) -> Duration {
@@ -84,11 +110,12 @@ impl Net for MioNet {
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, deadline: Time) -> io::Result<()> {
-        // mio rounds up to the kernel's milliseconds, so a deadline has passed when it is reported.
+        // mio rounds up to the kernel's milliseconds, so a deadline has passed when it is reported. Counted
+        // from the last reading of the clock, which was at most one turn ago.
         let timeout = match deadline {
             Time::NEVER => None,
             Time::ZERO => Some(Duration::ZERO),
-            deadline => Some(deadline.since(self.now())),
+            deadline => Some(deadline.since(self.last_now.get())),
         };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -151,10 +178,8 @@ impl Net for MioNet {
     }
 
     fn receive(&mut self, socket: &mut Socket, space: &mut [u8]) -> io::Result<usize> {
-        match socket {
-            Socket::Tcp(socket) => socket.read(space),
-            Socket::Unix(socket) => socket.read(space),
-        }
+        let (n, _) = net::recv(socket.fd(), space, RecvFlags::empty())?;
+        Ok(n)
     }
 
     fn has_input(&mut self, socket: &mut Socket) -> bool {
@@ -167,14 +192,14 @@ impl Net for MioNet {
     }
 
     fn send(&mut self, socket: &mut Socket, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        let socket: &mut dyn Write = match socket {
-            Socket::Tcp(socket) => socket,
-            Socket::Unix(socket) => socket,
+        let sent = match (first, second) {
+            (only, []) | ([], only) => net::send(socket.fd(), only, SendFlags::NOSIGNAL),
+            _ => {
+                let parts = [io::IoSlice::new(first), io::IoSlice::new(second)];
+                net::sendmsg(socket.fd(), &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+            }
         };
-        match (first, second) {
-            (only, []) | ([], only) => socket.write(only),
-            _ => socket.write_vectored(&[io::IoSlice::new(first), io::IoSlice::new(second)]),
-        }
+        Ok(sent?)
     }
 
     fn shutdown(&mut self, socket: &mut Socket) {

@@ -23,6 +23,7 @@ pub mod shared;
 mod upstreams;
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use slotmap::SlotMap;
@@ -75,8 +76,9 @@ pub struct Worker<N: Net> {
     log_due: Time,
     reopened: u32,
     draining: bool,
-    /// The last line about there being no live server; more than one a second says nothing new.
-    complained: Time,
+    no_live_server: Seldom,
+    accept_failed: Seldom,
+    connect_failed: Seldom,
 }
 
 /// Whether the loop goes on.
@@ -116,7 +118,9 @@ impl<N: Net> Worker<N> {
             log_due: Time::NEVER,
             reopened: 0,
             draining: false,
-            complained: Time::ZERO,
+            no_live_server: Seldom::default(),
+            accept_failed: Seldom::default(),
+            connect_failed: Seldom::default(),
         }
     }
 
@@ -262,6 +266,23 @@ impl<N: Net> Worker<N> {
     }
 }
 
+/// A complaint that is logged at most once a second: said again for each request, it would say nothing new
+/// and fill the disk.
+#[derive(Debug, Default)]
+struct Seldom {
+    last: Time,
+}
+
+impl Seldom {
+    fn is_due(&mut self, now: Time) -> bool {
+        let due = now.since(self.last) >= Duration::from_secs(1);
+        if due {
+            self.last = now;
+        }
+        due
+    }
+}
+
 /// What a worker holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Census {
@@ -297,7 +318,10 @@ impl Date {
         }
         let wall = net.wall();
         self.until = now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
-        self.text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
+        let date = httpdate::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
+        // In place, so that no second costs an allocation. Writing to a String cannot fail.
+        self.text.clear();
+        let _ = write!(self.text, "{date}");
     }
 }
 

@@ -1,19 +1,17 @@
 //! Upstream connections: acquiring one for a request, pooling it, parting with it.
 
+use super::clients::Readiness;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::{Worker, env};
 use crate::exchange::Failure;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 use crate::upstream::{Outcome, PeerKey};
 
 /// An upstream connection.
 pub(super) struct Upstream<S> {
     pub(super) socket: S,
     pub(super) is_connected: bool,
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The server has stopped sending.
-    pub(super) read_closed: bool,
+    pub(super) ready: Readiness,
     /// Whom it serves; `None` while it is idle.
     client: Option<ClientKey>,
     peer: PeerKey,
@@ -22,9 +20,7 @@ pub(super) struct Upstream<S> {
 impl<N: Net> Worker<N> {
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
-        up.readable |= event.readable;
-        up.writable |= event.writable;
-        up.read_closed |= event.read_closed;
+        up.ready.note(event);
         let Some(client) = up.client else {
             // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
             if event.readable {
@@ -115,21 +111,15 @@ impl<N: Net> Worker<N> {
             self.upstreams.try_insert_with_key(|up| {
                 net.register(&mut socket, Token::from(Target::Upstream(up)))?;
                 let client = Some(key);
-                Ok(Upstream {
-                    socket,
-                    is_connected: false,
-                    readable: false,
-                    writable: false,
-                    read_closed: false,
-                    client,
-                    peer,
-                })
+                Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
             })
         });
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
-                log::error!("no connection could be opened: {error}");
+                if self.connect_failed.is_due(self.now) {
+                    log::error!("no connection to a server could be opened: {error}");
+                }
                 client.exchange.connect_failed(Failure::Local(error.kind()));
             }
             Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
@@ -137,8 +127,7 @@ impl<N: Net> Worker<N> {
     }
 
     fn no_live_server(&mut self, key: ClientKey) {
-        if self.now.since(self.complained) >= Duration::from_secs(1) {
-            self.complained = self.now;
+        if self.no_live_server.is_due(self.now) {
             let state = self.shared.group().servers_state(self.now);
             log::error!("no live server: {state}");
         }
@@ -153,9 +142,9 @@ impl<N: Net> Worker<N> {
         if let Some(up_key) = client.upstream.take() {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
-            let silent = !up.readable || !self.net.has_input(&mut up.socket);
-            if reusable && silent && !up.read_closed && !self.draining {
-                up.readable = false;
+            let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
+            if reusable && silent && !up.ready.read_closed && !self.draining {
+                up.ready.readable = false;
                 up.client = None;
                 if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
                     self.close_upstream(evicted);

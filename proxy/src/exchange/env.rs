@@ -1,0 +1,61 @@
+//! What an exchange works with: the configuration's part for it, and what is lent for one call.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::buffer::Buffers;
+use crate::config::{AccessLog, Config, NextUpstream, Timeouts};
+use crate::time::Time;
+
+/// The part of the configuration that one exchange obeys.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(super) max_body_size: u64,
+    pub(super) max_header_size: usize,
+    pub(super) timeouts: Timeouts,
+    pub(super) next_upstream: NextUpstream,
+    pub(super) default_host: String,
+    trusted: Vec<IpNet>,
+    /// What access log lines need is kept of each request.
+    pub(super) keeps_records: bool,
+}
+
+impl Rules {
+    /// Takes what matters here out of the whole.
+    pub fn new(config: &Config) -> Rules {
+        Rules {
+            max_body_size: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size },
+            max_header_size: config.max_header_size,
+            timeouts: config.timeouts,
+            next_upstream: config.next_upstream,
+            default_host: config.servers.first().map(|s| s.name.clone()).unwrap_or_default(),
+            trusted: config.trust_forwarded.clone(),
+            keeps_records: config.access_log != AccessLog::Off,
+        }
+    }
+
+    /// The size of a buffer that any head fits that is let in, with what the proxy adds to it.
+    pub fn buffer_size(&self) -> usize {
+        self.max_header_size + 2048
+    }
+
+    /// Whether what this peer says of the client is believed.
+    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+}
+
+/// What is lent to an exchange for one call.
+pub struct Env<'a> {
+    /// The free list of buffers.
+    pub buffers: &'a mut Buffers,
+    /// The configuration.
+    pub rules: &'a Rules,
+    /// The time of this wake-up.
+    pub now: Time,
+    /// The time of day as an HTTP date.
+    pub date: &'a [u8],
+    /// The process is shutting down: connections do not persist.
+    pub draining: bool,
+}

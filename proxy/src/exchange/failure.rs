@@ -1,0 +1,78 @@
+//! What can go wrong with an upstream connection; blame, retry and answer follow from the kind.
+
+use std::io;
+
+use crate::config::NextUpstream;
+use crate::http::Refusal;
+
+/// Why an upstream connection did not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection: refused, unreachable.
+    Connect(io::ErrorKind),
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// No connection for want of descriptors, ports or memory on this side.
+    Local(io::ErrorKind),
+    /// Closed before, or in the middle of, a response.
+    Closed,
+    /// Broken with an error.
+    Reset(io::ErrorKind),
+    /// It took no bytes within the send timeout.
+    SendTimeout,
+    /// It gave no bytes within the read timeout.
+    ReadTimeout,
+    /// What it sent is not a valid response.
+    Invalid(&'static str),
+    /// It answered with a status that counts as a failure.
+    Status(u16),
+}
+
+impl Failure {
+    /// Whether the server is to blame for it.
+    ///
+    /// Not for a pooled connection that had died (`stale`), not for this machine's own limits.
+    pub fn blames_server(self, stale: bool) -> bool {
+        !stale && !matches!(self, Failure::Local(_))
+    }
+
+    /// What happened, for a log line.
+    pub fn cause(self) -> String {
+        match self {
+            Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
+            Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
+            Failure::ConnectTimeout => "connect timeout".into(),
+            Failure::Closed => "connection closed before the response's end".into(),
+            Failure::SendTimeout => "send timeout".into(),
+            Failure::ReadTimeout => "read timeout".into(),
+            Failure::Invalid(why) => why.into(),
+            Failure::Status(status) => format!("status {status}"),
+        }
+    }
+
+    /// Whether the configuration sends a request on to the next server for it.
+    pub(super) fn moves_on(self, rules: &NextUpstream) -> bool {
+        match self {
+            Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
+            Failure::Invalid(_) => rules.invalid_header,
+            Failure::Status(_) => true,
+            Failure::Local(_) => false,
+            Failure::Connect(_) | Failure::Closed | Failure::Reset(_) => rules.error,
+        }
+    }
+
+    /// What the client is told where no other server is tried.
+    pub(super) fn refusal(self) -> Refusal {
+        match self {
+            Failure::ConnectTimeout => Refusal::new(504, "the server could not be reached in time"),
+            Failure::SendTimeout => Refusal::new(504, "the server did not take the request in time"),
+            Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),
+            Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
+            Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
+            Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
+            Failure::Invalid(_) | Failure::Status(_) => {
+                Refusal::new(502, "the server sent an invalid response")
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The real binary over real sockets: every sentence about the proxy, shown from outside.
+//!
+//! Each test starts its own proxy between scripted origins and raw connections (`tests/support`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod balance;
+mod bodies;
+mod command_line;
+mod connections;
+mod fields;
+mod health;
+mod interim;
+mod limits;
+mod log;
+mod memory;
+mod names;
+mod pool;
+mod pressure;
+mod retry;
+mod signals;
+mod timeouts;
+mod tunnel;

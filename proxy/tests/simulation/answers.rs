@@ -78,6 +78,7 @@ pub(crate) fn plan(
         trailers: Vec::new(),
         early: false,
         begin: 0,
+        length: 0,
         done: false,
     };
     let mut plan = Plan { answer, pieces: Vec::new(), unclean: None, until_close: false };
@@ -96,6 +97,7 @@ pub(crate) fn plan(
     if is(chance, weather.reset) || is(chance, weather.truncate) || is(chance, weather.stall) {
         return break_off(plan, wire, chance, weather);
     }
+    plan.answer.length = wire.len() as u64;
     if !plan.until_close && is(chance, weather.extra) {
         plan.unclean = Some("bytes lay behind the answer's end");
         wire.extend_from_slice(chance.of(&[b"x".as_slice(), b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]));
@@ -183,6 +185,7 @@ fn tunnel(
     );
     wire.extend_from_slice(head.as_bytes());
     wire.extend_from_slice(&octets(number as u64, plan.answer.octets));
+    plan.answer.length = wire.len() as u64;
     in_pieces(wire, chance, weather, &mut plan.pieces);
     plan.pieces.push(Piece::Done);
     let ends: [&[fn() -> Piece]; 4] = [

@@ -71,7 +71,7 @@ impl Head {
     pub(crate) fn framing(&self) -> Result<Option<Framing>, String> {
         match (self.one("transfer-encoding")?, self.number("content-length")?) {
             (Some(_), Some(_)) => Err("both framings".into()),
-            (Some("chunked"), None) => Ok(Some(Framing::Chunked)),
+            (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(Some(Framing::Chunked)),
             (Some(other), None) => Err(format!("Transfer-Encoding is {other:?}")),
             (None, length) => Ok(length.map(Framing::Exact)),
         }

@@ -80,6 +80,8 @@ pub(crate) struct Answer {
     pub(crate) early: bool,
     /// Bytes that the origin had sent on the connection before it.
     pub(crate) begin: u64,
+    /// How many bytes it takes.
+    pub(crate) length: u64,
     /// All of it has been sent.
     pub(crate) done: bool,
 }

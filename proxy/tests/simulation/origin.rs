@@ -267,15 +267,16 @@ impl Serving {
         self.closed = true;
         let resets = w.close(self.conn, FAR, reset);
         w.trace.note(w.now, || format!("origin closes conn {} (reset: {resets})", self.conn));
-        if resets && let Some(number) = self.answer {
-            let conn = &w.conns[self.conn];
-            if conn.proxy_took < conn.far_sent || !ledger.answers[number].done {
-                ledger.faults += 1;
-                ledger.spoil(number, "reset while it was under way");
-            }
-        }
-        if let Some(number) = self.answer.filter(|n| !ledger.answers[*n].done) {
+        let Some(number) = self.answer else { return };
+        let (conn, answer) = (&w.conns[self.conn], &ledger.answers[number]);
+        let end = answer.begin + answer.length;
+        if answer.kind != Kind::Sound {
+            // It was to come to nothing.
+        } else if conn.far_sent < end {
             ledger.spoil(number, "closed before its end");
+        } else if resets && conn.proxy_took < end {
+            ledger.faults += 1;
+            ledger.spoil(number, "reset while it was under way");
         }
     }
 }
@@ -290,6 +291,7 @@ fn unsolicited() -> Answer {
         trailers: Vec::new(),
         early: false,
         begin: 0,
+        length: 0,
         done: true,
     }
 }

@@ -1,1 +1,14 @@
-//! Benchmarks.
+//! The laboratory: what a proxied request costs, measured beside nginx and beside the floor.
+//!
+//! - [`relay`]: the floor, a TCP relay that does not look at what passes
+//! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
+//! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
+//! - [`stats`]: medians and their spread
+//!
+//! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
+//! not the same from one minute to the next. A figure without company means nothing.
+
+pub mod cost;
+pub mod lab;
+pub mod relay;
+pub mod stats;

@@ -147,8 +147,7 @@ fn garbage(plan: &mut Plan, number: usize, chance: &mut Chance, wire: &mut Vec<u
     if chance.yes(0.3) {
         let (what, chunks) = chance.of(&BAD_CHUNKS);
         why = what;
-        let head =
-            format!("HTTP/1.1 200 OK\r\nX-Sim-Answer: {number}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head = format!("HTTP/1.1 200 OK\r\nX-Sim-Answer: {number}\r\nTransfer-Encoding: chunked\r\n\r\n");
         wire.extend_from_slice(head.as_bytes());
         wire.extend_from_slice(chunks);
     } else if chance.yes(0.1) {
@@ -157,7 +156,9 @@ fn garbage(plan: &mut Plan, number: usize, chance: &mut Chance, wire: &mut Vec<u
     } else if chance.yes(0.1) {
         why = "a head without end";
         wire.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-        wire.extend_from_slice(&b"X-Fill: 01234567890123456789012345678901234567890123456789\r\n".repeat(400));
+        wire.extend_from_slice(
+            &b"X-Fill: 01234567890123456789012345678901234567890123456789\r\n".repeat(400),
+        );
     } else {
         let (what, bytes) = chance.of(&GARBAGE);
         why = what;

@@ -162,7 +162,9 @@ impl Client {
                     let n = bytes.len().min(self.piece);
                     match w.send(conn, FAR, &bytes[..n]) {
                         Ok(n) => {
-                            w.trace.note(w.now, || format!("client {} sends {}", self.number, excerpt(&bytes[..n])));
+                            w.trace.note(w.now, || {
+                                format!("client {} sends {}", self.number, excerpt(&bytes[..n]))
+                            });
                             bytes.drain(..n);
                             let more = !bytes.is_empty();
                             if more && self.piece < usize::MAX && !self.gap.is_zero() {

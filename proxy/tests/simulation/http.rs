@@ -19,7 +19,9 @@ pub(crate) fn octets(id: u64, len: u64) -> Vec<u8> {
 pub(crate) fn check_octets(id: u64, at: u64, bytes: &[u8]) -> Result<(), String> {
     match (at..).zip(bytes).find(|(at, byte)| octet(id, *at) != **byte) {
         None => Ok(()),
-        Some((at, byte)) => Err(format!("octet {at} of {id} is {byte:#04x} instead of {:#04x}", octet(id, at))),
+        Some((at, byte)) => {
+            Err(format!("octet {at} of {id} is {byte:#04x} instead of {:#04x}", octet(id, at)))
+        }
     }
 }
 
@@ -180,7 +182,8 @@ impl BodyReader {
 
     fn line_read(&mut self, line: &[u8]) -> Result<(), String> {
         let bad = || format!("\"{}\" in chunked framing", line.escape_ascii());
-        let text = line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok()).ok_or_else(bad)?;
+        let text =
+            line.strip_suffix(b"\r\n").and_then(|line| std::str::from_utf8(line).ok()).ok_or_else(bad)?;
         self.state = match self.state {
             State::Size => {
                 let sound = text.bytes().all(|b| b.is_ascii_hexdigit());

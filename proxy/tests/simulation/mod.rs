@@ -101,7 +101,11 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     let census = worker.census();
     let active: u32 = shared.group().peers().map(|(_, peer)| peer.active()).sum();
     if shared.connections() != census.clients {
-        return Err(format!("{} connections are counted, there are {}", shared.connections(), census.clients));
+        return Err(format!(
+            "{} connections are counted, there are {}",
+            shared.connections(),
+            census.clients
+        ));
     }
     if active as usize > census.clients {
         return Err(format!("{active} requests are counted, of {} clients", census.clients));
@@ -150,10 +154,8 @@ fn build(seed: u64, traced: bool) -> Subject {
         saint: weather.saint.is_some() && rules.error && rules.timeout,
     };
     let mut ledger = Ledger::new(leave);
-    let bounds = Bounds {
-        body_max,
-        allowed: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size },
-    };
+    let bounds =
+        Bounds { body_max, allowed: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size } };
     let count = 1 + chance.size(11);
     let scripts: Vec<_> =
         (0..count).map(|n| script::write(n, &bounds, &mut chance, &weather, &mut ledger)).collect();

@@ -62,7 +62,13 @@ pub(crate) struct SimNet {
 }
 
 impl SimNet {
-    pub(crate) fn new(w: Wires, ledger: Ledger, shared: Arc<Shared>, body_max: usize, files_max: usize) -> SimNet {
+    pub(crate) fn new(
+        w: Wires,
+        ledger: Ledger,
+        shared: Arc<Shared>,
+        body_max: usize,
+        files_max: usize,
+    ) -> SimNet {
         SimNet {
             w,
             ledger,
@@ -102,7 +108,9 @@ impl SimNet {
                 Action::Step(Actor::Serving(n)) => self.servings[n].step(&mut self.w, &mut self.ledger),
                 Action::Answer(id) => self.answer_connect(id),
                 Action::Happening(n) => self.happen(self.happenings[n]),
-                Action::Deliver(..) | Action::Unblock(..) | Action::Arrive(..) => unreachable!("the wires' own"),
+                Action::Deliver(..) | Action::Unblock(..) | Action::Arrive(..) => {
+                    unreachable!("the wires' own")
+                }
             }
         }
     }
@@ -151,7 +159,11 @@ impl SimNet {
     }
 
     fn interrupted(&mut self) -> io::Result<()> {
-        if self.w.chance.yes(self.w.weather.interrupted) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        if self.w.chance.yes(self.w.weather.interrupted) {
+            Err(io::ErrorKind::Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn socket(&self, id: ConnId) -> Socket {
@@ -201,7 +213,13 @@ impl Net for SimNet {
             }
             if std::mem::take(&mut self.wake) {
                 let token = Token::from(Target::Wake);
-                events.push(Event { token, readable: true, writable: false, read_closed: false, broken: false });
+                events.push(Event {
+                    token,
+                    readable: true,
+                    writable: false,
+                    read_closed: false,
+                    broken: false,
+                });
             }
             if self.w.has_events() || !events.is_empty() {
                 self.w.harvest(events);
@@ -292,7 +310,9 @@ impl Net for SimNet {
         self.w.race(socket.id);
         let result = self.w.send(socket.id, PROXY, &bytes);
         self.w.trace.note(self.w.now, || match result {
-            Ok(n) => format!("proxy sends on conn {} of {}: {}", socket.id, bytes.len(), excerpt(&bytes[..n])),
+            Ok(n) => {
+                format!("proxy sends on conn {} of {}: {}", socket.id, bytes.len(), excerpt(&bytes[..n]))
+            }
             Err(kind) => format!("proxy sends on conn {} of {}: {kind}", socket.id, bytes.len()),
         });
         if let (Ok(n), Some(_)) = (result, self.w.conns[socket.id].origin) {

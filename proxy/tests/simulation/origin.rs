@@ -182,7 +182,8 @@ impl Serving {
         self.answered += 1;
         let number = ledger.answers.len();
         let record = &ledger.asks[mark.ask as usize];
-        let mut plan = answers::plan(mark.ask, record, number, self.body_max, &mut w.chance, &w.weather, self.wicked);
+        let mut plan =
+            answers::plan(mark.ask, record, number, self.body_max, &mut w.chance, &w.weather, self.wicked);
         plan.answer.early = !whole;
         plan.answer.begin = w.conns[self.conn].far_sent;
         if !whole {
@@ -196,9 +197,15 @@ impl Serving {
         let (kind, status) = (plan.answer.kind, plan.answer.status);
         w.trace.note(w.now, || {
             let (conn, octets) = (self.conn, plan.answer.octets);
-            format!("origin conn {conn} answers {} with answer {number}: {status}, {octets} octets, {kind:?}", mark.ask)
+            format!(
+                "origin conn {conn} answers {} with answer {number}: {status}, {octets} octets, {kind:?}",
+                mark.ask
+            )
         });
-        if kind != Kind::Sound || (ledger.leave.retries_responses && status >= 403) || plan.unclean.is_some_and(|why| why.starts_with("bytes")) {
+        if kind != Kind::Sound
+            || (ledger.leave.retries_responses && status >= 403)
+            || plan.unclean.is_some_and(|why| why.starts_with("bytes"))
+        {
             ledger.faults += 1;
         }
         if let Kind::Unsound(why) = kind {
@@ -224,7 +231,9 @@ impl Serving {
                 }
                 Some(Piece::Bytes(bytes)) => match w.send(self.conn, FAR, bytes) {
                     Ok(n) => {
-                        w.trace.note(w.now, || format!("origin conn {} sends {}", self.conn, excerpt(&bytes[..n])));
+                        w.trace.note(w.now, || {
+                            format!("origin conn {} sends {}", self.conn, excerpt(&bytes[..n]))
+                        });
                         bytes.drain(..n);
                         if !bytes.is_empty() {
                             return;

@@ -78,7 +78,9 @@ impl Replies {
                     *got += bytes.len() as u64;
                     bytes.len()
                 }
-                State::Over => return Err(format!("bytes behind the last response: {}", bytes.escape_ascii())),
+                State::Over => {
+                    return Err(format!("bytes behind the last response: {}", bytes.escape_ascii()));
+                }
             };
             bytes = &bytes[used..];
         }

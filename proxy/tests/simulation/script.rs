@@ -22,7 +22,10 @@ const MALFORMED: [(&str, &[u16]); 22] = [
     ("GET /{} HTTP/1.1\r\n\r\n", &[400]),
     ("GET /{} HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", &[400]),
     ("GET /{} HTTP/1.1\r\nHost: a b\r\n\r\n", &[400]),
-    ("POST /{} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", &[400]),
+    (
+        "POST /{} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        &[400],
+    ),
     ("POST /{} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde", &[400]),
     ("POST /{} HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nabcde", &[400]),
     ("POST /{} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", &[501]),
@@ -138,7 +141,8 @@ fn blank(method: &'static str, fate: Fate) -> Ask {
 
 /// A request, its head and its body as they are sent.
 fn request(id: u64, last: bool, bounds: &Bounds, chance: &mut Chance) -> (Ask, Vec<u8>, Vec<u8>) {
-    let method = chance.of(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]);
+    let method =
+        chance.of(&["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]);
     let mut ask = blank(method, Fate::Forward);
     ask.http10 = chance.yes(0.15);
     let has_body = matches!(method, "POST" | "PUT" | "PATCH") || chance.yes(0.05);
@@ -217,7 +221,8 @@ fn malformed(id: u64, number: usize, chance: &mut Chance, acts: &mut Vec<Act>, l
         bytes = format!("GET /{id}?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(40_000)).into_bytes();
     } else if chance.yes(0.1) {
         ask.fate = Fate::Refuse(&[431]);
-        bytes = format!("GET /{id} HTTP/1.1\r\n{}Host: a\r\n\r\n", "X-Fill: 0123456789\r\n".repeat(2000)).into_bytes();
+        bytes = format!("GET /{id} HTTP/1.1\r\n{}Host: a\r\n\r\n", "X-Fill: 0123456789\r\n".repeat(2000))
+            .into_bytes();
     } else {
         let (text, statuses) = chance.of(&MALFORMED);
         ask.fate = Fate::Refuse(statuses);

@@ -564,7 +564,8 @@ impl Wires {
     /// Reads the ready list.
     pub(crate) fn harvest(&mut self, events: &mut Vec<Event>) {
         use proxy::worker::net::Target;
-        let blank = |token| Event { token, readable: false, writable: false, read_closed: false, broken: false };
+        let blank =
+            |token| Event { token, readable: false, writable: false, read_closed: false, broken: false };
         for (listener, edge) in self.listener_edges.iter_mut().enumerate() {
             if std::mem::take(edge) {
                 events.push(Event { readable: true, ..blank(Target::Listener(listener).into()) });

@@ -1,0 +1,143 @@
+//! The processes of a measurement: origins and subjects, each on its core, gone at the end.
+//!
+//! - `process.rs`: a child with its core, its descendants and its CPU time
+//! - `binaries.rs`: this project's own binaries, built by release rules
+//! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
+
+mod binaries;
+mod process;
+mod subjects;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+pub use binaries::{Binaries, refuse_debug_build};
+pub use process::{Process, installed, on_core, version_line};
+pub use subjects::{Kind, Launch, Subject};
+
+/// Why a measurement cannot be made, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// A program did not start.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// Its name.
+        program: String,
+        /// What failed.
+        source: io::Error,
+    },
+    /// A program started and did not get ready.
+    #[error("{program} does not answer on {address}; it said: {said}")]
+    NotReady {
+        /// Its name.
+        program: String,
+        /// Where it should listen.
+        address: SocketAddr,
+        /// Its standard error.
+        said: String,
+    },
+    /// A program that the measurement cannot do without is not there.
+    #[error("{0} is not installed; on Debian: apt-get install {0}")]
+    Missing(&'static str),
+    /// This binary, or what it would measure, was not built for speed.
+    #[error("this is a debug build, and its figures would mean nothing; use cargo run --release -p bench")]
+    DebugBuild,
+    /// There is no core for each side.
+    #[error("cores {subject} and {load} are to be two different ones of this machine's {cores}")]
+    Cores {
+        /// The core asked for for the subject.
+        subject: usize,
+        /// The core asked for for load and origins.
+        load: usize,
+        /// How many there are.
+        cores: usize,
+    },
+    /// The project's own binaries could not be built.
+    #[error(
+        "cargo build --release failed; run it by hand to see why, or name built binaries with --binaries"
+    )]
+    Build,
+    /// A tool's answer could not be understood.
+    #[error("{tool}: {said}")]
+    Tool {
+        /// Its name.
+        tool: &'static str,
+        /// What it said.
+        said: String,
+    },
+    /// The kernel refused something that always works.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Where the load and the subjects run.
+#[derive(Clone, Copy, Debug)]
+pub struct Cores {
+    /// The subject's, and nothing else's.
+    pub subject: usize,
+    /// The load generator's and the origins'.
+    pub load: usize,
+}
+
+impl Cores {
+    /// Two different cores of this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Cores`] where they are not.
+    pub fn new(subject: usize, load: usize) -> Result<Cores, LabError> {
+        let cores = std::thread::available_parallelism()?.get();
+        if subject == load || subject >= cores || load >= cores {
+            return Err(LabError::Cores { subject, load, cores });
+        }
+        Ok(Cores { subject, load })
+    }
+}
+
+/// A loopback address that is free now.
+///
+/// # Errors
+///
+/// Where the kernel has no port left.
+pub fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Two names served by one origin process, on the load's core.
+pub struct Origins {
+    /// Where they listen.
+    pub addresses: Vec<SocketAddr>,
+    _process: Process,
+}
+
+impl Origins {
+    /// Starts them: the project's backend without its counter.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not start.
+    pub fn start(binaries: &Binaries, cores: Cores) -> Result<Origins, LabError> {
+        let addresses = vec![free_address()?, free_address()?];
+        let mut command = std::process::Command::new(&binaries.backend);
+        for (number, address) in addresses.iter().enumerate() {
+            command.arg("--serve").arg(format!("app{}={address}", number + 1));
+        }
+        let mut process = Process::start("backend", command.arg("--plain"), cores.load)?;
+        process.wait_until_ready(addresses[1])?;
+        Ok(Origins { addresses, _process: process })
+    }
+}
+
+/// What [`Origins`] answer to `/`, and so what every subject has to.
+pub const BODY_MARK: &[u8] = b"Hello from app";
+
+/// Where this run keeps configurations and raw data; removed at the end.
+pub fn folder() -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("bench-").tempdir()
+}
+
+/// A path as a configuration file wants it.
+fn text(path: PathBuf) -> String {
+    path.display().to_string()
+}

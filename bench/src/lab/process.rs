@@ -1,0 +1,165 @@
+//! A child process on its core: its descendants, its CPU time, its end.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use super::{BODY_MARK, LabError};
+
+/// How long a program may take to get ready; under valgrind that is seconds.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a program may take to end before it is killed.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// A child process. It ends with this value.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program that may use one core only, with its standard error kept.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be started.
+    pub fn start(name: &str, command: &mut Command, core: usize) -> Result<Process, LabError> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = on_core(core, || command.spawn())
+            .map_err(|source| LabError::Start { program: name.into(), source })?;
+        Ok(Process { name: name.into(), child })
+    }
+
+    /// Waits until the program answers a request as the origins do.
+    ///
+    /// # Errors
+    ///
+    /// With what it said on its standard error, where it does not; it is ended then.
+    pub fn wait_until_ready(&mut self, address: SocketAddr) -> Result<(), LabError> {
+        let start = Instant::now();
+        while !answers(address) {
+            if start.elapsed() > READY_WITHIN {
+                let said = self.said();
+                return Err(LabError::NotReady { program: self.name.clone(), address, said });
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What is on the standard error by now.
+    fn said(&mut self) -> String {
+        // The pipe ends with the program.
+        self.end();
+        let mut bytes = Vec::new();
+        if let Some(stderr) = &mut self.child.stderr {
+            // What cannot be read is no help.
+            let _ = stderr.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+
+    /// This process and all that descend from it.
+    pub fn tree(&self) -> Vec<u32> {
+        let mut tree = vec![self.child.id()];
+        let mut at = 0;
+        while let Some(&pid) = tree.get(at) {
+            for task in tasks(pid) {
+                let children =
+                    fs::read_to_string(format!("/proc/{pid}/task/{task}/children")).unwrap_or_default();
+                tree.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+            }
+            at += 1;
+        }
+        tree
+    }
+
+    /// CPU time that the tree has used, in nanoseconds, as the scheduler accounts it.
+    ///
+    /// # Errors
+    ///
+    /// Where a process has ended, which no subject may.
+    pub fn cpu_ns(&self) -> io::Result<u64> {
+        let mut sum = 0;
+        for pid in self.tree() {
+            for task in tasks(pid) {
+                let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat"))?;
+                let first = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+                sum += first.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Asks the program to end and waits until it has.
+    pub fn end(&mut self) {
+        let pid = Pid::from_child(&self.child);
+        let start = Instant::now();
+        while let Ok(None) = self.child.try_wait() {
+            let signal = if start.elapsed() < END_WITHIN { Signal::TERM } else { Signal::KILL };
+            // It fails where the program has just ended.
+            let _ = kill_process(pid, signal);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn tasks(pid: u32) -> Vec<u32> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Does something on one core alone; children that it starts inherit that.
+///
+/// # Errors
+///
+/// Where the core is not one of this process's, and what `body` fails with.
+pub fn on_core<T>(core: usize, body: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = sched_getaffinity(None)?;
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set)?;
+    let result = body();
+    sched_setaffinity(None, &before)?;
+    result
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let ask = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: ready\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer.windows(BODY_MARK.len()).any(|window| window == BODY_MARK))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Whether a program is in the search path, or where Debian keeps servers.
+pub fn installed(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    places.map(|place| place.join(program)).find(|file| file.is_file())
+}
+
+/// The first line of what a program says of its version.
+pub fn version_line(program: &std::path::Path, flag: &str) -> String {
+    let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
+}

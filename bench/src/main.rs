@@ -1,0 +1,36 @@
+//! The command line of the laboratory.
+
+use std::process::ExitCode;
+
+use bench::{cost, relay};
+use clap::{Parser, Subcommand};
+
+/// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
+#[derive(Parser)]
+#[command(name = "bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// CPU time, system calls and instructions per request
+    Cost(cost::Options),
+    /// A plain TCP relay: what no proxy on the same system calls can go below
+    Relay(relay::Options),
+}
+
+fn main() -> ExitCode {
+    let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
+        Command::Cost(options) => cost::run(&options).map_err(Into::into),
+        Command::Relay(options) => relay::run(&options).map_err(Into::into),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

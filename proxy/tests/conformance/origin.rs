@@ -1,0 +1,310 @@
+//! The scripted origin: reads requests to the letter, answers as the case says, remembers what it saw.
+//!
+//! Its summary lists requests as `METHOD target body`, in the order of their heads, with `; ` before one
+//! that came over the same connection as the one before it and ` ‖ ` before one that came over another; a
+//! request of which the end never came ends in `…`. `-` is no request at all.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use crate::PATIENCE;
+use crate::case::{Case, OK};
+use crate::message::{self, Body};
+use crate::notation::{self, Act, show, show_body};
+
+/// What is asked to see whether a connection still serves; not part of what the origin reports.
+pub(crate) const PROBE: &str = "GET /probe HTTP/1.1⏎Host: probe⏎⏎";
+
+/// The answer to it.
+const PROBED: &str = "HTTP/1.1 200 OK⏎X-Probe: 1⏎Content-Length: 5⏎⏎probe";
+
+/// How long `⌛` lasts.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+
+/// A request, as far as it came.
+#[derive(Debug, Default)]
+struct Request {
+    connection: usize,
+    raw: Vec<u8>,
+    line: String,
+    body: Vec<u8>,
+    is_whole: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    requests: Vec<Request>,
+    answered: usize,
+    stopped: bool,
+    serving: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    greets: Vec<Act>,
+    answers: Vec<Vec<Act>>,
+    state: Mutex<State>,
+    came: Condvar,
+}
+
+/// A listening origin.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+/// What an origin saw.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) summary: String,
+    /// All bytes of all requests but probes.
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Origin {
+    /// Begins to listen.
+    pub(crate) fn start(case: &Case) -> Origin {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let address = listener.local_addr().expect("its address");
+        let shared = Arc::new(Shared {
+            greets: notation::script(case.greets),
+            answers: case.answers.iter().map(|text| notation::script(text)).collect(),
+            state: Mutex::default(),
+            came: Condvar::new(),
+        });
+        let for_thread = shared.clone();
+        let accepting = std::thread::spawn(move || accept(&listener, &for_thread));
+        Origin { address, shared, accepting }
+    }
+
+    /// Waits until so many request heads have come.
+    pub(crate) fn await_heads(&self, count: usize) {
+        let state = self.shared.state.lock().expect("no panic while locked");
+        let _ = self
+            .shared
+            .came
+            .wait_timeout_while(state, PATIENCE, |state| state.requests.len() < count)
+            .expect("no panic while locked");
+    }
+
+    /// Ends, when whoever was connected has gone.
+    pub(crate) fn stop(self) -> Sight {
+        self.shared.state.lock().expect("no panic while locked").stopped = true;
+        let _ = TcpStream::connect(self.address);
+        self.accepting.join().expect("accepting goes on to the end");
+        let serving = std::mem::take(&mut self.shared.state.lock().expect("no panic while locked").serving);
+        for thread in serving {
+            thread.join().expect("a script does not panic");
+        }
+        let state = self.shared.state.lock().expect("no panic while locked");
+        let raw = state.requests.iter().flat_map(|request| request.raw.iter().copied()).collect();
+        Sight { summary: summary(&state.requests), raw }
+    }
+}
+
+fn summary(requests: &[Request]) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for request in requests {
+        match last {
+            None => {}
+            Some(connection) if connection == request.connection => text.push_str("; "),
+            Some(_) => text.push_str(" ‖ "),
+        }
+        last = Some(request.connection);
+        text.push_str(&request.line);
+        if !request.body.is_empty() {
+            text.push(' ');
+            text.push_str(&show_body(&request.body));
+        }
+        if !request.is_whole {
+            text.push('…');
+        }
+    }
+    if text.is_empty() { "-".into() } else { text }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for (number, stream) in listener.incoming().enumerate() {
+        let mut state = shared.state.lock().expect("no panic while locked");
+        if state.stopped {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        stream.set_read_timeout(Some(PATIENCE)).expect("an option");
+        stream.set_nodelay(true).expect("an option");
+        let shared = shared.clone();
+        let thread = std::thread::spawn(move || {
+            Visit { stream, number, shared, unread: Vec::new(), index: None }.serve();
+        });
+        state.serving.push(thread);
+    }
+}
+
+/// One connection.
+struct Visit {
+    stream: TcpStream,
+    number: usize,
+    shared: Arc<Shared>,
+    unread: Vec<u8>,
+    /// The place of the request in hand among all.
+    index: Option<usize>,
+}
+
+/// The connection is over.
+struct Over;
+
+impl Visit {
+    fn serve(mut self) {
+        let greeting = self.shared.greets.clone();
+        if self.perform(&greeting, None).is_ok() {
+            while self.request().is_ok() {}
+        }
+    }
+
+    /// Reads a request's head, and answers.
+    fn request(&mut self) -> Result<(), Over> {
+        self.index = None;
+        let head_len = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if let Err(over) = self.receive() {
+                if !self.unread.is_empty() {
+                    let line = format!("?{}", show(&self.unread));
+                    let raw = std::mem::take(&mut self.unread);
+                    self.record(Request { raw, line, ..Request::default() });
+                }
+                return Err(over);
+            }
+        };
+        let head = self.unread[..head_len].to_vec();
+        self.unread.drain(..head_len);
+        let first = head.split(|&b| b == b'\r').next().unwrap_or_default();
+        let words: Vec<&[u8]> = first.splitn(3, |&b| b == b' ').collect();
+        let line = words.iter().take(2).map(|word| show(word)).collect::<Vec<_>>().join(" ");
+        let body = message::request_body(&head);
+        if head.starts_with(b"GET /probe HTTP/1.1\r\n") && body == Body::Length(0) {
+            return self.write(&notation::bytes(PROBED));
+        }
+        self.record(Request { raw: head.clone(), line, ..Request::default() });
+        let answer = {
+            let mut state = self.shared.state.lock().expect("no panic while locked");
+            state.answered += 1;
+            let scripted = self.shared.answers.get(state.answered - 1).cloned();
+            scripted.unwrap_or_else(|| notation::script(OK))
+        };
+        let switches = matches!(answer.first(), Some(Act::Send(bytes)) if bytes.starts_with(b"HTTP/1.1 101"));
+        if answer.first() != Some(&Act::Early) {
+            self.body(body)?;
+        }
+        self.perform(&answer, Some(body))?;
+        if switches { self.echo() } else { self.body(body) }
+    }
+
+    fn record(&mut self, mut request: Request) {
+        request.connection = self.number;
+        let mut state = self.shared.state.lock().expect("no panic while locked");
+        self.index = Some(state.requests.len());
+        state.requests.push(request);
+        self.shared.came.notify_all();
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Request)) {
+        let mut state = self.shared.state.lock().expect("no panic while locked");
+        if let Some(request) = self.index.and_then(|index| state.requests.get_mut(index)) {
+            change(request);
+        }
+    }
+
+    /// Reads the request's body, unless that is done.
+    fn body(&mut self, body: Body) -> Result<(), Over> {
+        let mut whole = false;
+        self.note(|request| whole = request.is_whole);
+        if whole {
+            return Ok(());
+        }
+        loop {
+            let scan = body.scan(&self.unread, false);
+            if scan.is_whole {
+                let raw: Vec<u8> = self.unread.drain(..scan.len).collect();
+                self.note(|request| {
+                    request.raw.extend_from_slice(&raw);
+                    request.body = scan.data;
+                    request.is_whole = true;
+                    if let Some(why) = scan.bad {
+                        request.line.push_str(why);
+                    }
+                });
+                return Ok(());
+            }
+            if let Err(over) = self.receive() {
+                let raw = std::mem::take(&mut self.unread);
+                self.note(|request| {
+                    request.raw.extend_from_slice(&raw);
+                    request.body = scan.data;
+                });
+                return Err(over);
+            }
+        }
+    }
+
+    /// What a switched connection brings is the body, and goes back as it came.
+    fn echo(&mut self) -> Result<(), Over> {
+        loop {
+            let came = std::mem::take(&mut self.unread);
+            self.note(|request| {
+                request.raw.extend_from_slice(&came);
+                request.body.extend_from_slice(&came);
+            });
+            self.write(&came)?;
+            self.receive()?;
+        }
+    }
+
+    fn perform(&mut self, acts: &[Act], body: Option<Body>) -> Result<(), Over> {
+        for act in acts {
+            match act {
+                Act::Send(bytes) => self.write(bytes)?,
+                Act::Finish => {
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                }
+                Act::Close => return Err(Over),
+                Act::Reset => {
+                    SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("an option");
+                    return Err(Over);
+                }
+                Act::AwaitOther => {
+                    if let Some(body) = body {
+                        self.body(body)?;
+                    }
+                }
+                Act::Pause => std::thread::sleep(PAUSE),
+                Act::Early | Act::AwaitOrigin => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Over> {
+        self.stream.write_all(bytes).map_err(|_| Over)
+    }
+
+    fn receive(&mut self) -> Result<(), Over> {
+        let mut room = [0; 16 * 1024];
+        match self.stream.read(&mut room) {
+            Ok(0) | Err(_) => Err(Over),
+            Ok(n) => {
+                self.unread.extend_from_slice(&room[..n]);
+                Ok(())
+            }
+        }
+    }
+}

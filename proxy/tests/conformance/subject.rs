@@ -1,0 +1,228 @@
+//! What is put to the test: this proxy, and for comparison nginx and HAProxy, each as a process with one
+//! origin behind it.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+use crate::case::Case;
+
+/// A setting that a case needs, which each subject writes in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// `max-body N`: octets of a request's body.
+    MaxBody(u64),
+    /// `max-head SIZE`: of a head.
+    MaxHead(String),
+    /// `head-timeout TIME`: for a request's head.
+    HeadTimeout(String),
+    /// `body-timeout TIME`: between two reads of a request's body.
+    BodyTimeout(String),
+    /// `read-timeout TIME`: between two reads from the origin.
+    ReadTimeout(String),
+    /// `idle-timeout TIME`: between two requests of a client.
+    IdleTimeout(String),
+    /// `next WORDS`: when another server is tried.
+    Next(String),
+}
+
+impl Setting {
+    /// Reads `max-body 10` and the like.
+    pub(crate) fn read(text: &str) -> Setting {
+        let (word, value) = text.split_once(' ').expect("a setting and its value");
+        let value = value.trim().to_owned();
+        match word {
+            "max-body" => Setting::MaxBody(value.parse().expect("a number of octets")),
+            "max-head" => Setting::MaxHead(value),
+            "head-timeout" => Setting::HeadTimeout(value),
+            "body-timeout" => Setting::BodyTimeout(value),
+            "read-timeout" => Setting::ReadTimeout(value),
+            "idle-timeout" => Setting::IdleTimeout(value),
+            "next" => Setting::Next(value),
+            word => panic!("no such setting: {word}"),
+        }
+    }
+
+    fn flag(&self) -> String {
+        match self {
+            Setting::MaxBody(n) => format!("--max-body-size={n}"),
+            Setting::MaxHead(size) => format!("--max-header-size={size}"),
+            Setting::HeadTimeout(time) => format!("--client-header-timeout={time}"),
+            Setting::BodyTimeout(time) => format!("--client-body-timeout={time}"),
+            Setting::ReadTimeout(time) => format!("--read-timeout={time}"),
+            Setting::IdleTimeout(time) => format!("--keepalive-timeout={time}"),
+            Setting::Next(words) => format!("--next-upstream={words}"),
+        }
+    }
+
+    fn nginx(&self) -> String {
+        match self {
+            Setting::MaxBody(n) => format!("client_max_body_size {n};"),
+            Setting::MaxHead(size) => format!("large_client_header_buffers 1 {size};"),
+            Setting::HeadTimeout(time) => format!("client_header_timeout {time};"),
+            Setting::BodyTimeout(time) => format!("client_body_timeout {time};"),
+            Setting::ReadTimeout(time) => format!("proxy_read_timeout {time};"),
+            Setting::IdleTimeout(time) => format!("keepalive_timeout {time};"),
+            Setting::Next(words) => format!("proxy_next_upstream {};", words.replace(',', " ")),
+        }
+    }
+
+    /// HAProxy has no bound on a body, and one buffer size for everything.
+    fn haproxy(&self) -> String {
+        match self {
+            Setting::HeadTimeout(time) => format!("timeout http-request {time}"),
+            Setting::BodyTimeout(time) => format!("timeout client {time}"),
+            Setting::ReadTimeout(time) => format!("timeout server {time}"),
+            Setting::IdleTimeout(time) => format!("timeout http-keep-alive {time}"),
+            Setting::MaxBody(_) | Setting::MaxHead(_) | Setting::Next(_) => String::new(),
+        }
+    }
+}
+
+/// Whom a case is played with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ours,
+    Nginx,
+    HaProxy,
+}
+
+/// A running subject.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    kind: Kind,
+    child: Child,
+    folder: TempDir,
+    pub(crate) address: SocketAddr,
+}
+
+impl Subject {
+    /// Starts it before an origin, and waits until it listens.
+    pub(crate) fn start(kind: Kind, case: &Case, origin: SocketAddr) -> Subject {
+        // Another process may take the address between the choice and the bind.
+        for _ in 0..20 {
+            if let Some(subject) = Subject::try_start(kind, case, origin) {
+                return subject;
+            }
+        }
+        panic!("{}: {kind:?} does not start", case.name);
+    }
+
+    fn try_start(kind: Kind, case: &Case, origin: SocketAddr) -> Option<Subject> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a loopback port");
+        let at = |name: &str| folder.path().join(name);
+        let mut command = match kind {
+            Kind::Ours => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
+                command.args(["--workers=1", "--log-level=debug"]);
+                command.args([format!("--listen={address}"), format!("--upstream={origin}")]);
+                command.args(case.with.iter().map(Setting::flag));
+                command
+            }
+            Kind::Nginx => {
+                std::fs::write(at("nginx.conf"), nginx(case, address, origin)).expect("a file");
+                let mut command = Command::new("nginx");
+                command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
+                command
+            }
+            Kind::HaProxy => {
+                std::fs::write(at("haproxy.cfg"), haproxy(case, address, origin)).expect("a file");
+                let mut command = Command::new("haproxy");
+                command.args(["-db", "-f"]).arg(at("haproxy.cfg"));
+                command
+            }
+        };
+        let log = std::fs::File::create(at("log")).expect("a log file");
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if child.try_wait().expect("a child").is_some() {
+                return None;
+            }
+            if TcpStream::connect(address).is_ok() {
+                return Some(Subject { kind, child, folder, address });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = child.kill();
+        None
+    }
+
+    /// Ends it. Returns what it logged, and whether it ended as it should.
+    pub(crate) fn stop(mut self) -> (String, bool) {
+        if self.kind == Kind::Ours {
+            let pid = rustix::process::Pid::from_child(&self.child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a running child");
+        } else {
+            self.child.kill().expect("a running child");
+        }
+        let start = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("a child") {
+                Some(status) => break Some(status),
+                None if start.elapsed() > PATIENCE => break None,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        let mut log = String::new();
+        if let Ok(mut file) = std::fs::File::open(self.folder.path().join("log")) {
+            let _ = file.read_to_string(&mut log);
+        }
+        let sound = self.kind != Kind::Ours
+            || (status.is_some_and(|status| status.success()) && !log.contains("panicked"));
+        (log, sound)
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the nginx documentation gives for a proxy with kept connections.
+fn nginx(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
+    let mut text = String::from(
+        "daemon off; master_process off; pid nginx.pid; error_log error.log info;\n\
+         events { worker_connections 64; }\n\
+         http {\naccess_log off; client_body_temp_path body; proxy_temp_path temp;\n",
+    );
+    for module in ["fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(text, "{module}_temp_path temp;");
+    }
+    for setting in &case.with {
+        let _ = writeln!(text, "{}", setting.nginx());
+    }
+    let _ = write!(
+        text,
+        "upstream origin {{ server {origin}; keepalive 8; }}\n\
+         server {{ listen {address}; location / {{\n\
+         proxy_pass http://origin; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n}} }}\n}}\n"
+    );
+    text
+}
+
+/// What HAProxy's documentation gives for the same.
+fn haproxy(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
+    let mut text = String::from(
+        "global\n  maxconn 64\ndefaults\n  mode http\n  timeout connect 4s\n  timeout client 60s\n  \
+         timeout server 60s\n",
+    );
+    for setting in &case.with {
+        let _ = writeln!(text, "  {}", setting.haproxy());
+    }
+    let _ = write!(
+        text,
+        "frontend clients\n  bind {address}\n  default_backend origins\nbackend origins\n  server origin {origin}\n"
+    );
+    text
+}

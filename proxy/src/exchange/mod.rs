@@ -382,7 +382,13 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// It could not be opened.
+    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
+    /// can come.
+    pub fn has_sent_nothing(&self) -> bool {
+        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
+    }
+
+    /// It could not be opened, or is of no use.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
@@ -413,7 +419,7 @@ impl Exchange {
     pub fn is_stale(&self, failure: Failure) -> bool {
         self.link == Link::Up { reused: true }
             && !self.response.has_started()
-            && matches!(failure, Failure::Closed | Failure::Reset(_))
+            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
     }
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another

@@ -430,7 +430,7 @@ impl Exchange {
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
-        if self.response.has_begun() || self.response.is_tunnel() {
+        if self.response.is_shown() || self.response.is_tunnel() {
             // The client has a part; it must not pass for the whole.
             self.ending = Ending::Reset;
             return;
@@ -491,7 +491,7 @@ impl Exchange {
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
-        if self.response.has_begun() {
+        if self.response.is_shown() {
             self.ending = Ending::Reset;
             return;
         }

@@ -52,6 +52,8 @@ pub(super) struct ResponseSide {
     started: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
+    /// A byte of it has gone.
+    shown: bool,
     /// It is the upstream's, not the proxy's own.
     forwarded: bool,
     /// The upstream connection may serve another request when this response is over.
@@ -98,6 +100,11 @@ impl ResponseSide {
 
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Whether the client has a part of the final response, so that no other can take its place.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown
     }
 
     pub(super) fn is_forwarded(&self) -> bool {
@@ -167,6 +174,7 @@ impl ResponseSide {
 
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
     pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
+        self.shown |= self.begun;
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;

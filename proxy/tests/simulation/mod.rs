@@ -62,8 +62,13 @@ pub(crate) fn run(seed: u64, traced: bool) -> Report {
         let checked = if turn == TURNS_MAX { Err("no end in sight".into()) } else { turn_once(&mut worker) };
         match checked {
             Ok(Turn::GoOn) if !worker.0.net().at_rest => {}
-            Ok(_) => {
-                worker.0.net_mut().run_out();
+            Ok(ended) => {
+                let net = worker.0.net_mut();
+                if ended == Turn::End {
+                    // The process is gone, and its listeners with it.
+                    net.w.stop_listening();
+                }
+                net.run_out();
                 violation = at_rest(&worker.0, &worker.1).err();
                 break;
             }

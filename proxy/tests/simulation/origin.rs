@@ -31,6 +31,8 @@ pub(crate) struct Serving {
     /// Requests of the tap's marks that have been answered or are being answered.
     answered: usize,
     answer: Option<usize>,
+    /// The answer that is out, though the proxy may not have all of it.
+    last: Option<usize>,
     pieces: VecDeque<Piece>,
     resume_at: Time,
     /// How many bytes it reads at once, and how long it rests then.
@@ -56,6 +58,7 @@ impl Serving {
             read: 0,
             answered: 0,
             answer: None,
+            last: None,
             pieces: VecDeque::new(),
             resume_at: w.now,
             portion: if slow { 1 + w.chance.size(w.weather.buffer_max) } else { usize::MAX },
@@ -190,8 +193,6 @@ impl Serving {
             if plan.answer.status == 101 {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
             }
-            // What comes of the request may be in the way of a clean end.
-            plan.unclean = plan.unclean.or(Some("it was answered before the request was whole"));
             ledger.see("an answer before the request's end");
         }
         let (kind, status) = (plan.answer.kind, plan.answer.status);
@@ -262,11 +263,12 @@ impl Serving {
             return;
         }
         tap.answering = false;
-        if tap.unclean.is_none() {
-            self.answer = None;
+        if tap.unclean.is_none() && !ledger.answers[number].early {
+            self.last = self.answer.take();
             self.become_idle(w);
         } else if self.pieces.len() == 1 {
-            // It was answered early. Some read the rest, some do not.
+            // It was answered early. The rest may be read, or not; a request that follows is not.
+            ledger.idle_closes += 1;
             self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
             self.pieces.push_back(Piece::Close);
         }
@@ -276,7 +278,7 @@ impl Serving {
         self.closed = true;
         let resets = w.close(self.conn, FAR, reset);
         w.trace.note(w.now, || format!("origin closes conn {} (reset: {resets})", self.conn));
-        let Some(number) = self.answer else { return };
+        let Some(number) = self.answer.or(self.last) else { return };
         let (conn, answer) = (&w.conns[self.conn], &ledger.answers[number]);
         let end = answer.begin + answer.length;
         if answer.kind != Kind::Sound {

@@ -79,6 +79,8 @@ pub(crate) fn plan(
         early: false,
         begin: 0,
         length: 0,
+        until_close: false,
+        doubtful: false,
         done: false,
     };
     let mut plan = Plan { answer, pieces: Vec::new(), unclean: None, until_close: false };

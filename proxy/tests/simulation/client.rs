@@ -57,6 +57,8 @@ pub(crate) struct Client {
     excuse: Option<&'static str>,
     fin_sent: bool,
     ended: bool,
+    /// By a reset, which may take with it what was under way.
+    was_reset: bool,
     pub(crate) closed: bool,
     born: Time,
 }
@@ -84,6 +86,7 @@ impl Client {
             excuse: None,
             fin_sent: false,
             ended: false,
+            was_reset: false,
             closed: false,
             born: w.now,
         }
@@ -134,6 +137,7 @@ impl Client {
                     let clean = matches!(end, Got::End);
                     w.trace.note(w.now, || format!("client {} sees an end (clean: {clean})", self.number));
                     self.ended = true;
+                    self.was_reset = !clean;
                     if !clean {
                         self.acts.clear();
                     }
@@ -254,7 +258,9 @@ impl Client {
                 return Ok(());
             }
             let Some(reply) = self.replies.list.get(at) else {
-                if ledger.draining || ledger.machine_faults > 0 {
+                let given = ask.tries.last().and_then(|last| last.answer).map(|n| &ledger.answers[n]);
+                let broken_off = ask.spoiled || given.is_some_and(|given| given.status == 101);
+                if ledger.draining || ledger.machine_faults > 0 || (self.was_reset && broken_off) {
                     return Ok(());
                 }
                 return Err(format!("no response to {method} {id}, and no reason for that"));
@@ -287,7 +293,7 @@ impl Client {
             ledger.see("a tunnel");
             return Ok(());
         }
-        if !reply.is_complete && given.kind == Kind::Sound && !given.early {
+        if !reply.is_complete && given.kind == Kind::Sound && !given.early && !given.doubtful {
             return Err(format!("answer {number} was sound and has not come to its end"));
         }
         let wanted = ask.keep_alive && !given.early && !ledger.draining;

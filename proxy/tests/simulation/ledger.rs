@@ -82,6 +82,10 @@ pub(crate) struct Answer {
     pub(crate) begin: u64,
     /// How many bytes it takes.
     pub(crate) length: u64,
+    /// The end of the connection is its end.
+    pub(crate) until_close: bool,
+    /// All of it was sent, but a reset may have taken part of it.
+    pub(crate) doubtful: bool,
     /// All of it has been sent.
     pub(crate) done: bool,
 }
@@ -333,6 +337,17 @@ impl Ledger {
         }
         self.answers.push(answer);
         number
+    }
+
+    /// An answer that was sent to its end may be lost on the way.
+    pub(crate) fn doubt(&mut self, answer: usize) {
+        if self.answers[answer].until_close {
+            return self.spoil(answer, "a reset instead of an end");
+        }
+        self.answers[answer].doubtful = true;
+        if let Some(ask) = self.answers[answer].ask {
+            self.asks[ask as usize].spoiled = true;
+        }
     }
 
     /// An answer that was begun in good faith comes to nothing.

@@ -20,8 +20,8 @@ use super::wires::{Action, Actor, ConnId, PROXY, Wires};
 /// The port of the first origin; the others follow.
 pub(crate) const FIRST_PORT: u16 = 5000;
 
-/// Polls at one and the same time before that counts as running in a circle.
-const POLLS_MAX: usize = 20_000;
+/// Polls in a row, at one and the same time, without a byte moved: more is running in a circle.
+const POLLS_MAX: usize = 1000;
 
 /// "Too many open files" (EMFILE on Linux).
 const EMFILE: i32 = 24;
@@ -56,7 +56,7 @@ pub(crate) struct SimNet {
     shared: Arc<Shared>,
     wake: bool,
     dropped: Rc<RefCell<Vec<ConnId>>>,
-    polls: usize,
+    idle_polls: usize,
     /// Nothing is due any more, neither in the world nor for the worker.
     pub(crate) at_rest: bool,
 }
@@ -80,7 +80,7 @@ impl SimNet {
             shared,
             wake: false,
             dropped: Rc::default(),
-            polls: 0,
+            idle_polls: 0,
             at_rest: false,
         }
     }
@@ -166,6 +166,12 @@ impl SimNet {
         }
     }
 
+    fn note_progress(&mut self, moved: bool) {
+        if moved {
+            self.idle_polls = 0;
+        }
+    }
+
     fn socket(&self, id: ConnId) -> Socket {
         Socket { id, dropped: self.dropped.clone() }
     }
@@ -202,8 +208,8 @@ impl Net for SimNet {
             }
             self.w.now = self.w.now.max(at);
         }
-        self.polls += 1;
-        if self.polls > POLLS_MAX {
+        self.idle_polls += 1;
+        if self.idle_polls > POLLS_MAX {
             self.ledger.violation("the worker runs in a circle".into());
         }
         loop {
@@ -237,7 +243,7 @@ impl Net for SimNet {
                 return Ok(());
             }
             self.w.now = self.w.now.max(next);
-            self.polls = 0;
+            self.idle_polls = 0;
         }
     }
 
@@ -291,6 +297,7 @@ impl Net for SimNet {
         if let (Ok(_), Some(_)) = (result, self.w.conns[socket.id].origin) {
             self.ledger.taps.entry(socket.id).or_default().took = self.w.conns[socket.id].proxy_took;
         }
+        self.note_progress(result.is_ok());
         self.w.trace.note(self.w.now, || match result {
             Ok(n) => format!("proxy receives on conn {}: {}", socket.id, excerpt(&space[..n])),
             Err(kind) => format!("proxy receives on conn {}: {kind}", socket.id),

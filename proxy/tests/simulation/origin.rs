@@ -188,6 +188,7 @@ impl Serving {
         let mut plan =
             answers::plan(mark.ask, record, number, self.body_max, &mut w.chance, &w.weather, self.wicked);
         plan.answer.early = !whole;
+        plan.answer.until_close = plan.until_close;
         plan.answer.begin = w.conns[self.conn].far_sent;
         if !whole {
             if plan.answer.status == 101 {
@@ -287,7 +288,7 @@ impl Serving {
             ledger.spoil(number, "closed before its end");
         } else if resets && conn.proxy_took < end {
             ledger.faults += 1;
-            ledger.spoil(number, "reset while it was under way");
+            ledger.doubt(number);
         }
     }
 }
@@ -303,6 +304,8 @@ fn unsolicited() -> Answer {
         early: false,
         begin: 0,
         length: 0,
+        until_close: false,
+        doubtful: false,
         done: true,
     }
 }

@@ -102,9 +102,10 @@ impl ResponseSide {
         self.begun
     }
 
-    /// Whether the client has a part of the final response, so that no other can take its place.
+    /// Whether the client has a part of the final response, or half an interim one, so that no other
+    /// response can take its place.
     pub(super) fn is_shown(&self) -> bool {
-        self.shown
+        self.shown || self.sent > 0
     }
 
     pub(super) fn is_forwarded(&self) -> bool {

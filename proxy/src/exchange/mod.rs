@@ -246,7 +246,8 @@ impl Exchange {
         if self.response.pending() || self.ending == Ending::Linger {
             // A client that still sends a body nobody wants may not read before it is through.
             let drains = self.request.is_cut() || self.ending == Ending::Linger;
-            return if drains && ready.client_readable { Step::Receive(Side::Client) } else { Step::Wait };
+            let drains = drains && ready.client_readable && !self.request.has_ended();
+            return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
@@ -469,6 +470,8 @@ impl Exchange {
         match (side, self.response.is_tunnel()) {
             (Side::Client, true) => self.response.shut = true,
             (Side::Upstream, _) => self.request.shut = true,
+            // Its end may have been seen before, and is not told of again.
+            (Side::Client, false) if self.request.has_ended() => self.ending = Ending::Close,
             (Side::Client, false) => self.ending = Ending::Linger,
         }
     }

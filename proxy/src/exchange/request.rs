@@ -91,6 +91,11 @@ impl RequestSide {
         self.phase == Phase::Tunnel && self.eof
     }
 
+    /// Whether the client has stopped sending.
+    pub(super) fn has_ended(&self) -> bool {
+        self.eof
+    }
+
     /// Whether no unread byte lies here.
     pub(super) fn is_empty(&self) -> bool {
         self.input.is_none()

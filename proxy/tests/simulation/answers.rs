@@ -49,12 +49,13 @@ const GARBAGE: [(&str, &[u8]); 14] = [
     ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"),
 ];
 
-/// Chunked bodies that break in the middle of a response that has begun.
+/// Chunked bodies that break in the middle of a response that has begun. Small letters up to `g` stand for
+/// the octets that are in place.
 const BAD_CHUNKS: [(&str, &[u8]); 5] = [
     ("a chunk size that is none", b"5\r\nabcde\r\nxyz\r\n0\r\n\r\n"),
     ("a chunk longer than its size", b"5\r\nabcdefg\r\n0\r\n\r\n"),
     ("a signed chunk size", b"+5\r\nabcde\r\n0\r\n\r\n"),
-    ("an endless chunk size", b"fffffffffffffffff\r\nabcde\r\n0\r\n\r\n"),
+    ("an endless chunk size", b"FFFFFFFFFFFFFFFFF\r\nabcde\r\n0\r\n\r\n"),
     ("a chunk size without CR", b"5\nabcde\r\n0\r\n\r\n"),
 ];
 
@@ -87,7 +88,7 @@ pub(crate) fn plan(
     let mut wire = Vec::new();
     interims(&mut plan, record, number, chance, &mut wire);
     if is(chance, weather.garbage) {
-        garbage(&mut plan, number, chance, &mut wire);
+        garbage(&mut plan, record, number, chance, &mut wire);
         return plan;
     }
     if record.upgrade && chance.yes(0.7) {
@@ -144,14 +145,18 @@ pub(crate) fn in_pieces(wire: &[u8], chance: &mut Chance, weather: &Weather, pie
     }
 }
 
-fn garbage(plan: &mut Plan, number: usize, chance: &mut Chance, wire: &mut Vec<u8>) {
+fn garbage(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wire: &mut Vec<u8>) {
     let why;
-    if chance.yes(0.3) {
+    // Behind a head that answers HEAD, nothing is a body.
+    if record.method != "HEAD" && chance.yes(0.3) {
         let (what, chunks) = chance.of(&BAD_CHUNKS);
         why = what;
         let head = format!("HTTP/1.1 200 OK\r\nX-Sim-Answer: {number}\r\nTransfer-Encoding: chunked\r\n\r\n");
         wire.extend_from_slice(head.as_bytes());
-        wire.extend_from_slice(chunks);
+        for &byte in chunks {
+            let octet = |at: u8| super::http::octet(number as u64, u64::from(at - b'a'));
+            wire.push(if matches!(byte, b'a'..=b'g') { octet(byte) } else { byte });
+        }
     } else if chance.yes(0.1) {
         why = "interim responses without end";
         wire.extend_from_slice(&b"HTTP/1.1 102 Wait\r\n\r\n".repeat(40));

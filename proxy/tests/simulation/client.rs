@@ -259,7 +259,7 @@ impl Client {
             }
             let Some(reply) = self.replies.list.get(at) else {
                 let given = ask.tries.last().and_then(|last| last.answer).map(|n| &ledger.answers[n]);
-                let broken_off = ask.spoiled || given.is_some_and(|given| given.status == 101);
+                let broken_off = ask.spoiled || given.is_some_and(|given| given.status == 101 || given.early);
                 if ledger.draining || ledger.machine_faults > 0 || (self.was_reset && broken_off) {
                     return Ok(());
                 }

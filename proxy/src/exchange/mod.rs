@@ -39,7 +39,7 @@ mod waits;
 
 use std::net::IpAddr;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Full};
 use crate::http::{Refusal, reply};
 use crate::time::Time;
 pub use env::{Env, Rules};
@@ -246,14 +246,16 @@ impl Exchange {
         if self.response.pending() || self.ending == Ending::Linger {
             // A client that still sends a body nobody wants may not read before it is through.
             let drains = self.request.is_cut() || self.ending == Ending::Linger;
-            return if drains && ready.client_readable { Step::Receive(Side::Client) } else { Step::Wait };
+            let drains = drains && ready.client_readable && !self.request.has_eof();
+            return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
         }
         // Closing with unread bytes in the socket would reset the connection and might take the
         // response with it (RFC 9112 section 9.6).
-        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)
@@ -382,7 +384,13 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// It could not be opened.
+    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
+    /// can come.
+    pub fn has_sent_nothing(&self) -> bool {
+        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
+    }
+
+    /// It could not be opened, or is of no use.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
@@ -413,7 +421,7 @@ impl Exchange {
     pub fn is_stale(&self, failure: Failure) -> bool {
         self.link == Link::Up { reused: true }
             && !self.response.has_started()
-            && matches!(failure, Failure::Closed | Failure::Reset(_))
+            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
     }
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
@@ -428,8 +436,8 @@ impl Exchange {
             self.ending = Ending::Reset;
             return sequel;
         }
-        self.response.reset(env);
         if sequel.goes_on() {
+            self.response.reset(env);
             self.request.rewind();
             self.link = Link::Wanted { same_server: sequel == Sequel::Renewed };
         } else {
@@ -472,6 +480,8 @@ impl Exchange {
         match (side, self.response.is_tunnel()) {
             (Side::Client, true) => self.response.shut = true,
             (Side::Upstream, _) => self.request.shut = true,
+            // Its end may have been seen before, and is not told of again.
+            (Side::Client, false) if self.request.has_eof() => self.ending = Ending::Close,
             (Side::Client, false) => self.ending = Ending::Linger,
         }
     }
@@ -494,7 +504,7 @@ impl Exchange {
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
-        if self.response.has_begun() {
+        if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;
         }
@@ -503,7 +513,11 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        self.response.reset(env);
+        if self.response.has_begun() {
+            self.response.reset(env);
+        } else {
+            self.response.reset_behind_interim(env);
+        }
         let out = self.response.out(env);
         let answer = reply::Reply {
             status: refusal.status,
@@ -512,9 +526,11 @@ impl Exchange {
             head: self.request.method == crate::http::Method::Head,
             date: env.date,
         };
-        // A fresh buffer holds 2 KiB more than the smallest head limit.
-        reply::write(out, &answer).expect("an answer of the proxy's own fits a buffer");
-        self.response.is_own(refusal.status, keep_alive);
+        match reply::write(out, &answer) {
+            Ok(()) => self.response.is_own(refusal.status, keep_alive),
+            // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
+            Err(Full) => self.ending = Ending::Reset,
+        }
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

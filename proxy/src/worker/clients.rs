@@ -3,6 +3,7 @@
 use std::io;
 
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker, access, env};
 use crate::exchange::{Env, Exchange, Ready, Side, Step};
 use crate::time::Time;
@@ -128,6 +129,8 @@ impl<N: Net> Worker<N> {
             io::ErrorKind::WouldBlock => false,
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
+            // A client is worth more than an idle connection, but for the last one, which may serve it.
+            _ if is_local(error) && self.give_up_idle(1) => true,
             _ => {
                 if self.accept_failed.is_due(self.now) {
                     log::error!(

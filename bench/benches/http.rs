@@ -115,7 +115,7 @@ fn framing_decision(c: &mut Criterion) {
 /// A head that is read already is written for the other side.
 fn rewriting(c: &mut Criterion) {
     let mut out = Buffers::new(18 * 1024).small();
-    let sender = Sender { address: "192.0.2.17", trusted: false, default_host: "app" };
+    let sender = Sender { address: "192.0.2.17", real: "192.0.2.17", trusted: false, default_host: "app" };
     let mut group = c.benchmark_group("rewrite");
     for (name, bytes) in REQUESTS {
         with_request(bytes, |head| {

@@ -1,6 +1,6 @@
 //! The direction from the client to the upstream.
 
-use super::{Ending, Env, Exchange, Link, put};
+use super::{Ending, Env, Exchange, Link, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{self, Role, Scratch};
@@ -60,8 +60,8 @@ pub(super) struct RequestSide {
     pub(super) version: Version,
     /// The client lets the connection persist.
     pub(super) keep_alive: bool,
-    /// A change of protocol was asked for and passed on.
-    pub(super) upgrade: bool,
+    /// The protocols of a change that was asked for and passed on.
+    pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
     nominated: Option<Box<[u8]>>,
 }
@@ -90,6 +90,11 @@ impl RequestSide {
 
     pub(super) fn ended_tunnel(&self) -> bool {
         self.phase == Phase::Tunnel && self.eof
+    }
+
+    /// Whether the client has stopped sending and all that it sent has been received.
+    pub(super) fn has_eof(&self) -> bool {
+        self.eof
     }
 
     /// Whether no unread byte lies here.
@@ -310,7 +315,7 @@ impl Exchange {
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
-                let refusal = head::too_large(input.filled());
+                let refusal = head::too_large(env.rules.bounded(input.filled()));
                 if self.request.phase == Phase::Idle {
                     self.request.phase = Phase::Head;
                     self.begin_record(env.now);
@@ -342,7 +347,9 @@ impl Exchange {
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
     fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        let head = match head::request(input.filled(), env.scratch)? {
+        // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::request(bytes, env.scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -352,9 +359,6 @@ impl Exchange {
         self.fill_record(&head, input.filled());
         self.request.method = head.method;
         self.request.version = head.version;
-        if head.len > env.rules.max_header_size {
-            return Err(head::too_large(&input.filled()[..env.rules.max_header_size]));
-        }
         let target = target::of(head.method, head.target, head.version, &head.fields)?;
         let length = framing::request(&head.fields, head.version)?;
         if head.method == Method::Trace {
@@ -365,7 +369,7 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive = wishes.connection.persists(head.version);
-        self.request.upgrade = wishes.upgrade;
+        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
@@ -428,7 +432,7 @@ impl Exchange {
         let Some(mut input) = self.request.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.request.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size, env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
@@ -498,14 +502,13 @@ pub(super) fn read_trailers(
     input: &Buffer,
     out: &mut Buffer,
     nominated: Option<&[u8]>,
-    max_size: usize,
+    rules: &Rules,
     scratch: &mut Scratch,
 ) -> Result<Parsed<usize>, Refusal> {
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(input.filled(), scratch) {
-        Ok(Parsed::Partial) if input.len() >= max_size => Err(too_large),
+    match head::trailers(rules.bounded(input.filled()), scratch) {
+        Ok(Parsed::Partial) if input.len() >= rules.max_header_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
-        Ok(Parsed::Complete((_, len))) if len > max_size => Err(too_large),
         Ok(Parsed::Complete((trailers, len))) => {
             let is_nominated = |name: &[u8]| {
                 nominated

@@ -153,8 +153,9 @@ pub enum ClientFraming {
     Same,
     /// Chunked by this proxy.
     Chunked,
-    /// The end of the connection is the end of the body.
-    Close,
+    /// Without chunks, for a client that knows none: as long as its `Content-Length` says, or up to the end of
+    /// the connection (RFC 9112 section 6.1: no `Transfer-Encoding` for HTTP/1.0, in no response).
+    Unchunked,
 }
 
 /// Writes the head of a response for the client.

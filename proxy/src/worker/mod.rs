@@ -147,6 +147,11 @@ impl<N: Net> Worker<N> {
         self.net.poll(&mut events, self.wake_at())?;
         self.now = self.net.now();
         self.date.refresh(&self.net, self.now);
+        for event in &events {
+            if let Target::Upstream(key) = event.token.target() {
+                self.upstream_changed(key, event);
+            }
+        }
         for event in events.drain(..) {
             self.dispatch(&event);
         }

@@ -18,37 +18,39 @@ pub(super) struct Upstream<S> {
 }
 
 impl<N: Net> Worker<N> {
-    pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
+    /// Takes in what an event says, before any request of its batch is driven: so that none is sent on a
+    /// connection that is known to be spoilt.
+    pub(super) fn upstream_changed(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         up.ready.note(event);
-        let Some(client) = up.client else {
-            // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
-            if event.readable {
-                self.idle.remove(up.peer, key);
-                self.close_upstream(key);
-            }
-            return;
-        };
+        // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
+        if up.client.is_none() && event.readable {
+            self.idle.remove(up.peer, key);
+            self.close_upstream(key);
+        }
+    }
+
+    /// Goes on with the client of a connection that has changed.
+    pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
+        let Some(up) = self.upstreams.get_mut(key) else { return };
+        let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
+        let client_key = up.client;
         if !up.is_connected {
             if !event.writable && !event.broken {
                 return;
             }
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
-                Ok(()) => self.connected(client),
-                Err(error) => {
-                    if let Some(client) = self.clients.get_mut(client) {
-                        client.exchange.connect_failed(Failure::Connect(error.kind()));
-                    }
-                }
+                Ok(()) => client.exchange.acquired(false),
+                Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        self.drive(client);
-    }
-
-    fn connected(&mut self, key: ClientKey) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.acquired(false);
+        // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
+        if event.readable && client.exchange.has_sent_nothing() && self.net.has_input(&mut up.socket) {
+            client.exchange.connect_failed(Failure::Unasked);
+        }
+        if let Some(key) = client_key {
+            self.drive(key);
         }
     }
 
@@ -184,7 +186,8 @@ impl<N: Net> Worker<N> {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
         }

@@ -239,7 +239,7 @@ const SAME: Delivery =
 fn a_response_is_written_anew() {
     let close = Delivery { keep_alive: false, ..SAME };
     let chunked = Delivery { framing: ClientFraming::Chunked, ..SAME };
-    let until_close = Delivery { framing: ClientFraming::Close, ..close };
+    let until_close = Delivery { framing: ClientFraming::Unchunked, ..close };
     for (line, lines, delivery, expected) in [
         (
             "HTTP/1.1 200 OK",

@@ -170,6 +170,22 @@ impl Subject {
         None
     }
 
+    /// Stops it; it has stopped when this returns.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE && !self.is_frozen() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all its threads are stopped, as proc(5) has it.
+    fn is_frozen(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("a running child");
+        let stats = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("stat")));
+        stats.flatten().all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("a running child");

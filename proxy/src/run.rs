@@ -12,6 +12,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::access_log::{self, Writer};
 use crate::config::Config;
+use crate::exchange::Sequel;
 use crate::pid_file::{PidFile, PidFileError};
 use crate::upstream::Group;
 use crate::worker::Worker;
@@ -119,6 +120,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
             Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
         }
     }
+    crew.log_sequels();
     result
 }
 
@@ -137,6 +139,7 @@ impl Crew {
             SIGUSR1 => {
                 log::info!("reopening logs");
                 self.shared.reopen();
+                self.log_sequels();
             }
             SIGQUIT => {
                 log::info!("finishing the requests in flight, then ending");
@@ -148,6 +151,13 @@ impl Crew {
             }
         }
         self.wake();
+    }
+
+    /// What became of requests whose upstream connection failed: users of a pool want to know.
+    fn log_sequels(&self) {
+        let parts =
+            Sequel::ALL.map(|sequel| format!("{} {}", self.shared.counted(sequel), sequel.text())).join(", ");
+        log::info!("requests whose connection to a server failed: {parts}");
     }
 
     fn wake(&self) {

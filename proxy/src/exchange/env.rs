@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::buffer::Buffers;
-use crate::config::{AccessLog, Config, NextUpstream, Timeouts};
+use crate::config::{AccessLog, Config, Host, NextUpstream, Server, Timeouts};
+use crate::http::fields::Scratch;
 use crate::time::Time;
 
 /// The part of the configuration that one exchange obeys.
@@ -29,7 +30,7 @@ impl Rules {
             max_header_size: config.max_header_size,
             timeouts: config.timeouts,
             next_upstream: config.next_upstream,
-            default_host: config.servers.first().map(|s| s.name.clone()).unwrap_or_default(),
+            default_host: config.servers.first().map_or_else(String::new, default_host),
             trusted: config.trust_forwarded.clone(),
             keeps_records: config.access_log != AccessLog::Off,
         }
@@ -40,9 +41,22 @@ impl Rules {
         self.max_header_size + 2048
     }
 
+    /// The part of `bytes` in which a head or a trailer section has to end.
+    pub(super) fn bounded<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[..bytes.len().min(self.max_header_size)]
+    }
+
     /// Whether what this peer says of the client is believed.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
+    }
+}
+
+/// The `Host` of a request without one (nginx's `$proxy_host`, and its word for a Unix socket).
+fn default_host(server: &Server) -> String {
+    match server.host {
+        Host::Unix(_) => "localhost".into(),
+        _ => server.name.clone(),
     }
 }
 
@@ -50,6 +64,8 @@ impl Rules {
 pub struct Env<'a> {
     /// The free list of buffers.
     pub buffers: &'a mut Buffers,
+    /// Room for the lines of a head.
+    pub scratch: &'a mut Scratch,
     /// The configuration.
     pub rules: &'a Rules,
     /// The time of this wake-up.

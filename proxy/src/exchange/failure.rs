@@ -76,3 +76,42 @@ impl Failure {
         }
     }
 }
+
+/// What becomes of a request whose upstream connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sequel {
+    /// It goes to the same server over a new connection: the pooled one was dead.
+    Renewed,
+    /// It goes to another server.
+    Moved,
+    /// It is given up: the server may have acted upon it, and it must not be sent twice
+    /// (RFC 9110 section 9.2.2) or is not all here any more.
+    Unsafe,
+    /// It is given up: a response to it has begun.
+    Begun,
+    /// It is given up: the tries are used up, or the configuration does not move on for such a failure.
+    NoOther,
+}
+
+impl Sequel {
+    /// All, in their order.
+    pub const ALL: [Sequel; 5] =
+        [Sequel::Renewed, Sequel::Moved, Sequel::Unsafe, Sequel::Begun, Sequel::NoOther];
+
+    /// What happened, for a log line.
+    pub fn text(self) -> &'static str {
+        match self {
+            Sequel::Renewed => "sent again over a new connection",
+            Sequel::Moved => "sent on to another server",
+            Sequel::Unsafe => "given up as not to be sent twice",
+            Sequel::Begun => "given up behind a begun response",
+            Sequel::NoOther => "given up for want of another try",
+        }
+    }
+
+    /// Whether it is sent again.
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Sequel::Renewed | Sequel::Moved)
+    }
+}

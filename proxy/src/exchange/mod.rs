@@ -39,11 +39,11 @@ mod waits;
 
 use std::net::IpAddr;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Full};
 use crate::http::{Refusal, reply};
 use crate::time::Time;
 pub use env::{Env, Rules};
-pub use failure::Failure;
+pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
 pub use waits::Expired;
@@ -253,7 +253,8 @@ impl Exchange {
         }
         // Closing with unread bytes in the socket would reset the connection and might take the
         // response with it (RFC 9112 section 9.6).
-        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)
@@ -418,24 +419,24 @@ impl Exchange {
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
-    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) {
-        let stale = self.is_stale(failure);
-        let again = self.may_try_again(failure, stale, env.rules);
+    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) -> Sequel {
+        let sequel = self.sequel(failure, self.is_stale(failure), env.rules);
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
-        if self.response.has_begun() || self.response.is_tunnel() {
+        if self.response.is_delivered() || self.response.is_tunnel() {
             // The client has a part; it must not pass for the whole.
             self.ending = Ending::Reset;
-            return;
+            return sequel;
         }
-        self.response.reset(env);
-        if again {
+        if sequel.goes_on() {
+            self.response.reset(env);
             self.request.rewind();
-            self.link = Link::Wanted { same_server: stale };
+            self.link = Link::Wanted { same_server: sequel == Sequel::Renewed };
         } else {
             self.refuse(failure.refusal(), env);
         }
+        sequel
     }
 
     /// Whether the next connection is to go to the same server, so that the choice of it stands.
@@ -445,17 +446,26 @@ impl Exchange {
 
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
     /// of which no response byte came, as long as all of it is still held.
-    fn may_try_again(&self, failure: Failure, stale: bool, rules: &Rules) -> bool {
-        let safe = self.request.nothing_sent()
-            || self.request.may_be_sent_twice()
-            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+    fn sequel(&self, failure: Failure, stale: bool, rules: &Rules) -> Sequel {
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
         let asked =
             matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
-        let silent = !self.response.has_started() || asked;
-        let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
-        safe && silent && allowed && !self.response.has_begun()
+        if self.response.has_begun() || (self.response.has_started() && !asked) {
+            return Sequel::Begun;
+        }
+        let safe = self.request.nothing_sent()
+            || self.request.may_be_sent_twice()
+            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+        if !safe {
+            Sequel::Unsafe
+        } else if stale {
+            Sequel::Renewed
+        } else if self.tries_left && failure.moves_on(&rules.next_upstream) {
+            Sequel::Moved
+        } else {
+            Sequel::NoOther
+        }
     }
 
     /// Sending to `side` has been shut, as `next` asked.
@@ -485,7 +495,7 @@ impl Exchange {
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
-        if self.response.has_begun() {
+        if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;
         }
@@ -494,7 +504,11 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        self.response.reset(env);
+        if self.response.has_begun() {
+            self.response.reset(env);
+        } else {
+            self.response.reset_behind_interim(env);
+        }
         let out = self.response.out(env);
         let answer = reply::Reply {
             status: refusal.status,
@@ -503,9 +517,11 @@ impl Exchange {
             head: self.request.method == crate::http::Method::Head,
             date: env.date,
         };
-        // A fresh buffer holds 2 KiB more than the smallest head limit.
-        reply::write(out, &answer).expect("an answer of the proxy's own fits a buffer");
-        self.response.is_own(refusal.status, keep_alive);
+        match reply::write(out, &answer) {
+            Ok(()) => self.response.is_own(refusal.status, keep_alive),
+            // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
+            Err(Full) => self.ending = Ending::Reset,
+        }
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

@@ -1,6 +1,6 @@
 //! The direction from the client to the upstream.
 
-use super::{Ending, Env, Exchange, Link, put};
+use super::{Ending, Env, Exchange, Link, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{self, Role, Scratch};
@@ -8,6 +8,7 @@ use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
 use crate::http::{Method, Refusal, Version, target};
+use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -59,8 +60,8 @@ pub(super) struct RequestSide {
     pub(super) version: Version,
     /// The client lets the connection persist.
     pub(super) keep_alive: bool,
-    /// A change of protocol was asked for and passed on.
-    pub(super) upgrade: bool,
+    /// The protocols of a change that was asked for and passed on.
+    pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
     nominated: Option<Box<[u8]>>,
 }
@@ -89,6 +90,11 @@ impl RequestSide {
 
     pub(super) fn ended_tunnel(&self) -> bool {
         self.phase == Phase::Tunnel && self.eof
+    }
+
+    /// Whether the client has stopped sending and all that it sent has been received.
+    pub(super) fn has_eof(&self) -> bool {
+        self.eof
     }
 
     /// Whether no unread byte lies here.
@@ -305,17 +311,14 @@ impl Exchange {
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
         // The head borrows from the input, so that is held apart while the rest of self changes.
-        let mut outcome = self.read_head(&input, env);
-        if outcome.is_err() && head::lower_minor_version(input.filled_mut(), false) {
-            outcome = self.read_head(&input, env);
-        }
+        let outcome = self.read_head(&input, env);
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
-                let refusal = head::too_large(input.filled());
+                let refusal = head::too_large(env.rules.bounded(input.filled()));
                 if self.request.phase == Phase::Idle {
                     self.request.phase = Phase::Head;
-                    self.begin_record(env);
+                    self.begin_record(env.now);
                 }
                 self.request.input = Some(input);
                 if refused {
@@ -333,7 +336,7 @@ impl Exchange {
             }
             Err(refusal) => {
                 if self.request.phase == Phase::Idle {
-                    self.begin_record(env);
+                    self.begin_record(env.now);
                 }
                 self.request.phase = Phase::Head;
                 self.request.input = Some(input);
@@ -344,20 +347,18 @@ impl Exchange {
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
     fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        let mut scratch = Scratch::new();
-        let head = match head::request(input.filled(), &mut scratch)? {
+        // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::request(bytes, env.scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
         if self.request.phase == Phase::Idle {
-            self.begin_record(env);
+            self.begin_record(env.now);
         }
         self.fill_record(&head, input.filled());
         self.request.method = head.method;
         self.request.version = head.version;
-        if head.len > env.rules.max_header_size {
-            return Err(head::too_large(&input.filled()[..env.rules.max_header_size]));
-        }
         let target = target::of(head.method, head.target, head.version, &head.fields)?;
         let length = framing::request(&head.fields, head.version)?;
         if head.method == Method::Trace {
@@ -368,7 +369,7 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive = wishes.connection.persists(head.version);
-        self.request.upgrade = wishes.upgrade;
+        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
@@ -431,7 +432,7 @@ impl Exchange {
         let Some(mut input) = self.request.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.request.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
@@ -475,12 +476,12 @@ impl Exchange {
         }
     }
 
-    fn begin_record(&mut self, env: &Env<'_>) {
+    fn begin_record(&mut self, now: Time) {
         if let Some(record) = &mut self.record {
             record.request_line.clear();
             record.referer.clear();
             record.user_agent.clear();
-            record.since = env.now;
+            record.since = now;
             record.bytes_sent = 0;
             record.due = true;
         }
@@ -501,15 +502,13 @@ pub(super) fn read_trailers(
     input: &Buffer,
     out: &mut Buffer,
     nominated: Option<&[u8]>,
-    max_size: usize,
+    rules: &Rules,
+    scratch: &mut Scratch,
 ) -> Result<Parsed<usize>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
-    let mut roles = [Role::Other; fields::MAX_FIELDS];
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(input.filled(), &mut headers, &mut roles) {
-        Ok(Parsed::Partial) if input.len() >= max_size => Err(too_large),
+    match head::trailers(rules.bounded(input.filled()), scratch) {
+        Ok(Parsed::Partial) if input.len() >= rules.max_header_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
-        Ok(Parsed::Complete((_, len))) if len > max_size => Err(too_large),
         Ok(Parsed::Complete((trailers, len))) => {
             let is_nominated = |name: &[u8]| {
                 nominated

@@ -1,11 +1,11 @@
 //! The direction from the upstream to the client.
 
 use super::request::{joined, read_trailers};
-use super::{Env, Exchange, Failure, put};
+use super::{Env, Exchange, Failure, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{Connection, Role, Scratch};
+use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -52,6 +52,8 @@ pub(super) struct ResponseSide {
     started: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
+    /// A byte of it has been taken for the client.
+    delivered: bool,
     /// It is the upstream's, not the proxy's own.
     forwarded: bool,
     /// The upstream connection may serve another request when this response is over.
@@ -98,6 +100,11 @@ impl ResponseSide {
 
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    /// Whether the client has a part of the final response.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivered
     }
 
     pub(super) fn is_forwarded(&self) -> bool {
@@ -170,6 +177,7 @@ impl ResponseSide {
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;
+        self.delivered |= self.begun;
         if of_out == left {
             put(&mut self.out, env);
             self.sent = 0;
@@ -221,6 +229,15 @@ impl ResponseSide {
         self.drop_all(env);
     }
 
+    /// Forgets everything but the rest of an interim response, part of which the client may have: an answer
+    /// of the proxy's own has to come behind it.
+    pub(super) fn reset_behind_interim(&mut self, env: &mut Env<'_>) {
+        let interim = self.out.take();
+        let sent = self.sent;
+        self.drop_all(env);
+        (self.out, self.sent) = (interim, sent);
+    }
+
     pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
         put(&mut self.input, env);
         put(&mut self.out, env);
@@ -262,12 +279,9 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    let again = head::lower_minor_version(input.filled_mut(), true);
+                    self.failure = Some(failure);
                     self.response.input = Some(input);
-                    if !again {
-                        self.failure = Some(failure);
-                        return;
-                    }
+                    return;
                 }
             }
         }
@@ -275,21 +289,18 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
-        let mut scratch = Scratch::new();
-        let head = match head::response(input.filled(), &mut scratch).map_err(Failure::Invalid)? {
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::response(bytes, env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
-        if head.len > env.rules.max_header_size {
-            return Err(Failure::Invalid("the response's head is too large"));
-        }
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
         let connection = Connection::of(&head.fields);
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env)?,
+            status => self.judge_final(status, &head, length, connection, env.rules, env.draining)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -299,8 +310,8 @@ impl Exchange {
         let delivery = Delivery {
             framing: if response.chunked_here {
                 ClientFraming::Chunked
-            } else if response.close_ends && length == Length::Chunked {
-                ClientFraming::Close
+            } else if self.request.version == Version::Http10 {
+                ClientFraming::Unchunked
             } else {
                 ClientFraming::Same
             },
@@ -314,10 +325,15 @@ impl Exchange {
         Ok(Parsed::Complete(head.len))
     }
 
-    /// RFC 9110 section 15.2.2: only a client that asked is switched, and only when its request is over.
+    /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,
+    /// and only when its request is over.
     fn judge_switch(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
-        if !self.request.upgrade || !head.fields.has(Role::Upgrade) {
+        let Some(asked) = self.request.upgrade.as_deref().filter(|_| head.fields.has(Role::Upgrade)) else {
             return Err(Failure::Invalid("a 101 that nobody asked for"));
+        };
+        let is_asked = |protocol: &[u8]| members(asked).any(|other| other.eq_ignore_ascii_case(protocol));
+        if !head.fields.values(Role::Upgrade).flat_map(members).all(is_asked) {
+            return Err(Failure::Invalid("a 101 to another protocol than was asked for"));
         }
         if !self.request.is_sent_whole() {
             return Err(Failure::Invalid("a 101 before the end of the request"));
@@ -343,11 +359,12 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        env: &Env<'_>,
+        rules: &Rules,
+        draining: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.may_try_again(failure, false, env.rules) {
+        let counts = rules.next_upstream.statuses.contains(&status);
+        if counts && self.sequel(failure, false, rules).goes_on() {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -361,7 +378,7 @@ impl Exchange {
         // While the request's body is still coming, the connection cannot be promised: the response may
         // be over first, and the rest of the body would have to be read for nothing.
         response.keep_alive =
-            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !env.draining;
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !draining;
         let coding = if old_client { Coding::Strip } else { Coding::Keep };
         response.cursor = Cursor::new(length, coding);
         if connection.nominates && length == Length::Chunked {
@@ -450,7 +467,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules.max_header_size);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();

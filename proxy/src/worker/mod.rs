@@ -32,6 +32,7 @@ use crate::access_log::Writer;
 use crate::buffer::Buffers;
 use crate::config::Config;
 use crate::exchange::Rules;
+use crate::http::fields::Scratch;
 use crate::time::{Duration, Time};
 use crate::upstream::Idle;
 use clients::Client;
@@ -60,6 +61,7 @@ pub struct Worker<N: Net> {
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     idle: Idle<UpstreamKey>,
     buffers: Buffers,
+    scratch: Scratch,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -106,6 +108,7 @@ impl<N: Net> Worker<N> {
             upstreams: SlotMap::with_key(),
             idle: Idle::new(config.keepalive),
             buffers: Buffers::new(rules.buffer_size()),
+            scratch: Scratch::new(),
             rules,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
@@ -144,6 +147,10 @@ impl<N: Net> Worker<N> {
         self.net.poll(&mut events, self.wake_at())?;
         self.now = self.net.now();
         self.date.refresh(&self.net, self.now);
+        // Before any request of this batch can be given one of them.
+        for event in &events {
+            self.spoil_idle(event);
+        }
         for event in events.drain(..) {
             self.dispatch(&event);
         }
@@ -330,6 +337,7 @@ macro_rules! env {
     ($worker:ident) => {
         crate::exchange::Env {
             buffers: &mut $worker.buffers,
+            scratch: &mut $worker.scratch,
             rules: &$worker.rules,
             now: $worker.now,
             date: $worker.date.text.as_bytes(),

@@ -18,15 +18,27 @@ pub(super) struct Upstream<S> {
 }
 
 impl<N: Net> Worker<N> {
+    /// Closes the idle connection that an event tells of, if it is one.
+    ///
+    /// Nothing is expected of an idle connection: bytes, an end or an error all spoil it. Bytes that are
+    /// there before a request is sent must never be taken for its response (RFC 9112 section 6.3).
+    pub(super) fn spoil_idle(&mut self, event: &Event) {
+        let Target::Upstream(key) = event.token.target() else { return };
+        if let Some(up) = self.upstreams.get(key)
+            && up.client.is_none()
+            && event.readable
+        {
+            self.idle.remove(up.peer, key);
+            self.close_upstream(key);
+        }
+    }
+
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         up.ready.note(event);
         let Some(client) = up.client else {
-            // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
-            if event.readable {
-                self.idle.remove(up.peer, key);
-                self.close_upstream(key);
-            }
+            // It became idle within this batch.
+            self.spoil_idle(event);
             return;
         };
         if !up.is_connected {
@@ -35,15 +47,21 @@ impl<N: Net> Worker<N> {
             }
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
-                Ok(()) => self.connected(client),
-                Err(error) => {
-                    if let Some(client) = self.clients.get_mut(client) {
-                        client.exchange.connect_failed(Failure::Connect(error.kind()));
-                    }
+                // The end alone may be a server that stops just now, which the request will find out.
+                Ok(()) if event.readable && !event.read_closed => {
+                    self.not_connected(client, Failure::Invalid("a response before the request"));
                 }
+                Ok(()) => self.connected(client),
+                Err(error) => self.not_connected(client, Failure::Connect(error.kind())),
             }
         }
         self.drive(client);
+    }
+
+    fn not_connected(&mut self, key: ClientKey, failure: Failure) {
+        if let Some(client) = self.clients.get_mut(key) {
+            client.exchange.connect_failed(failure);
+        }
     }
 
     fn connected(&mut self, key: ClientKey) {
@@ -184,7 +202,8 @@ impl<N: Net> Worker<N> {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
         }

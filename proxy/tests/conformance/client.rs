@@ -6,15 +6,17 @@
 //! `⚡` reset, `⌛` neither: the other side waits for something.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use socket2::SockRef;
 
 use crate::case::Case;
 use crate::message::{self, Response};
 use crate::notation::{self, Act};
 use crate::origin::{Origin, PAUSE, PROBE};
+use crate::subject::Subject;
 
 /// What a client saw.
 #[derive(Debug)]
@@ -39,11 +41,11 @@ struct Client<'c> {
 }
 
 /// Plays the client's part of a case. With `patience` over, what has not come does not come.
-pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, patience: Duration) -> Sight {
-    let stream = TcpStream::connect(address).expect("a listening proxy");
+pub(crate) fn play(case: &Case, subject: &Subject, origin: &Origin, patience: Duration) -> Sight {
+    let stream = TcpStream::connect(subject.address).expect("a listening proxy");
     stream.set_nodelay(true).expect("an option");
     let mut client = Client { case, stream, raw: Vec::new(), end: End::Open, patience };
-    let sends_on = client.perform(origin);
+    let sends_on = client.perform(origin, subject);
     let wanted = if case.stays_open() { case.finals() } else { usize::MAX };
     client.read_until(|client| client.finals() >= wanted);
     if client.end == End::Open && sends_on {
@@ -55,7 +57,7 @@ pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, patience: 
 
 impl Client<'_> {
     /// Does what the case says; false when the client has stopped sending.
-    fn perform(&mut self, origin: &Origin) -> bool {
+    fn perform(&mut self, origin: &Origin, subject: &Subject) -> bool {
         let (mut heads, mut seen, mut sends_on) = (0, 0, true);
         for act in notation::script(&self.case.sends) {
             match act {
@@ -85,6 +87,8 @@ impl Client<'_> {
                     origin.await_heads(seen);
                 }
                 Act::Pause => std::thread::sleep(PAUSE),
+                Act::Freeze => subject.signal(Signal::STOP),
+                Act::Thaw => subject.signal(Signal::CONT),
                 Act::Early => panic!("⇡ is for origins"),
             }
         }

@@ -11,6 +11,7 @@
 //! | `…` | client: waits for one more response head; origin: waits for the whole request |
 //! | `⇢` | client: waits until the origin has one more request head |
 //! | `⇡` | origin, at the start: does not wait for the whole request but for its head |
+//! | `⏸` `▶` | client: stops the proxy's process and lets it go on, so that what happens between comes in one batch |
 //! | `⌛` | a pause, for bytes to travel on their own; nothing depends on its length |
 //! | `∅` | nothing |
 
@@ -32,6 +33,10 @@ pub(crate) enum Act {
     Early,
     /// `⌛`
     Pause,
+    /// `⏸`
+    Freeze,
+    /// `▶`
+    Thaw,
 }
 
 /// Reads a script.
@@ -47,6 +52,8 @@ pub(crate) fn script(text: &str) -> Vec<Act> {
             '⇢' => Some(Act::AwaitOrigin),
             '⇡' => Some(Act::Early),
             '⌛' => Some(Act::Pause),
+            '⏸' => Some(Act::Freeze),
+            '▶' => Some(Act::Thaw),
             _ => None,
         };
         if let Some(act) = act {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::fields::{Connection, MAX_FIELDS, Role};
+use super::super::fields::{Connection, Scratch};
 use super::super::framing::Length;
 use super::super::head::{self, Parsed};
 use super::super::rewrite::{self, ClientFraming, Delivery, Sender, Wishes};
@@ -239,7 +239,7 @@ const SAME: Delivery =
 fn a_response_is_written_anew() {
     let close = Delivery { keep_alive: false, ..SAME };
     let chunked = Delivery { framing: ClientFraming::Chunked, ..SAME };
-    let until_close = Delivery { framing: ClientFraming::Close, ..close };
+    let until_close = Delivery { framing: ClientFraming::Unchunked, ..close };
     for (line, lines, delivery, expected) in [
         (
             "HTTP/1.1 200 OK",
@@ -341,9 +341,8 @@ fn a_response_is_written_anew() {
 fn trailers_pass_without_what_must_not_stand_there() {
     let write = |lines: &str, nominated: &str| {
         let bytes = format!("{}\r\n", field_lines(lines));
-        let (mut headers, mut roles) = ([httparse::EMPTY_HEADER; MAX_FIELDS], [Role::Other; MAX_FIELDS]);
-        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut headers, &mut roles)
-        else {
+        let mut scratch = Scratch::new();
+        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut scratch) else {
             panic!("not a trailer section: {lines}")
         };
         let mut out = buffer();

@@ -1,0 +1,337 @@
+//! Upstream connections that fail: what is tried again, what the client sees, who is to blame.
+
+use super::play::Wire;
+use super::*;
+use crate::exchange::Side;
+
+/// What the client got: the status line and the end of the connection.
+fn outcome(play: &mut Play) -> String {
+    let got = play.client_got();
+    let status = got.split('|').next().unwrap_or_default().to_owned();
+    format!("{status}; {}", play.happened())
+}
+
+#[test]
+fn a_refused_connection_moves_any_request_on() {
+    for (request, on) in [(GET, GET_ON), (POST, POST_ON)] {
+        let mut play = Play::plain();
+        play.links = [Link::Refused, Link::Refused].into();
+        play.client_sends(request);
+        assert_eq!(play.upstream_got(), on);
+        let refused = "refused, abandon connection refused";
+        assert_eq!(play.happened(), format!("{refused}, {refused}, fresh"));
+    }
+}
+
+#[test]
+fn tries_come_to_an_end() {
+    let mut play = Play::plain();
+    play.links = [Link::Refused; 5].into();
+    play.client_sends(GET);
+    let refused = "refused, abandon connection refused, ";
+    assert_eq!(outcome(&mut play), format!("HTTP/1.1 502 Bad Gateway; {}finish", refused.repeat(3)));
+    play.tries = 1;
+    play.links = [Link::Nobody].into();
+    play.client_sends(GET);
+    assert_eq!(outcome(&mut play), "HTTP/1.1 502 Bad Gateway; nobody, finish");
+    // A body that is still to come cannot be told from the next request.
+    play.tries = 1;
+    play.links = [Link::Refused].into();
+    play.client_sends(POST);
+    let expected = "HTTP/1.1 502 Bad Gateway; refused, abandon connection refused, shut Client";
+    assert_eq!(outcome(&mut play), expected);
+}
+
+/// RFC 9112 section 9.3.1, RFC 9110 section 9.2.2
+#[test]
+fn a_dead_pooled_connection_earns_another_on_the_same_server() {
+    let mut play = Play::plain();
+    play.tries = 1;
+    play.links = [Link::Dead].into();
+    play.client_sends(GET);
+    assert_eq!(play.happened(), "dead, stale, same fresh");
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON);
+
+    // A request that may have been processed is not sent twice …
+    let mut play = Play::plain();
+    play.links = [Link::Dead].into();
+    play.client_sends(&format!("{POST}hello"));
+    assert_eq!(outcome(&mut play), "HTTP/1.1 502 Bad Gateway; dead, stale, finish");
+    // … unless its sender's configuration takes that upon itself.
+    let mut play = Play::new(|config| config.next_upstream.non_idempotent = true);
+    play.links = [Link::Dead].into();
+    play.client_sends(&format!("{POST}hello"));
+    assert_eq!(play.happened(), "dead, stale, same fresh");
+    assert_eq!(play.upstream_got(), format!("{POST_ON}hello"));
+}
+
+/// Has the exchange take `wire` for a pooled connection.
+fn pool(play: &mut Play, request: &str, wire: Wire) {
+    play.links = [Link::Slow].into();
+    play.client_sends(request);
+    play.happened();
+    play.had(wire);
+    play.exchange.acquired(true);
+    play.run();
+}
+
+#[test]
+fn a_pooled_connection_that_dies_before_anything_is_sent() {
+    let mut play = Play::plain();
+    pool(&mut play, &format!("{POST}hello"), Wire { stalls: true, ..Wire::default() });
+    play.upstream().breaks = true;
+    play.run();
+    assert_eq!(play.happened(), "stale, same fresh");
+    assert_eq!(play.upstream_got(), format!("{POST_ON}hello"));
+}
+
+#[test]
+fn a_pooled_connection_that_cannot_be_sent_to() {
+    // Nothing of either request can have come there.
+    for (request, on) in
+        [(GET.to_owned(), GET_ON.to_owned()), (format!("{POST}hello"), format!("{POST_ON}hello"))]
+    {
+        let mut play = Play::plain();
+        pool(&mut play, &request, Wire { refuses: true, ..Wire::default() });
+        assert_eq!(play.happened(), "stale, same fresh");
+        assert_eq!(play.upstream_got(), on);
+    }
+}
+
+#[test]
+fn a_server_that_closes_without_a_word() {
+    for (request, happened) in [
+        (GET, "fresh, abandon connection closed before the response's end, fresh"),
+        (POST, "fresh, abandon connection closed before the response's end, shut Client"),
+    ] {
+        let mut play = Play::plain();
+        play.client_sends(request);
+        play.upstream_ends();
+        assert_eq!(play.happened(), happened, "{request}");
+    }
+}
+
+#[test]
+fn a_pooled_connection_that_has_begun_to_answer_was_not_dead() {
+    let mut play = Play::plain();
+    play.links = [Link::Pooled].into();
+    play.client_sends(GET);
+    play.upstream_sends("H");
+    play.upstream_ends();
+    assert_eq!(
+        outcome(&mut play),
+        "HTTP/1.1 502 Bad Gateway; pooled, abandon connection closed before the response's end, finish"
+    );
+}
+
+/// Once a byte of a response has come, nothing is sent again.
+#[test]
+fn a_server_that_closes_within_a_head() {
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 2");
+    play.upstream_ends();
+    assert_eq!(
+        outcome(&mut play),
+        "HTTP/1.1 502 Bad Gateway; fresh, abandon connection closed before the response's end, finish"
+    );
+}
+
+/// RFC 9112 section 8: an incomplete response is never presented as complete.
+#[test]
+fn truncated_responses_reset_the_client() {
+    for (response, passed) in [
+        ("Content-Length: 5\r\n\r\nabc", "Content-Length: 5|*abc"),
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "Transfer-Encoding: chunked|*3|abc|"),
+        ("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", "Transfer-Encoding: chunked|*3|abc|0|"),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n",
+            "Transfer-Encoding: chunked|*3|abc|0|",
+        ),
+        ("Transfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: chunked|*"),
+    ] {
+        for breaks in [false, true] {
+            let mut play = Play::plain();
+            play.client_sends(GET);
+            play.upstream_sends(&format!("HTTP/1.1 200 OK\r\n{response}"));
+            play.upstream().ends = !breaks;
+            play.upstream().breaks = breaks;
+            play.run();
+            let passed = passed.replace('*', "Via: 1.1 proxy|Connection: keep-alive||");
+            assert_eq!(play.client_got(), format!("HTTP/1.1 200 OK|{passed}"));
+            assert_eq!(play.closed, Some(true), "{response:?}");
+        }
+    }
+    // A body that ends with its connection must end in peace.
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 200 OK\r\n\r\nabc");
+    play.upstream().breaks = true;
+    play.run();
+    assert!(play.client_got().ends_with("||3|abc") && play.closed == Some(true));
+}
+
+#[test]
+fn chunks_that_go_wrong_reset_the_client() {
+    for chunks in ["3\r\nabcX", "3\nabc", "x", "3\r\nabc\r\n0\r\nX : y\r\n\r\n", "1 1\r\na\r\n"] {
+        let mut play = Play::plain();
+        play.client_sends(GET);
+        play.upstream_sends("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        play.upstream_sends(chunks);
+        assert_eq!(play.closed, Some(true), "{chunks:?}");
+        assert!(!play.client_got().ends_with("||0||"));
+    }
+}
+
+#[test]
+fn invalid_responses_are_not_passed_on() {
+    let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(2000));
+    for response in [
+        "ICY 200 OK\r\n\r\n",
+        "<html></html>",
+        "HTTP/1.1 2 OK\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n",
+        // RFC 9110 section 15.2.2
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        &large,
+        &large[..1500],
+    ] {
+        let mut play = Play::new(|config| config.max_header_size = 1024);
+        play.client_sends(GET);
+        play.upstream_sends(response);
+        assert!(play.client_got().starts_with("HTTP/1.1 502 Bad Gateway|"), "{response:?}");
+        // The connection to the client is none the worse for it.
+        assert_eq!(play.upstreams.len(), 1);
+        play.tries = 1;
+        play.one_exchange();
+
+        // `proxy_next_upstream invalid_header`
+        let mut play = Play::new(|config| {
+            config.max_header_size = 1024;
+            config.next_upstream.invalid_header = true;
+        });
+        play.client_sends(GET);
+        play.upstream_sends(response);
+        assert_eq!((play.client_got(), play.upstreams.len()), (String::new(), 2), "{response:?}");
+        assert_eq!(play.upstream_got(), GET_ON);
+    }
+}
+
+/// `proxy_next_upstream http_503`
+#[test]
+fn statuses_move_on_where_configured() {
+    let sick = "HTTP/1.1 503 Sick\r\nContent-Length: 4\r\n\r\nsick";
+    let with_503 = || Play::new(|config| config.next_upstream.statuses[0] = 503);
+    let mut play = with_503();
+    play.client_sends(GET);
+    play.upstream_sends(sick);
+    assert_eq!(play.happened(), "fresh, abandon status 503, fresh");
+    assert_eq!(play.upstream_got(), GET_ON);
+    play.upstream_sends(sick);
+    play.upstream_sends(sick);
+    // When every server has answered so, the last answer passes.
+    assert!(play.client_got().starts_with("HTTP/1.1 503 Sick|"));
+    assert_eq!(play.happened(), "abandon status 503, fresh, release reusable served, finish");
+
+    // Its head may come in parts.
+    let mut play = with_503();
+    play.client_sends(GET);
+    play.upstream_sends(&sick[..15]);
+    play.upstream_sends(&sick[15..]);
+    assert_eq!(play.happened(), "fresh, abandon status 503, fresh");
+
+    // Not a request that may not be sent twice, nor one whose client has seen something.
+    let mut play = with_503();
+    play.client_sends(&format!("{POST}hello"));
+    play.upstream_sends(sick);
+    assert!(play.client_got().starts_with("HTTP/1.1 503 Sick|"));
+    let mut play = with_503();
+    play.client_sends(GET);
+    play.upstream_sends(&format!("HTTP/1.1 103 Early\r\n\r\n{sick}"));
+    assert!(play.client_got().contains("HTTP/1.1 503 Sick|"));
+}
+
+#[test]
+fn a_body_that_is_held_is_sent_again() {
+    let put = "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n";
+    let on = "PUT / HTTP/1.1|Host: h|Content-Length: 10||";
+    let mut play = Play::plain();
+    play.client_sends(&format!("{put}hello"));
+    play.upstream_ends();
+    assert_eq!(play.upstream_got(), format!("{on}hello"));
+    play.client_sends("world");
+    assert_eq!(play.upstream_got(), "world");
+    play.upstream_ends();
+    assert_eq!(play.upstream_got(), format!("{on}helloworld"));
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON);
+}
+
+#[test]
+fn a_body_that_is_too_long_to_be_held_is_not() {
+    let mut play = Play::new(|config| config.max_header_size = 1024);
+    play.client_sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    play.client_sends(&"x".repeat(90000));
+    play.upstream_ends();
+    assert!(play.client_got().starts_with("HTTP/1.1 502 "));
+    assert_eq!(play.happened(), "fresh, abandon connection closed before the response's end, shut Client");
+}
+
+/// A server may answer and close while the request is still being sent.
+#[test]
+fn a_response_before_a_failure_to_send_is_passed_on() {
+    let mut play = Play::plain();
+    play.client_sends(POST);
+    play.upstream().incoming.extend("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n".as_bytes());
+    play.upstream().refuses = true;
+    play.client_sends("hello");
+    assert!(play.client_got().starts_with("HTTP/1.1 413 Too Large|"));
+    assert_eq!(play.happened(), "fresh, release served, shut Client");
+}
+
+#[test]
+fn a_failure_to_send_without_a_response_is_a_failure() {
+    let mut play = Play::plain();
+    play.client_sends(POST);
+    play.upstream().refuses = true;
+    play.client_sends("hello");
+    assert_eq!(outcome(&mut play), "HTTP/1.1 502 Bad Gateway; fresh, abandon broken pipe, finish");
+}
+
+/// The client must never get the proxy's answer in the middle of an interim response.
+#[test]
+fn an_interim_response_that_is_half_sent_comes_to_its_end_first() {
+    let interim = "HTTP/1.1 103 Early|Link: x|Via: 1.1 proxy||";
+    let prepare = |request: &str| {
+        let mut play = Play::plain();
+        play.client_sends(request);
+        play.client.stalls = true;
+        play.upstream_sends("HTTP/1.1 103 Early\r\nLink: x\r\n\r\n");
+        // Ten bytes of it go, then no more.
+        let (first, _) = play.exchange.outgoing(Side::Client);
+        play.client.sent.extend(&first[..10]);
+        play.with(|exchange, env| exchange.flushed(Side::Client, 10, env));
+        play.run();
+        play
+    };
+    // The client's body turns out malformed.
+    let mut play = prepare("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    play.client_sends("x");
+    play.client.stalls = false;
+    play.run();
+    let got = play.client_got();
+    assert!(got.starts_with(&format!("{interim}HTTP/1.1 400 Bad Request|")), "{got}");
+    // The upstream cannot be sent to.
+    let mut play = prepare(POST);
+    play.upstream().refuses = true;
+    play.client_sends("hello");
+    play.client.stalls = false;
+    play.run();
+    let got = play.client_got();
+    assert!(got.starts_with(&format!("{interim}HTTP/1.1 502 Bad Gateway|")), "{got}");
+}

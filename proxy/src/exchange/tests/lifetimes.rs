@@ -1,0 +1,218 @@
+//! Ends of connections: deadlines, half closes, draining.
+
+use super::*;
+use crate::time::Duration;
+
+/// Lets the next deadline pass, which must be so many seconds away.
+#[track_caller]
+fn expires_in(play: &mut Play, seconds: u64) {
+    let left = play.exchange.deadline().since(play.now);
+    assert_eq!(left, Duration::from_secs(seconds));
+    assert!(play.expire());
+}
+
+#[track_caller]
+fn starts(play: &mut Play, status: &str) {
+    let got = play.client_got();
+    assert!(got.starts_with(&format!("HTTP/1.1 {status}")), "{got}");
+}
+
+fn timed() -> Play {
+    let mut play = Play::new(|config| {
+        config.timeouts = crate::config::Timeouts {
+            connect: Duration::from_secs(1),
+            read: Duration::from_secs(2),
+            send: Duration::from_secs(3),
+            client_header: Duration::from_secs(4),
+            client_body: Duration::from_secs(5),
+            keepalive: Duration::from_secs(6),
+            upstream_idle: Duration::from_secs(7),
+        };
+    });
+    play.run();
+    play
+}
+
+#[test]
+fn a_client_that_says_nothing_is_closed() {
+    let mut play = timed();
+    expires_in(&mut play, 4);
+    assert_eq!((play.client_got(), play.closed), (String::new(), Some(false)));
+}
+
+#[test]
+fn an_idle_client_is_closed_without_a_word() {
+    let mut play = timed();
+    play.one_exchange();
+    expires_in(&mut play, 6);
+    assert_eq!((play.client_got(), play.closed), (String::new(), Some(false)));
+}
+
+#[test]
+fn a_head_has_to_come_in_time_however_it_drips() {
+    let mut play = timed();
+    play.client_sends("GET / HT");
+    play.now = play.now + Duration::from_secs(3);
+    play.client_sends("TP/1.1\r\n");
+    expires_in(&mut play, 1);
+    starts(&mut play, "408 Request Time-out");
+    assert_eq!(play.happened(), "shut Client");
+    // The client has ten seconds to close.
+    play.client_sends("Host: h");
+    expires_in(&mut play, 10);
+    assert_eq!(play.closed, Some(false));
+}
+
+#[test]
+fn a_body_has_to_move() {
+    let mut play = timed();
+    play.client_sends(POST);
+    play.now = play.now + Duration::from_secs(4);
+    play.client_sends("h");
+    expires_in(&mut play, 5);
+    starts(&mut play, "408 Request Time-out");
+    assert_eq!(play.happened(), "fresh, release, shut Client");
+}
+
+#[test]
+fn a_server_has_to_be_reached_in_time() {
+    let mut play = timed();
+    play.links = [Link::Slow, Link::Slow, Link::Slow].into();
+    play.client_sends(GET);
+    for _ in 0..3 {
+        expires_in(&mut play, 1);
+    }
+    starts(&mut play, "504 Gateway Time-out");
+    assert_eq!(play.happened(), format!("{}finish", "slow, abandon connect timeout, ".repeat(3)));
+}
+
+#[test]
+fn a_server_has_to_take_the_request() {
+    let mut play = timed();
+    play.tries = 1;
+    play.client_sends(POST);
+    play.upstream().stalls = true;
+    play.client_sends("hello");
+    expires_in(&mut play, 3);
+    starts(&mut play, "504 Gateway Time-out");
+    assert_eq!(play.happened(), "fresh, abandon send timeout, finish");
+}
+
+#[test]
+fn a_server_has_to_answer() {
+    // A GET goes on to another server, a POST does not.
+    let mut play = timed();
+    play.client_sends(GET);
+    expires_in(&mut play, 2);
+    assert_eq!(play.happened(), "fresh, abandon read timeout, fresh");
+    let mut play = timed();
+    play.client_sends(&format!("{POST}hello"));
+    expires_in(&mut play, 2);
+    starts(&mut play, "504 Gateway Time-out");
+    // In the middle of a response there is no answer left but a reset.
+    let mut play = timed();
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    play.now = play.now + Duration::from_secs(1);
+    play.upstream_sends("c");
+    expires_in(&mut play, 2);
+    assert_eq!(play.closed, Some(true));
+}
+
+#[test]
+fn a_client_has_to_take_the_response() {
+    let mut play = timed();
+    play.client.stalls = true;
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    // The server's silence does not count while the client reads nothing.
+    expires_in(&mut play, 3);
+    assert_eq!(play.closed, Some(true));
+}
+
+#[test]
+fn a_deadline_that_has_not_come_does_nothing() {
+    let mut play = timed();
+    play.client_sends("GET");
+    assert_eq!(play.with(crate::exchange::Exchange::expired), crate::exchange::Expired::NotYet);
+    play.client_sends(&GET[3..]);
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON);
+}
+
+#[test]
+fn a_client_that_ends_between_requests_is_closed() {
+    for before in ["", "GET / HT", "\r\n"] {
+        let mut play = Play::plain();
+        play.one_exchange();
+        play.client_sends(before);
+        play.client_ends();
+        assert_eq!((play.client_got(), play.closed), (String::new(), Some(false)), "{before:?}");
+    }
+}
+
+/// RFC 9112 section 8: a truncated request is not passed on as whole.
+#[test]
+fn a_client_that_ends_within_a_body_is_refused() {
+    for request in [POST, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"] {
+        let mut play = Play::plain();
+        play.client_sends(request);
+        play.client_ends();
+        starts(&mut play, "400 Bad Request");
+        assert!(!play.upstreams[0].sent.ends_with(b"0\r\n\r\n"));
+        // Its end is known, so there is nothing to linger for.
+        assert_eq!(play.happened(), "fresh, release, close");
+    }
+}
+
+#[test]
+fn a_client_that_ends_behind_its_request_gets_its_responses() {
+    let mut play = Play::plain();
+    play.client_sends(&format!("{GET}{GET}"));
+    play.client_ends();
+    play.upstream_sends(OK);
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), format!("{OK_ON}{OK_ON}"));
+    assert_eq!(play.closed, Some(false));
+}
+
+#[test]
+fn a_client_that_breaks_calls_its_request_off() {
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.client.breaks = true;
+    play.exchange.client_gone();
+    play.run();
+    assert_eq!(play.happened(), "fresh, reset");
+}
+
+/// RFC 9112 section 9.6
+#[test]
+fn closing_waits_for_a_client_that_has_more_to_say() {
+    let mut play = Play::plain();
+    play.client_sends("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nmore");
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON.replace("keep-alive", "close"));
+    assert_eq!(play.happened(), "fresh, release reusable served, shut Client");
+    play.client_sends(GET);
+    play.client_ends();
+    assert_eq!((play.happened(), play.upstreams.len()), ("close".into(), 1));
+}
+
+#[test]
+fn draining_ends_connections_with_their_responses() {
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.draining = true;
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON.replace("keep-alive", "close"));
+    assert_eq!(play.happened(), "fresh, release reusable served, close");
+    // A promise that was given before is not kept, but nothing is begun either.
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
+    play.draining = true;
+    play.client_sends(GET);
+    play.upstream_sends("cde");
+    assert_eq!(play.happened(), "fresh, release reusable served, finish, close");
+}

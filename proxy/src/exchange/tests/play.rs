@@ -1,0 +1,328 @@
+//! A driver without sockets: it does what an exchange's steps say, on bytes from a script.
+//!
+//! The parent module says what `proxy` is, since the fuzz targets use this file as well.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::proxy::buffer::Buffers;
+use super::proxy::config::{Config, Host, Server};
+use super::proxy::exchange::{Env, Exchange, Failure, Ready, Rules, Side, Step};
+use super::proxy::http::fields::Scratch;
+use super::proxy::time::Time;
+
+/// The HTTP date of every play.
+pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// Steps after which a play is said to go round in circles.
+const STEPS_MAX: usize = 1_000_000;
+
+/// One end of a connection, as the kernel would have it.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    /// Bytes that have come and have not been received.
+    pub(crate) incoming: VecDeque<u8>,
+    /// An end behind them.
+    pub(crate) ends: bool,
+    /// An error behind them.
+    pub(crate) breaks: bool,
+    /// It takes no bytes for now.
+    pub(crate) stalls: bool,
+    /// Sending to it fails.
+    pub(crate) refuses: bool,
+    /// Bytes that were sent to it.
+    pub(crate) sent: Vec<u8>,
+    /// Sending to it has been shut.
+    pub(crate) shut: bool,
+}
+
+impl Wire {
+    fn is_readable(&self) -> bool {
+        !self.incoming.is_empty() || self.ends || self.breaks
+    }
+}
+
+/// What the next attempt to get an upstream connection meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// A new connection, at once.
+    Fresh,
+    /// A pooled connection.
+    Pooled,
+    /// A pooled connection that turns out closed.
+    Dead,
+    /// A refusal.
+    Refused,
+    /// Nothing yet.
+    Slow,
+    /// No live server.
+    Nobody,
+}
+
+/// An exchange with its two ends.
+pub(crate) struct Play {
+    pub(crate) exchange: Exchange,
+    pub(crate) buffers: Buffers,
+    scratch: Scratch,
+    pub(crate) rules: Rules,
+    pub(crate) now: Time,
+    pub(crate) draining: bool,
+    pub(crate) client: Wire,
+    /// The upstream connections in the order in which they were had.
+    pub(crate) upstreams: Vec<Wire>,
+    /// The last of them is still the exchange's.
+    pub(crate) has_upstream: bool,
+    /// What attempts to get one meet, in this order; behind the last, new connections.
+    pub(crate) links: VecDeque<Link>,
+    /// How many servers are left to be tried.
+    pub(crate) tries: u32,
+    /// The most bytes that each receive gives, taken round and round; empty: no bound.
+    pub(crate) reads: Vec<usize>,
+    /// The most bytes that each send takes, likewise.
+    pub(crate) writes: Vec<usize>,
+    calls: usize,
+    /// What happened to connections, in a word each.
+    pub(crate) log: Vec<String>,
+    /// The client connection is closed: with a reset or without.
+    pub(crate) closed: Option<bool>,
+}
+
+impl Play {
+    /// A client has connected; `change` says how the configuration differs from the default.
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Play {
+        let server = Server::new("app1:5000", Host::Name("app1".into(), 5000));
+        let mut config = Config::new(vec![server]);
+        change(&mut config);
+        let rules = Rules::new(&config);
+        let mut buffers = Buffers::new(rules.buffer_size());
+        let now = Time::from_nanos(3_600_000_000_000);
+        let mut scratch = Scratch::new();
+        let env = Env {
+            buffers: &mut buffers,
+            scratch: &mut scratch,
+            rules: &rules,
+            now,
+            date: DATE.as_bytes(),
+            draining: false,
+        };
+        let exchange = Exchange::new(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
+        Play {
+            exchange,
+            buffers,
+            scratch,
+            rules,
+            now,
+            draining: false,
+            client: Wire::default(),
+            upstreams: Vec::new(),
+            has_upstream: false,
+            links: VecDeque::new(),
+            tries: 3,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            calls: 0,
+            log: Vec::new(),
+            closed: None,
+        }
+    }
+
+    /// Calls `act` with the exchange and what it works with.
+    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T) -> T {
+        let mut env = Env {
+            buffers: &mut self.buffers,
+            scratch: &mut self.scratch,
+            rules: &self.rules,
+            now: self.now,
+            date: DATE.as_bytes(),
+            draining: self.draining,
+        };
+        act(&mut self.exchange, &mut env)
+    }
+
+    /// The upstream connection at hand.
+    pub(crate) fn upstream(&mut self) -> &mut Wire {
+        assert!(self.has_upstream, "no upstream connection is there: {:?}", self.log);
+        self.upstreams.last_mut().expect("one was had")
+    }
+
+    /// Does what the exchange wants until it has to wait or the client connection is closed.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..STEPS_MAX {
+            if self.closed.is_some() {
+                return;
+            }
+            let none = Wire { stalls: true, ..Wire::default() };
+            let upstream =
+                if self.has_upstream { self.upstreams.last().expect("one was had") } else { &none };
+            let ready = Ready {
+                client_readable: self.client.is_readable(),
+                client_writable: !self.client.stalls,
+                upstream_readable: upstream.is_readable(),
+                upstream_writable: !upstream.stalls,
+            };
+            let step = self.exchange.next(ready);
+            match step {
+                Step::Wait => {
+                    self.with(|exchange, env| exchange.rearm(env));
+                    return;
+                }
+                Step::Receive(side) => self.receive(side),
+                Step::Send(side) => self.send(side),
+                Step::Acquire { same_server, .. } => self.acquire(same_server),
+                Step::Release { reusable, served } => self.release(reusable, served),
+                Step::Abandon(failure) => self.abandon(failure),
+                Step::Finish => {
+                    self.log.push("finish".into());
+                    self.with(Exchange::finish);
+                }
+                Step::Shutdown(side) => {
+                    self.log.push(format!("shut {side:?}"));
+                    self.wire(side).shut = true;
+                    self.exchange.shut(side);
+                }
+                Step::Close { reset } => self.close(reset),
+            }
+        }
+        panic!("the exchange goes round in circles: {:?}", self.log);
+    }
+
+    fn wire(&mut self, side: Side) -> &mut Wire {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Upstream => self.upstream(),
+        }
+    }
+
+    fn call(&mut self, sizes: fn(&Play) -> &[usize]) -> usize {
+        self.calls += 1;
+        let sizes = sizes(self);
+        sizes.get(self.calls % sizes.len().max(1)).map_or(usize::MAX, |&size| size.max(1))
+    }
+
+    fn receive(&mut self, side: Side) {
+        let most = self.call(|play| &play.reads);
+        let wire = self.wire(side);
+        let mut incoming = std::mem::take(&mut wire.incoming);
+        let (ends, breaks) = (wire.ends, wire.breaks);
+        let n = self.with(|exchange, env| {
+            let space = exchange.space(side, env);
+            let n = incoming.len().min(space.len()).min(most);
+            for (to, from) in space.iter_mut().zip(incoming.drain(..n)) {
+                *to = from;
+            }
+            n
+        });
+        self.wire(side).incoming = incoming;
+        if n > 0 {
+            self.with(|exchange, env| exchange.filled(side, n, env));
+            return;
+        }
+        self.with(|exchange, env| exchange.nothing_came(side, env));
+        if breaks {
+            self.wire(side).breaks = false;
+            self.exchange.failed(side, false, ErrorKind::ConnectionReset);
+        } else {
+            assert!(ends, "asked to receive where nothing is");
+            self.wire(side).ends = false;
+            self.with(|exchange, env| exchange.eof(side, env));
+        }
+    }
+
+    fn send(&mut self, side: Side) {
+        let most = self.call(|play| &play.writes);
+        assert!(!self.wire(side).shut, "sent behind the end");
+        if self.wire(side).refuses {
+            self.exchange.failed(side, true, ErrorKind::BrokenPipe);
+            return;
+        }
+        let (first, second) = self.exchange.outgoing(side);
+        let bytes: Vec<u8> = first.iter().chain(second).copied().take(most).collect();
+        assert!(!bytes.is_empty(), "asked to send nothing");
+        self.wire(side).sent.extend_from_slice(&bytes);
+        self.with(|exchange, env| exchange.flushed(side, bytes.len(), env));
+    }
+
+    fn acquire(&mut self, same_server: bool) {
+        assert!(!self.has_upstream, "a second upstream connection");
+        // What it asks for on the same server is a new connection.
+        let link = self.links.pop_front().unwrap_or(Link::Fresh);
+        self.log.push(format!("{}{link:?}", if same_server { "same " } else { "" }).to_lowercase());
+        if !same_server {
+            if self.tries == 0 || link == Link::Nobody {
+                self.with(Exchange::unavailable);
+                return;
+            }
+            self.tries -= 1;
+            self.exchange.chosen(self.tries > 0);
+        }
+        match link {
+            Link::Pooled | Link::Dead => {
+                self.had(Wire { ends: link == Link::Dead, ..Wire::default() });
+                self.exchange.acquired(true);
+            }
+            Link::Fresh => {
+                self.exchange.connecting();
+                self.had(Wire::default());
+                self.exchange.acquired(false);
+            }
+            Link::Slow | Link::Nobody => self.exchange.connecting(),
+            Link::Refused => {
+                self.exchange.connecting();
+                self.exchange.connect_failed(Failure::Connect(ErrorKind::ConnectionRefused));
+            }
+        }
+    }
+
+    /// A connection is there.
+    pub(crate) fn had(&mut self, wire: Wire) {
+        self.upstreams.push(wire);
+        self.has_upstream = true;
+    }
+
+    fn release(&mut self, reusable: bool, served: bool) {
+        let words = [("reusable", reusable), ("served", served)];
+        let words: String = words.iter().filter(|(_, is)| *is).map(|(word, _)| format!(" {word}")).collect();
+        self.log.push(format!("release{words}"));
+        self.has_upstream = false;
+        self.with(Exchange::released);
+    }
+
+    fn abandon(&mut self, failure: Failure) {
+        let stale = self.exchange.is_stale(failure);
+        let word = if stale { "stale".into() } else { format!("abandon {}", failure.cause()) };
+        self.log.push(word);
+        self.has_upstream = false;
+        self.with(|exchange, env| exchange.abandoned(failure, env));
+    }
+
+    fn close(&mut self, reset: bool) {
+        self.log.push(if reset { "reset" } else { "close" }.into());
+        self.closed = Some(reset);
+        self.has_upstream = false;
+        self.with(Exchange::dismantle);
+        assert_eq!(self.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
+    }
+
+    /// Lets the time until the next deadline pass; says whether there is one.
+    pub(crate) fn expire(&mut self) -> bool {
+        let deadline = self.exchange.deadline();
+        if self.closed.is_some() || deadline == Time::NEVER {
+            return false;
+        }
+        self.now = self.now.max(deadline);
+        self.with(Exchange::expired);
+        self.run();
+        true
+    }
+}
+
+impl Drop for Play {
+    /// Wherever a play ends, every buffer can be had back.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.with(Exchange::dismantle);
+            assert_eq!(self.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
+        }
+    }
+}

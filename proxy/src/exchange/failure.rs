@@ -14,6 +14,8 @@ pub enum Failure {
     ConnectTimeout,
     /// No connection for want of descriptors, ports or memory on this side.
     Local(io::ErrorKind),
+    /// Bytes or an end came before any of the request was sent.
+    Unasked,
     /// Closed before, or in the middle of, a response.
     Closed,
     /// Broken with an error.
@@ -42,6 +44,7 @@ impl Failure {
             Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
             Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
             Failure::ConnectTimeout => "connect timeout".into(),
+            Failure::Unasked => "bytes or an end before the request".into(),
             Failure::Closed => "connection closed before the response's end".into(),
             Failure::SendTimeout => "send timeout".into(),
             Failure::ReadTimeout => "read timeout".into(),
@@ -57,7 +60,7 @@ impl Failure {
             Failure::Invalid(_) => rules.invalid_header,
             Failure::Status(_) => true,
             Failure::Local(_) => false,
-            Failure::Connect(_) | Failure::Closed | Failure::Reset(_) => rules.error,
+            Failure::Connect(_) | Failure::Unasked | Failure::Closed | Failure::Reset(_) => rules.error,
         }
     }
 
@@ -70,7 +73,7 @@ impl Failure {
             Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
             Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
             Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
-            Failure::Invalid(_) | Failure::Status(_) => {
+            Failure::Unasked | Failure::Invalid(_) | Failure::Status(_) => {
                 Refusal::new(502, "the server sent an invalid response")
             }
         }

@@ -246,7 +246,8 @@ impl Exchange {
         if self.response.pending() || self.ending == Ending::Linger {
             // A client that still sends a body nobody wants may not read before it is through.
             let drains = self.request.is_cut() || self.ending == Ending::Linger;
-            return if drains && ready.client_readable { Step::Receive(Side::Client) } else { Step::Wait };
+            let drains = drains && ready.client_readable && !self.request.has_eof();
+            return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
@@ -383,7 +384,13 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// It could not be opened.
+    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
+    /// can come.
+    pub fn has_sent_nothing(&self) -> bool {
+        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
+    }
+
+    /// It could not be opened, or is of no use.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
@@ -414,7 +421,7 @@ impl Exchange {
     pub fn is_stale(&self, failure: Failure) -> bool {
         self.link == Link::Up { reused: true }
             && !self.response.has_started()
-            && matches!(failure, Failure::Closed | Failure::Reset(_))
+            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
     }
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
@@ -473,6 +480,8 @@ impl Exchange {
         match (side, self.response.is_tunnel()) {
             (Side::Client, true) => self.response.shut = true,
             (Side::Upstream, _) => self.request.shut = true,
+            // Its end may have been seen before, and is not told of again.
+            (Side::Client, false) if self.request.has_eof() => self.ending = Ending::Close,
             (Side::Client, false) => self.ending = Ending::Linger,
         }
     }

@@ -494,7 +494,8 @@ impl Exchange {
         self.response.eof = true;
         self.response.park(env);
         match self.response.phase {
-            Phase::Body if self.response.cursor.ends_at_close() => {
+            // A reset that a send has reported reads as an end: the kernel tells an error only once.
+            Phase::Body if self.response.cursor.ends_at_close() && self.send_failure.is_none() => {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };

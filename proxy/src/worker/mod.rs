@@ -147,9 +147,10 @@ impl<N: Net> Worker<N> {
         self.net.poll(&mut events, self.wake_at())?;
         self.now = self.net.now();
         self.date.refresh(&self.net, self.now);
-        // Before any request of this batch can be given one of them.
         for event in &events {
-            self.spoil_idle(event);
+            if let Target::Upstream(key) = event.token.target() {
+                self.upstream_changed(key, event);
+            }
         }
         for event in events.drain(..) {
             self.dispatch(&event);

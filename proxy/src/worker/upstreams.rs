@@ -18,55 +18,39 @@ pub(super) struct Upstream<S> {
 }
 
 impl<N: Net> Worker<N> {
-    /// Closes the idle connection that an event tells of, if it is one.
-    ///
-    /// Nothing is expected of an idle connection: bytes, an end or an error all spoil it. Bytes that are
-    /// there before a request is sent must never be taken for its response (RFC 9112 section 6.3).
-    pub(super) fn spoil_idle(&mut self, event: &Event) {
-        let Target::Upstream(key) = event.token.target() else { return };
-        if let Some(up) = self.upstreams.get(key)
-            && up.client.is_none()
-            && event.readable
-        {
+    /// Takes in what an event says, before any request of its batch is driven: so that none is sent on a
+    /// connection that is known to be spoilt.
+    pub(super) fn upstream_changed(&mut self, key: UpstreamKey, event: &Event) {
+        let Some(up) = self.upstreams.get_mut(key) else { return };
+        up.ready.note(event);
+        // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
+        if up.client.is_none() && event.readable {
             self.idle.remove(up.peer, key);
             self.close_upstream(key);
         }
     }
 
+    /// Goes on with the client of a connection that has changed.
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
-        up.ready.note(event);
-        let Some(client) = up.client else {
-            // It became idle within this batch.
-            self.spoil_idle(event);
-            return;
-        };
+        let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
+        let client_key = up.client;
         if !up.is_connected {
             if !event.writable && !event.broken {
                 return;
             }
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
-                // The end alone may be a server that stops just now, which the request will find out.
-                Ok(()) if event.readable && !event.read_closed => {
-                    self.not_connected(client, Failure::Invalid("a response before the request"));
-                }
-                Ok(()) => self.connected(client),
-                Err(error) => self.not_connected(client, Failure::Connect(error.kind())),
+                Ok(()) => client.exchange.acquired(false),
+                Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        self.drive(client);
-    }
-
-    fn not_connected(&mut self, key: ClientKey, failure: Failure) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.connect_failed(failure);
+        // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
+        if event.readable && client.exchange.has_sent_nothing() && self.net.has_input(&mut up.socket) {
+            client.exchange.connect_failed(Failure::Unasked);
         }
-    }
-
-    fn connected(&mut self, key: ClientKey) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.acquired(false);
+        if let Some(key) = client_key {
+            self.drive(key);
         }
     }
 

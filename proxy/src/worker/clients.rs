@@ -264,6 +264,9 @@ impl<N: Net> Worker<N> {
             self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
+            let clients = &self.clients;
+            let is_current = |key, time| clients.get(key).is_some_and(|client| client.scheduled == time);
+            self.deadlines.prune(clients.len(), is_current);
         }
     }
 

@@ -53,9 +53,13 @@ pub enum RunError {
 pub fn run(config: &Config) -> Result<(), RunError> {
     // A second logger is only refused where tests run several proxies in one process.
     let _ = logging::init(config.log_level);
-    let open_files = limits::raise_open_files()?;
-    if let Some(warning) = limits::open_files_warning(open_files, config) {
-        log::warn!("{warning}");
+    match limits::raise_open_files() {
+        Ok(limit) => {
+            if let Some(warning) = limits::open_files_warning(limit, config) {
+                log::warn!("{warning}");
+            }
+        }
+        Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
     }
     // Signals are caught from here on, so that none ends the process half started.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
@@ -175,8 +179,8 @@ struct OnDuty<'a>(&'a Crew);
 
 impl Drop for OnDuty<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            log::error!("a worker panicked: the process ends");
+        if thread::panicking() || self.0.shared.command() == Command::Run {
+            log::error!("a worker has ended unasked: the process ends");
             self.0.shared.order(Command::Stop);
             self.0.wake();
         }

@@ -46,7 +46,6 @@ pub use env::{Env, Rules};
 pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
-pub use waits::Expired;
 use waits::Waits;
 
 /// One of the two connections.
@@ -148,8 +147,6 @@ pub struct Record {
     pub user_agent: Vec<u8>,
     /// When the first byte of the request came.
     pub since: Time,
-    /// Bytes of the response that went to the client, head included.
-    pub bytes_sent: u64,
     /// A line is due: a request has begun.
     pub due: bool,
 }
@@ -323,9 +320,6 @@ impl Exchange {
         match side {
             Side::Client => {
                 self.waits.client_moved();
-                if let Some(record) = &mut self.record {
-                    record.bytes_sent += n as u64;
-                }
                 if self.response.sent(n, env) {
                     self.advance_response(env);
                 }
@@ -411,6 +405,7 @@ impl Exchange {
     /// The upstream connection has been parted with, as `next` asked.
     pub fn released(&mut self, env: &mut Env<'_>) {
         self.link = Link::None;
+        self.send_failure = None;
         self.response.drop_input_if_whole(env);
         // What was not sent of the request (its response came first) is of no use any more.
         self.request.cut(env);
@@ -480,23 +475,21 @@ impl Exchange {
         match (side, self.response.is_tunnel()) {
             (Side::Client, true) => self.response.shut = true,
             (Side::Upstream, _) => self.request.shut = true,
-            // Its end may have been seen before, and is not told of again.
-            (Side::Client, false) if self.request.has_eof() => self.ending = Ending::Close,
             (Side::Client, false) => self.ending = Ending::Linger,
         }
     }
 
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env<'_>) {
-        if env.draining {
-            self.ending = Ending::Close;
-            return;
-        }
         self.response.reset(env);
         self.request.restart(env);
         self.waits.forget_client();
         self.client = self.peer;
         self.advance_request(env);
+        if env.draining && self.request.is_idle() {
+            self.ending = Ending::Close;
+            return;
+        }
         self.request.close_if_eof(&mut self.ending);
     }
 
@@ -527,7 +520,7 @@ impl Exchange {
             date: env.date,
         };
         match reply::write(out, &answer) {
-            Ok(()) => self.response.is_own(refusal.status, keep_alive),
+            Ok(body) => self.response.is_own(refusal.status, keep_alive, body),
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(Full) => self.ending = Ending::Reset,
         }
@@ -546,9 +539,9 @@ impl Exchange {
         self.request.is_idle()
     }
 
-    /// Whether bytes of a request have come that is not finished.
-    pub fn is_busy(&self) -> bool {
-        !self.request.is_idle() || self.response.pending()
+    /// Whether the client has a part of a response and not the rest.
+    pub fn is_in_response(&self) -> bool {
+        self.response.has_begun() && (self.response.pending() || !self.response.is_whole())
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
@@ -561,9 +554,9 @@ impl Exchange {
         self.response.is_forwarded()
     }
 
-    /// The status of the response so far; 0 where there is none.
+    /// The status of the final response; 0 where there is none yet.
     pub fn status(&self) -> u16 {
-        self.response.status
+        if self.response.has_begun() { self.response.status } else { 0 }
     }
 
     /// What an access log line needs, where lines are written.
@@ -571,7 +564,7 @@ impl Exchange {
         self.record.as_deref_mut()
     }
 
-    /// Bytes of response body that came from the upstream.
+    /// Octets of the response's body.
     pub fn body_bytes(&self) -> u64 {
         self.response.body_bytes
     }

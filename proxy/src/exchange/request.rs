@@ -310,16 +310,17 @@ impl Exchange {
 
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
+        // An empty line is no beginning: the time for a head does not run yet.
+        if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            self.request.phase = Phase::Head;
+            self.begin_record(env.now);
+        }
         // The head borrows from the input, so that is held apart while the rest of self changes.
         let outcome = self.read_head(&input, env);
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
                 let refusal = head::too_large(env.rules.bounded(input.filled()));
-                if self.request.phase == Phase::Idle {
-                    self.request.phase = Phase::Head;
-                    self.begin_record(env.now);
-                }
                 self.request.input = Some(input);
                 if refused {
                     self.refuse(refusal, env);
@@ -335,9 +336,6 @@ impl Exchange {
                 self.request.park(env);
             }
             Err(refusal) => {
-                if self.request.phase == Phase::Idle {
-                    self.begin_record(env.now);
-                }
                 self.request.phase = Phase::Head;
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
@@ -353,9 +351,6 @@ impl Exchange {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
-        if self.request.phase == Phase::Idle {
-            self.begin_record(env.now);
-        }
         self.fill_record(&head, input.filled());
         self.request.method = head.method;
         self.request.version = head.version;
@@ -381,7 +376,14 @@ impl Exchange {
         if wishes.connection.nominates && length == Length::Chunked {
             self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
         }
-        let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
+        // Text for each request only where a trusted proxy stands in between.
+        let real = self.client.filter(|client| Some(*client) != self.peer).map(|client| client.to_string());
+        let sender = Sender {
+            address: &self.address,
+            real: real.as_deref().unwrap_or(&self.address),
+            trusted,
+            default_host: &env.rules.default_host,
+        };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
         self.request.send_first(out);
@@ -482,7 +484,6 @@ impl Exchange {
             record.referer.clear();
             record.user_agent.clear();
             record.since = now;
-            record.bytes_sent = 0;
             record.due = true;
         }
     }

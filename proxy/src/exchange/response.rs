@@ -208,8 +208,9 @@ impl ResponseSide {
         self.out.get_or_insert_with(|| env.buffers.small())
     }
 
-    /// What has been written to `out` is the whole response.
-    pub(super) fn is_own(&mut self, status: u16, keep_alive: bool) {
+    /// What has been written to `out` is the whole response, with so many octets of body.
+    pub(super) fn is_own(&mut self, status: u16, keep_alive: bool, body: u64) {
+        self.body_bytes = body;
         self.status = status;
         self.keep_alive = keep_alive;
         self.begun = true;

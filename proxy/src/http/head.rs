@@ -43,6 +43,9 @@ pub struct ResponseHead<'h, 'b> {
     pub len: usize,
 }
 
+/// What is forgiven in a request (RFC 9112 section 2.2).
+const REQUEST: Leniency = Leniency { space_before_colon: false, bare_lf: true };
+
 /// Reads a request head from the start of `bytes` (RFC 9112 sections 2 and 3).
 ///
 /// Line ends may be bare LF and empty lines may come first. Anything else that is not to the letter is
@@ -51,11 +54,10 @@ pub fn request<'h, 'b>(
     bytes: &'b [u8],
     scratch: &'h mut Scratch,
 ) -> Result<Parsed<RequestHead<'h, 'b>>, Refusal> {
-    const LENIENCY: Leniency = Leniency { space_before_colon: false, bare_lf: true };
     // RFC 9112 section 2.2: empty lines before a request line are remains of the last request.
     let mut start = 0;
     while let Some(b'\r' | b'\n') = bytes.get(start) {
-        match lines::end_of_line(bytes, start, LENIENCY) {
+        match lines::end_of_line(bytes, start, REQUEST) {
             Ok(next) => start = next,
             Err(Stop::Partial) => return Ok(Parsed::Partial),
             Err(_) => return Err(Refusal::bad("a bare CR in the head")),
@@ -69,7 +71,7 @@ pub fn request<'h, 'b>(
         Parsed::Partial => return Ok(Parsed::Partial),
         Parsed::Complete(version) => version,
     };
-    let len = match lines::scan(bytes, fields_start, LENIENCY, &mut scratch.lines) {
+    let len = match lines::scan(bytes, fields_start, REQUEST, &mut scratch.lines) {
         Ok(len) => len,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(stop) => return Err(refusal(stop)),
@@ -121,12 +123,17 @@ fn request_version(bytes: &[u8], at: usize) -> Result<Parsed<(Version, usize)>, 
         return Ok(Parsed::Complete((Version::Http11, at + 10)));
     }
     // What is wrong with a version shows at the end of its line.
-    let Some(line_end) = memchr::memchr(b'\n', &bytes[at..]) else { return Ok(Parsed::Partial) };
-    let line = &bytes[at..at + line_end];
-    let word = line.strip_suffix(b"\r").unwrap_or(line);
+    let line_end = lines::end_of_text(bytes, at);
+    let next = match lines::end_of_line(bytes, line_end, REQUEST) {
+        Ok(next) => next,
+        Err(Stop::Partial) => return Ok(Parsed::Partial),
+        Err(Stop::BareCr) => return Err(Refusal::bad("a bare CR in the head")),
+        Err(_) => return Err(Refusal::bad("malformed protocol version")),
+    };
+    let word = &bytes[at..line_end];
     match word {
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => {
-            Ok(Parsed::Complete((version(*minor), at + line_end + 1)))
+            Ok(Parsed::Complete((version(*minor), next)))
         }
         [b'H', b'T', b'T', b'P', b'/', b'2', b'.', b'0'] => {
             Err(Refusal::new(505, "HTTP/2 is not spoken here; use HTTP/1.1"))

@@ -22,6 +22,8 @@ pub const PSEUDONYM: &str = "proxy";
 pub struct Sender<'a> {
     /// The client's address as text; `unix:` for a client on a Unix socket.
     pub address: &'a str,
+    /// The address of the client that a chain of trusted proxies tells of; else the same.
+    pub real: &'a str,
     /// What the sender says in its `X-Forwarded-*` and `X-Real-IP` is believed and passed on.
     pub trusted: bool,
     /// The `Host` for a request without one.
@@ -127,7 +129,7 @@ fn forwarded(
     }
     if !passed(Role::RealIp, b"X-Real-IP") {
         out.append(b"X-Real-IP: ")?;
-        out.append(sender.address.as_bytes())?;
+        out.append(sender.real.as_bytes())?;
         out.append(b"\r\n")?;
     }
     Ok(())
@@ -373,6 +375,8 @@ pub fn forwarded_client(fields: &Fields<'_, '_>, trusted: impl Fn(IpAddr) -> boo
             let Some(address) = std::str::from_utf8(member).ok().and_then(|m| m.trim().parse().ok()) else {
                 return client;
             };
+            let address: IpAddr = address;
+            let address = address.to_canonical();
             client = Some(address);
             if !trusted(address) {
                 return client;

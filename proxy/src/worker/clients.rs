@@ -72,6 +72,7 @@ impl<N: Net> Worker<N> {
 
     /// Takes all waiting connections in, before the listeners close.
     pub(super) fn accept_all(&mut self) {
+        self.acceptable = (0..self.listeners).collect();
         while !self.acceptable.is_empty() && self.accept_after <= self.now {
             self.accept();
         }
@@ -80,7 +81,10 @@ impl<N: Net> Worker<N> {
     /// Takes one connection in; says whether there may be more.
     fn accept_one(&mut self, listener: usize) -> bool {
         if !self.shared.enter(self.max_connections) {
-            log::debug!("accepting pauses: {} client connections are open", self.max_connections);
+            if self.accept_failed.is_due(self.now) {
+                let most = self.max_connections;
+                log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
+            }
             self.accept_after = self.now + ACCEPT_PAUSE;
             return false;
         }
@@ -111,9 +115,7 @@ impl<N: Net> Worker<N> {
         });
         match inserted {
             Ok(key) => {
-                let client = &mut self.clients[key];
-                let deadline = client.exchange.rearm(&env!(self));
-                self.deadlines.schedule(key, deadline, &mut client.scheduled);
+                self.rearm(key);
                 true
             }
             Err(error) => {
@@ -190,19 +192,15 @@ impl<N: Net> Worker<N> {
                 upstream_readable: upstream_ready.readable,
                 upstream_writable: upstream_ready.writable,
             });
+            let used_up = share == 0 && matches!(step, Step::Receive(_) | Step::Send(_));
+            if used_up && !client.queued {
+                client.queued = true;
+                self.ready.push_back(key);
+            }
             match step {
-                Step::Wait => {
-                    let deadline = client.exchange.rearm(&env!(self));
-                    return self.deadlines.schedule(key, deadline, &mut client.scheduled);
-                }
+                _ if used_up => return self.rearm(key),
+                Step::Wait => return self.rearm(key),
                 Step::Receive(side) | Step::Send(side) => {
-                    if share == 0 {
-                        if !client.queued {
-                            client.queued = true;
-                            self.ready.push_back(key);
-                        }
-                        return;
-                    }
                     let exchange = &mut client.exchange;
                     let (socket, ready) = match (side, upstream) {
                         (Side::Client, _) => (&mut client.socket, &mut client.ready),
@@ -223,6 +221,14 @@ impl<N: Net> Worker<N> {
                 Step::Shutdown(side) => self.shutdown(key, side),
                 Step::Close { reset } => return self.close_client(key, reset),
             }
+        }
+    }
+
+    /// Works out what the client waits for now, and until when.
+    fn rearm(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            let deadline = client.exchange.rearm(&env!(self));
+            self.deadlines.schedule(key, deadline, &mut client.scheduled);
         }
     }
 
@@ -258,6 +264,9 @@ impl<N: Net> Worker<N> {
             self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
+            let clients = &self.clients;
+            let is_current = |key, time| clients.get(key).is_some_and(|client| client.scheduled == time);
+            self.deadlines.prune(clients.len(), is_current);
         }
     }
 
@@ -283,7 +292,9 @@ impl<N: Net> Worker<N> {
     pub(super) fn close_all(&mut self) {
         let keys: Vec<_> = self.clients.keys().collect();
         for key in keys {
-            self.close_client(key, false);
+            // A cut response must not pass for a whole one.
+            let reset = self.clients.get(key).is_some_and(|client| client.exchange.is_in_response());
+            self.close_client(key, reset);
         }
         self.close_idle_upstreams();
         if let Some(log) = &mut self.access_log {

@@ -56,6 +56,7 @@ pub struct Worker<N: Net> {
     tries: u32,
     upstream_idle: Duration,
     max_connections: usize,
+    listeners: usize,
 
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
@@ -104,6 +105,7 @@ impl<N: Net> Worker<N> {
             tries: config.tries,
             upstream_idle: config.timeouts.upstream_idle,
             max_connections: config.max_connections,
+            listeners: config.listen.len(),
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             idle: Idle::new(config.keepalive),

@@ -10,7 +10,8 @@ use super::super::{framing, target};
 use super::{buffer, field_lines, text, with_fields, with_request, with_response};
 use crate::buffer::{Buffers, Full};
 
-const STRANGER: Sender<'_> = Sender { address: "192.0.2.7", trusted: false, default_host: "app1:5000" };
+const STRANGER: Sender<'_> =
+    Sender { address: "192.0.2.7", real: "192.0.2.7", trusted: false, default_host: "app1:5000" };
 const FRIEND: Sender<'_> = Sender { trusted: true, ..STRANGER };
 
 /// The head that goes on for one that came.

@@ -479,7 +479,8 @@ impl Exchange {
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env<'_>) {
         if env.draining {
-            self.ending = Ending::Close;
+            // The next request may have come, unread: so not by closing at once, see `wind_up`.
+            self.response.ends_connection();
             return;
         }
         self.response.reset(env);

@@ -531,9 +531,9 @@ impl Exchange {
         self.request.is_idle()
     }
 
-    /// Whether bytes of a request have come that is not finished.
-    pub fn is_busy(&self) -> bool {
-        !self.request.is_idle() || self.response.pending()
+    /// Whether the client has only a part of a response, which must not pass for the whole.
+    pub fn is_responding(&self) -> bool {
+        self.response.is_shown() && (!self.response.is_whole() || self.response.pending())
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.

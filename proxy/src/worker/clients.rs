@@ -278,9 +278,9 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_all(&mut self) {
-        let keys: Vec<_> = self.clients.keys().collect();
-        for key in keys {
-            self.close_client(key, false);
+        let all: Vec<_> = self.clients.iter().map(|(key, c)| (key, c.exchange.is_responding())).collect();
+        for (key, reset) in all {
+            self.close_client(key, reset);
         }
         self.close_idle_upstreams();
         if let Some(log) = &mut self.access_log {

@@ -481,15 +481,16 @@ impl Exchange {
 
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env<'_>) {
+        if env.draining && self.request.is_empty() {
+            // The next request may have come, unread: so not by closing at once, see `wind_up`.
+            self.response.ends_connection();
+            return;
+        }
         self.response.reset(env);
         self.request.restart(env);
         self.waits.forget_client();
         self.client = self.peer;
         self.advance_request(env);
-        if env.draining && self.request.is_idle() {
-            self.ending = Ending::Close;
-            return;
-        }
         self.request.close_if_eof(&mut self.ending);
     }
 
@@ -539,9 +540,9 @@ impl Exchange {
         self.request.is_idle()
     }
 
-    /// Whether the client has a part of a response and not the rest.
-    pub fn is_in_response(&self) -> bool {
-        self.response.has_begun() && (self.response.pending() || !self.response.is_whole())
+    /// Whether the client has only a part of a response, which must not pass for the whole.
+    pub fn is_responding(&self) -> bool {
+        self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.

@@ -290,10 +290,8 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_all(&mut self) {
-        let keys: Vec<_> = self.clients.keys().collect();
-        for key in keys {
-            // A cut response must not pass for a whole one.
-            let reset = self.clients.get(key).is_some_and(|client| client.exchange.is_in_response());
+        let all: Vec<_> = self.clients.iter().map(|(key, c)| (key, c.exchange.is_responding())).collect();
+        for (key, reset) in all {
             self.close_client(key, reset);
         }
         self.close_idle_upstreams();

@@ -194,6 +194,9 @@ impl Serving {
             if plan.answer.status == 101 {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
             }
+            // What still comes of the request may be answered by a reset, which takes the answer with it.
+            ledger.faults += 1;
+            ledger.asks[mark.ask as usize].spoiled = true;
             ledger.see("an answer before the request's end");
         }
         let (kind, status) = (plan.answer.kind, plan.answer.status);

@@ -108,6 +108,9 @@ pub(crate) struct Conn {
     /// Bytes that the far end has sent, and of those the ones that the proxy has received.
     pub(crate) far_sent: u64,
     pub(crate) proxy_took: u64,
+    /// When the proxy last moved a byte, and how long ago that was when it closed with nothing unread.
+    proxy_moved: Time,
+    pub(crate) idled: Duration,
     /// The origin owes nothing since it had sent so many bytes.
     pub(crate) far_idle_from: Option<u64>,
     /// Bytes were reported to the proxy while nothing was asked of the origin.
@@ -225,7 +228,8 @@ impl Wires {
 
     fn open(&mut self, origin: Option<usize>, actor: Option<Actor>, state: State) -> ConnId {
         let max = self.weather.buffer_max;
-        let mut pipe = || Pipe { capacity: 1 + self.chance.size(max - 1), ..Pipe::default() };
+        let mut pipe =
+            || Pipe { capacity: (1 + self.chance.size(max - 1)).max(max / 200), ..Pipe::default() };
         let pipes = [pipe(), pipe()];
         let latency = self.chance.span(self.weather.latency);
         self.conns.push(Conn {
@@ -239,6 +243,8 @@ impl Wires {
             queued: false,
             far_sent: 0,
             proxy_took: 0,
+            proxy_moved: self.now,
+            idled: Duration::ZERO,
             far_idle_from: None,
             warned: false,
         });
@@ -424,8 +430,9 @@ impl Wires {
             return if bytes.is_empty() { Ok(0) } else { Err(ErrorKind::WouldBlock) };
         }
         pipe.outstanding += n;
-        if from == FAR {
-            self.conns[id].far_sent += n as u64;
+        match from {
+            PROXY => self.conns[id].proxy_moved = self.now,
+            _ => self.conns[id].far_sent += n as u64,
         }
         // Now and then in two parts, so that any border can be met.
         let cut = if n > 1 && self.chance.yes(0.2) { self.chance.between(1, n - 1) } else { n };
@@ -461,6 +468,7 @@ impl Wires {
             Got::Bytes(bytes) => {
                 space[..bytes.len()].copy_from_slice(&bytes);
                 self.conns[id].proxy_took += bytes.len() as u64;
+                self.conns[id].proxy_moved = self.now;
                 Ok(bytes.len())
             }
             Got::End => Ok(0),
@@ -526,6 +534,9 @@ impl Wires {
         let unread = std::mem::take(&mut conn.pipes[from].buffer);
         conn.pipes[from].outstanding -= unread.len();
         let resets = reset || !unread.is_empty();
+        if from == PROXY && !resets {
+            conn.idled = self.now.since(conn.proxy_moved);
+        }
         if resets {
             conn.ends[from].protested = true;
             self.send_reset(id, from);

@@ -214,5 +214,5 @@ fn draining_ends_connections_with_their_responses() {
     play.draining = true;
     play.client_sends(GET);
     play.upstream_sends("cde");
-    assert_eq!(play.happened(), "fresh, release reusable served, finish, close");
+    assert_eq!(play.happened(), "fresh, release reusable served, finish, shut Client");
 }

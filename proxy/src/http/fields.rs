@@ -7,16 +7,48 @@ use super::lines::Line;
 /// The most fields in one head or trailer section.
 pub const MAX_FIELDS: usize = 128;
 
-/// Room for the lines of one section, to be used again and again.
+/// How many roles there are, at most: a set of them fits 32 bits.
+const ROLES: usize = 32;
+
+/// Room for the lines of one section, to be used again and again, and what is known of them.
 #[derive(Debug)]
 pub struct Scratch {
-    pub(super) lines: Vec<Line>,
+    lines: Vec<Line>,
+    /// A bit for each role that there is.
+    present: u32,
+    /// A bit for each role that more than one line has.
+    repeated: u32,
+    /// The number of the first line with each role that there is.
+    first: [u8; ROLES],
 }
 
 impl Scratch {
     /// Room for [`MAX_FIELDS`].
     pub fn new() -> Scratch {
-        Scratch { lines: Vec::with_capacity(MAX_FIELDS) }
+        Scratch { lines: Vec::with_capacity(MAX_FIELDS), present: 0, repeated: 0, first: [0; ROLES] }
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
+        self.lines.clear();
+        (self.present, self.repeated) = (0, 0);
+    }
+
+    /// Takes a line in, if there is room.
+    pub(super) fn add(&mut self, line: Line) -> bool {
+        let number = self.lines.len();
+        if number == MAX_FIELDS {
+            return false;
+        }
+        let bit = line.role.bit();
+        if self.present & bit == 0 {
+            self.first[line.role as usize] = number as u8;
+        } else {
+            self.repeated |= bit;
+        }
+        self.present |= bit;
+        self.lines.push(line);
+        true
     }
 }
 
@@ -189,11 +221,7 @@ fn reads_alike(name: &[u8], known: &[u8]) -> bool {
 #[derive(Clone, Copy)]
 pub struct Fields<'h, 'b> {
     bytes: &'b [u8],
-    lines: &'h [Line],
-    /// A bit for each role that there is.
-    present: u32,
-    /// A bit for each role that more than one field has.
-    repeated: u32,
+    scratch: &'h Scratch,
 }
 
 /// There are several fields where one may be.
@@ -202,18 +230,13 @@ pub struct Repeated;
 
 impl<'h, 'b> Fields<'h, 'b> {
     /// Of lines that were scanned from `bytes`.
-    pub fn new(bytes: &'b [u8], lines: &'h [Line]) -> Fields<'h, 'b> {
-        let (mut present, mut repeated) = (0, 0);
-        for line in lines {
-            repeated |= present & line.role.bit();
-            present |= line.role.bit();
-        }
-        Fields { bytes, lines, present, repeated }
+    pub fn new(bytes: &'b [u8], scratch: &'h Scratch) -> Fields<'h, 'b> {
+        Fields { bytes, scratch }
     }
 
     /// Whether any field has this role.
     pub fn has(&self, role: Role) -> bool {
-        self.present & role.bit() != 0
+        self.scratch.present & role.bit() != 0
     }
 
     /// The value of the one field with this role that there may be.
@@ -221,27 +244,28 @@ impl<'h, 'b> Fields<'h, 'b> {
         if !self.has(role) {
             return Ok(None);
         }
-        if self.repeated & role.bit() != 0 {
+        if self.scratch.repeated & role.bit() != 0 {
             return Err(Repeated);
         }
-        Ok(self.values(role).next())
+        let first = usize::from(self.scratch.first[role as usize]);
+        Ok(Some(self.lines()[first].value(self.bytes)))
     }
 
     /// The values of the fields with this role, in their order.
     pub fn values(&self, role: Role) -> impl Iterator<Item = &'b [u8]> + '_ {
         // Nearly every question is about a field that is not there: that costs one test.
-        let asked = if self.has(role) { self.lines } else { &[] };
+        let asked = if self.has(role) { self.lines() } else { &[] };
         asked.iter().filter(move |line| line.role == role).map(|line| line.value(self.bytes))
     }
 
     /// All fields: role, name, value.
     pub fn iter(&self) -> impl Iterator<Item = (Role, &'b [u8], &'b [u8])> + '_ {
-        self.lines.iter().map(|line| (line.role, line.name(self.bytes), line.value(self.bytes)))
+        self.lines().iter().map(|line| (line.role, line.name(self.bytes), line.value(self.bytes)))
     }
 
     /// All field lines, as spans of [`bytes`](Fields::bytes).
     pub fn lines(&self) -> &'h [Line] {
-        self.lines
+        &self.scratch.lines
     }
 
     /// What the lines are spans of.

@@ -94,8 +94,9 @@ pub enum Step {
         /// A response came to its end; else the request was called off, for which the server is not to blame.
         served: bool,
     },
-    /// Close the upstream connection and account for this failure, then say `abandoned`.
-    Abandon(Failure),
+    /// Close the upstream connection and account for its [`failure`](Exchange::failure), then say
+    /// `abandoned`.
+    Abandon,
     /// The request and its response are over and the connection persists: say `finish`.
     Finish,
     /// No more bytes go to this side: shut its sending direction, then say `shut`.
@@ -198,8 +199,8 @@ impl Exchange {
 
     /// What to do next, given what the sockets can do.
     pub fn next(&self, ready: Ready) -> Step {
-        if let Some(failure) = self.failure {
-            return Step::Abandon(failure);
+        if self.failure.is_some() {
+            return Step::Abandon;
         }
         match self.ending {
             Ending::Close => return Step::Close { reset: false },
@@ -222,8 +223,8 @@ impl Exchange {
             if self.response.wants_bytes() && ready.upstream_readable {
                 return Step::Receive(Side::Upstream);
             }
-            if let (Some(failure), false) = (self.send_failure, self.response.has_begun()) {
-                return Step::Abandon(failure);
+            if self.send_failure.is_some() && !self.response.has_begun() {
+                return Step::Abandon;
             }
         }
         if self.request.wants_bytes(self.link) && ready.client_readable {
@@ -267,6 +268,11 @@ impl Exchange {
             return Step::Shutdown(Side::Client);
         }
         if self.request.shut && self.response.shut { Step::Close { reset: false } } else { Step::Wait }
+    }
+
+    /// Why the upstream connection is to be abandoned.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.or(self.send_failure)
     }
 
     /// The room for bytes from `side`. Never empty.

@@ -193,7 +193,7 @@ impl<N: Net> Worker<N> {
                 }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => self.release(key, reusable, served),
-                Step::Abandon(failure) => self.abandon(key, failure),
+                Step::Abandon => self.abandon(key),
                 Step::Finish => self.finish(key),
                 Step::Shutdown(side) => self.shutdown(key, side),
                 Step::Close { reset } => return self.close_client(key, reset),
@@ -207,6 +207,7 @@ impl<N: Net> Worker<N> {
         let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
         let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
         let mut upstream = upstream.filter(|up| up.is_connected);
+        let (net, env) = (&mut self.net, &mut env!(self));
         loop {
             let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
             let step = client.exchange.next(Ready {
@@ -224,7 +225,6 @@ impl<N: Net> Worker<N> {
                 (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
                 (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
             };
-            let (net, env) = (&mut self.net, &mut env!(self));
             let moved = match step {
                 Step::Receive(_) => receive(net, socket, ready, &mut client.exchange, side, env),
                 _ => send(net, socket, ready, &mut client.exchange, side, env),

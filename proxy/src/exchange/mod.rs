@@ -225,7 +225,10 @@ impl Exchange {
             if self.response.wants_bytes() && ready.upstream_readable {
                 return Step::Receive(Side::Upstream);
             }
-            if let (Some(failure), false) = (self.send_failure, self.response.has_begun()) {
+            // With an interim response on its way to the client, the final one may still lie unread.
+            if let (Some(failure), false) = (self.send_failure, self.response.has_begun())
+                && !self.response.pending()
+            {
                 return Step::Abandon(failure);
             }
         }

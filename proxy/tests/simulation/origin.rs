@@ -61,7 +61,7 @@ impl Serving {
             last: None,
             pieces: VecDeque::new(),
             resume_at: w.now,
-            portion: if slow { 1 + w.chance.size(w.weather.buffer_max) } else { usize::MAX },
+            portion: if slow { w.lazy_portion() } else { usize::MAX },
             rest: w.chance.span(w.weather.gap),
             read_at: w.now,
             early,

@@ -494,6 +494,12 @@ impl Wires {
         if pipe.fin { Got::End } else { Got::Nothing }
     }
 
+    /// How much a slow reader reads at once: room in a full buffer comes before any send timeout.
+    pub(crate) fn lazy_portion(&mut self) -> usize {
+        let max = self.weather.buffer_max;
+        (1 + self.chance.size(max)).max(max / 100)
+    }
+
     /// Whether a receive of the proxy's would give anything.
     pub(crate) fn has_input(&self, id: ConnId) -> bool {
         self.conns[id].mask().0

@@ -109,6 +109,10 @@ impl Client {
             self.wake(self.look_at, w);
         }
         let conn = self.conn.expect("just dialled");
+        if !w.is_accepted(conn) {
+            // Others are served before it; that it comes to its turn is looked at in the end.
+            self.moved = w.now;
+        }
         self.read(conn, w, ledger);
         if !self.ended || self.replies.tunnel().is_some() {
             self.act(conn, w, ledger);

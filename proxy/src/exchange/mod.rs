@@ -502,6 +502,7 @@ impl Exchange {
             self.ending = Ending::Reset;
             return;
         }
+        self.request.recognise_head_method();
         self.request.cut(env);
         if let Link::Wanted { .. } = self.link {
             self.link = Link::None;

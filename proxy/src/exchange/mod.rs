@@ -255,9 +255,10 @@ impl Exchange {
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
         }
-        // Closing with unread bytes in the socket would reset the connection and might take the
-        // response with it (RFC 9112 section 9.6).
-        if self.request.is_whole() && self.request.is_empty() && !ready.client_readable {
+        // Closing resets the connection if bytes lie unread in the socket or still come, which might take
+        // the response with it (RFC 9112 section 9.6). None come from a client that said it is through.
+        let is_through = self.request.is_whole() && !self.request.keep_alive;
+        if is_through && self.request.is_empty() && !ready.client_readable {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)

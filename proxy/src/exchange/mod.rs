@@ -223,7 +223,8 @@ impl Exchange {
             if self.response.wants_bytes() && ready.upstream_readable {
                 return Step::Receive(Side::Upstream);
             }
-            if self.send_failure.is_some() && !self.response.has_begun() {
+            // With an interim response on its way to the client, the final one may still lie unread.
+            if self.send_failure.is_some() && !self.response.has_begun() && !self.response.pending() {
                 return Step::Abandon;
             }
         }
@@ -250,9 +251,10 @@ impl Exchange {
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
         }
-        // Closing with unread bytes in the socket would reset the connection and might take the
-        // response with it (RFC 9112 section 9.6).
-        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        // Closing resets the connection if bytes lie unread in the socket or still come, which might take
+        // the response with it (RFC 9112 section 9.6). None come from a client that said it is through.
+        let is_through = self.request.is_whole() && !self.request.keep_alive;
+        let nothing_unread = is_through && self.request.is_empty() && !ready.client_readable;
         if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
@@ -508,6 +510,7 @@ impl Exchange {
             self.ending = Ending::Reset;
             return;
         }
+        self.request.recognise_head_method();
         self.request.cut(env);
         if let Link::Wanted { .. } = self.link {
             self.link = Link::None;

@@ -42,7 +42,9 @@ impl Case {
     /// How many final responses the client is to see.
     pub(crate) fn finals(&self) -> usize {
         let responses = self.client.split(';').map(str::trim);
-        responses.filter(|r| r.starts_with("101") || r.starts_with(['2', '3', '4', '5', '6', '7', '9'])).count()
+        responses
+            .filter(|r| r.starts_with("101") || r.starts_with(['2', '3', '4', '5', '6', '7', '9']))
+            .count()
     }
 
     /// Whether the client's connection is to live on.

@@ -30,9 +30,7 @@ impl Body {
                 let len = n.min(bytes.len());
                 Scan { data: bytes[..len].to_vec(), len, is_whole: len == n, bad: None }
             }
-            Body::UntilClose => {
-                Scan { data: bytes.to_vec(), len: bytes.len(), is_whole: closed, bad: None }
-            }
+            Body::UntilClose => Scan { data: bytes.to_vec(), len: bytes.len(), is_whole: closed, bad: None },
             Body::Chunked => chunked(bytes),
         }
     }
@@ -47,7 +45,8 @@ fn chunked(bytes: &[u8]) -> Scan {
     let mut at = 0;
     loop {
         let Some(line) = line(&bytes[at..]) else { return scan };
-        let digits = std::str::from_utf8(line).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits =
+            std::str::from_utf8(line).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(size) = digits.and_then(|text| usize::from_str_radix(text, 16).ok()) else {
             return bad(scan, " (bad chunk size)");
         };
@@ -151,8 +150,10 @@ pub(crate) fn responses(
     while rest.starts_with(b"HTTP/1.") {
         let Some(len) = rest.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else { break };
         let (head, behind) = rest.split_at(len);
-        let status =
-            head.get(9..12).and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse().ok());
+        let status = head
+            .get(9..12)
+            .and_then(|word| std::str::from_utf8(word).ok())
+            .and_then(|word| word.parse().ok());
         let Some(status) = status else { break };
         let body = match status {
             101 => Body::UntilClose,

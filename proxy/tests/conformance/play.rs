@@ -60,7 +60,8 @@ pub(crate) fn table(name: &str, text: &'static str) {
 fn differences(case: &Case, outcome: &Outcome) -> String {
     let mut text = String::new();
     let mut differ = |what: &str, expected: &str, got: &str| {
-        let _ = writeln!(text, "  {what}: expected {expected}\n  {:>width$}  got {got}", "", width = what.len());
+        let _ =
+            writeln!(text, "  {what}: expected {expected}\n  {:>width$}  got {got}", "", width = what.len());
     };
     if outcome.client.summary != case.client {
         differ("client", case.client, &outcome.client.summary);

@@ -292,6 +292,8 @@ impl Play {
     }
 
     fn release(&mut self, reusable: bool, served: bool) {
+        // What has come and has not been received spoils a connection too: that is the driver's to see.
+        let reusable = reusable && self.upstreams.last().is_some_and(|wire| !wire.is_readable());
         let words = [("reusable", reusable), ("served", served)];
         let words: String = words.iter().filter(|(_, is)| *is).map(|(word, _)| format!(" {word}")).collect();
         self.log.push(format!("release{words}"));

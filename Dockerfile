@@ -3,7 +3,8 @@
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p proxy -p backend \
+# Without debug information: a few MB less in the images.
+RUN CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --release --locked -p proxy -p backend \
     && mv target/release/proxy target/release/backend /usr/local/bin/ \
     && rm -rf target
 

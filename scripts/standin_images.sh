@@ -168,6 +168,8 @@ case ${1:-} in
         redis_image
         nginx_image
         rust_image
+        # Those that were replaced, and nothing else.
+        docker image prune --force --filter "label=$LABEL" > /dev/null
         note "stand-ins or images of their own are there: $DEBIAN $RUST $REDIS $NGINX"
         ;;
     *) bad_usage "unknown argument \"$1\"" ;;

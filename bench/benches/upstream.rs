@@ -1,2 +1,56 @@
-//! .
-fn main() {}
+//! Choosing a server: what a request costs the group, from its beginning to the account at its end.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use proxy::config::{Balance, Host, Server};
+use proxy::time::Time;
+use proxy::upstream::{Attempt, Group, Outcome};
+
+fn servers(count: u32) -> Vec<Server> {
+    let server = |number: u32| {
+        let [_, a, b, c] = number.to_be_bytes();
+        let address = (Ipv4Addr::new(10, a, b, c), 5000).into();
+        Server {
+            name: format!("{address}"),
+            host: Host::Literal(address),
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        }
+    };
+    (0..count).map(server).collect()
+}
+
+fn choosing(c: &mut Criterion) {
+    let methods = [
+        ("round_robin", Balance::RoundRobin),
+        ("least_conn", Balance::LeastConn),
+        ("ip_hash", Balance::IpHash),
+    ];
+    let now = Time::ZERO + Duration::from_secs(3600);
+    for (name, balance) in methods {
+        let mut group = c.benchmark_group(format!("choose/{name}"));
+        for count in [2, 100, 10_000] {
+            let mut servers = Group::new(&servers(count), balance);
+            let mut attempt = Attempt::default();
+            let mut client = 0_u32;
+            group.bench_function(BenchmarkId::from_parameter(count), |b| {
+                b.iter(|| {
+                    client = client.wrapping_add(0x0101_0101);
+                    servers.begin(&mut attempt, Some(IpAddr::V4(Ipv4Addr::from_bits(client))), 0);
+                    let peer = servers.pick(&mut attempt, now).expect("all servers live");
+                    servers.release(peer, &mut attempt, Outcome::Served, now)
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, choosing);
+criterion_main!(benches);

@@ -25,11 +25,6 @@ impl Buffer {
         &self.bytes[self.start as usize..self.end as usize]
     }
 
-    /// The bytes that are in it, to be corrected in place.
-    pub fn filled_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start as usize..self.end as usize]
-    }
-
     /// How many bytes are in it.
     pub fn len(&self) -> usize {
         (self.end - self.start) as usize
@@ -88,6 +83,20 @@ impl Buffer {
         let room = self.bytes.get_mut(end..end + bytes.len()).ok_or(Full)?;
         room.copy_from_slice(bytes);
         self.end += bytes.len() as u32;
+        Ok(())
+    }
+
+    /// Appends `parts` whole, one behind the other, or nothing where they do not fit together.
+    pub fn append_all<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), Full> {
+        let end = self.end as usize;
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut room = self.bytes.get_mut(end..end + length).ok_or(Full)?;
+        for part in parts {
+            let (place, rest) = room.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += length as u32;
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::access_log::{self, Writer};
 use crate::config::Config;
+use crate::exchange::Sequel;
 use crate::pid_file::{PidFile, PidFileError};
 use crate::upstream::Group;
 use crate::worker::Worker;
@@ -52,9 +53,13 @@ pub enum RunError {
 pub fn run(config: &Config) -> Result<(), RunError> {
     // A second logger is only refused where tests run several proxies in one process.
     let _ = logging::init(config.log_level);
-    let open_files = limits::raise_open_files()?;
-    if let Some(warning) = limits::open_files_warning(open_files, config) {
-        log::warn!("{warning}");
+    match limits::raise_open_files() {
+        Ok(limit) => {
+            if let Some(warning) = limits::open_files_warning(limit, config) {
+                log::warn!("{warning}");
+            }
+        }
+        Err(error) => log::warn!("the limit of open files cannot be raised: {error}"),
     }
     // Signals are caught from here on, so that none ends the process half started.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
@@ -119,6 +124,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
             Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
         }
     }
+    crew.log_sequels();
     result
 }
 
@@ -137,6 +143,7 @@ impl Crew {
             SIGUSR1 => {
                 log::info!("reopening logs");
                 self.shared.reopen();
+                self.log_sequels();
             }
             SIGQUIT => {
                 log::info!("finishing the requests in flight, then ending");
@@ -148,6 +155,13 @@ impl Crew {
             }
         }
         self.wake();
+    }
+
+    /// What became of requests whose upstream connection failed: users of a pool want to know.
+    fn log_sequels(&self) {
+        let parts =
+            Sequel::ALL.map(|sequel| format!("{} {}", self.shared.counted(sequel), sequel.text())).join(", ");
+        log::info!("requests whose connection to a server failed: {parts}");
     }
 
     fn wake(&self) {
@@ -165,8 +179,8 @@ struct OnDuty<'a>(&'a Crew);
 
 impl Drop for OnDuty<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            log::error!("a worker panicked: the process ends");
+        if thread::panicking() || self.0.shared.command() == Command::Run {
+            log::error!("a worker has ended unasked: the process ends");
             self.0.shared.order(Command::Stop);
             self.0.wake();
         }

@@ -5,18 +5,13 @@
 //! of N requests alone.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::lab::{Cores, LabError, Launch, installed};
+use crate::lab::{Client, Cores, LabError, Launch, installed};
 
 const CONNECTIONS: u32 = 64;
-
-/// What curl sends.
-const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n";
 
 /// Counts by callgrind.
 pub(super) struct Callgrind {
@@ -69,65 +64,24 @@ fn total(text: &str) -> Option<u64> {
 
 /// All connections ask, then all are read, `rounds` times.
 fn exchange(address: SocketAddr, rounds: u32) -> io::Result<()> {
-    let mut streams = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        streams.push(stream);
+        clients.push(Client::connect(address)?);
     }
-    let mut buffer = vec![0; 4096];
     for _ in 0..rounds {
-        for stream in &mut streams {
-            stream.write_all(REQUEST)?;
+        for client in &mut clients {
+            client.ask()?;
         }
-        for stream in &mut streams {
-            let length = read_response(stream, &mut buffer)?;
-            if !buffer[..length].starts_with(b"HTTP/1.1 200 ") {
-                let head = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                return Err(io::Error::other(format!("expected a 200, not: {head}")));
-            }
+        for client in &mut clients {
+            client.receive()?;
         }
     }
     Ok(())
 }
 
-/// Reads one response that has a Content-Length; returns its length.
-fn read_response(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    loop {
-        let n = stream.read(&mut buffer[length..])?;
-        if n == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        length += n;
-        if whole_length(&buffer[..length]).is_some_and(|whole| whole <= length) {
-            return Ok(length);
-        }
-    }
-}
-
-/// The length of the response whose head is in `bytes`; `None` while it is not.
-fn whole_length(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..head]).ok()?;
-    let length = text.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    })?;
-    Some(head + length)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_response_is_measured() {
-        let head = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
-        assert_eq!(whole_length(head.as_bytes()), Some(head.len() + 5));
-        assert_eq!(whole_length(&head.as_bytes()[..head.len() - 1]), None);
-    }
 
     #[test]
     fn totals_are_read() {

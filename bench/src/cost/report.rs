@@ -166,8 +166,8 @@ impl Report {
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
-    for column in 1..header.len() {
-        if let Some(column) = table.column_mut(column).filter(|_| header[column] != "of them") {
+    for (column, name) in header.iter().enumerate().skip(1) {
+        if let Some(column) = table.column_mut(column).filter(|_| *name != "of them") {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }

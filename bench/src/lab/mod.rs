@@ -1,10 +1,12 @@
 //! The processes of a measurement: origins and subjects, each on its core, gone at the end.
 //!
 //! - `process.rs`: a child with its core, its descendants and its CPU time
+//! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
 
 mod binaries;
+mod client;
 mod process;
 mod subjects;
 
@@ -13,6 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 pub use binaries::{Binaries, refuse_debug_build};
+pub use client::Client;
 pub use process::{Process, installed, on_core, version_line};
 pub use subjects::{Kind, Launch, Subject};
 

@@ -134,7 +134,8 @@ impl Launch {
         Ok(())
     }
 
-    /// The fields that the proxy sends are sent here too, so that all do the same work.
+    /// The fields that the proxy sends are sent here too, so that all do the same work. Started by root, the
+    /// worker stays root, since callgrind writes its file under the worker's name (else the line is ignored).
     fn nginx_conf(&self, address: SocketAddr) -> String {
         let pid = text(self.folder.join("nginx.pid"));
         let temp = text(self.folder.join("temp"));
@@ -144,6 +145,7 @@ impl Launch {
         }
         format!(
             "daemon off;\n\
+             user root;\n\
              worker_processes 1;\n\
              pid {pid};\n\
              error_log stderr error;\n\

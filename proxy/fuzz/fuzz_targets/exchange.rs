@@ -22,9 +22,9 @@ mod reference;
 use libfuzzer_sys::fuzz_target;
 use play::{Link, Play, Wire};
 use proxy::http::body::{Coding, Cursor, Then};
-use proxy::http::fields::{MAX_FIELDS, Role, Scratch};
+use proxy::http::fields::Scratch;
 use proxy::http::framing::{self, Length};
-use proxy::http::head::{self, Parsed, lower_minor_version};
+use proxy::http::head::{self, Parsed};
 use proxy::http::{Method, Version, target};
 
 // `play` asks its parent for it.
@@ -64,9 +64,7 @@ fn body(length: Length, bytes: &[u8]) -> (Vec<u8>, usize, bool) {
         match scan.then {
             Then::End => return (data, at, true),
             Then::Trailers => {
-                let (mut headers, mut roles) =
-                    ([httparse::EMPTY_HEADER; MAX_FIELDS], [Role::Other; MAX_FIELDS]);
-                return match head::trailers(&bytes[at..], &mut headers, &mut roles) {
+                return match head::trailers(&bytes[at..], &mut Scratch::new()) {
                     Ok(Parsed::Complete((_, len))) => (data, at + len, true),
                     _ => (data, at, false),
                 };
@@ -81,12 +79,9 @@ fn body(length: Length, bytes: &[u8]) -> (Vec<u8>, usize, bool) {
 fn requests(bytes: &[u8]) -> Vec<Meant> {
     let (mut list, mut at) = (Vec::new(), 0);
     loop {
-        let mut rest = bytes[at..].to_vec();
-        if head::request(&rest, &mut Scratch::new()).is_err() {
-            lower_minor_version(&mut rest, false);
-        }
+        let rest = &bytes[at..];
         let mut scratch = Scratch::new();
-        let Ok(Parsed::Complete(head)) = head::request(&rest, &mut scratch) else { return list };
+        let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else { return list };
         let target = target::of(head.method, head.target, head.version, &head.fields).ok();
         let length = framing::request(&head.fields, head.version).unwrap_or_default();
         let (body, len, is_whole) = body(length, &rest[head.len..]);
@@ -109,12 +104,9 @@ fn requests(bytes: &[u8]) -> Vec<Meant> {
 fn given(bytes: &[u8], method: &str) -> Option<Given> {
     let mut at = 0;
     loop {
-        let mut rest = bytes[at..].to_vec();
-        if head::response(&rest, &mut Scratch::new()).is_err() {
-            lower_minor_version(&mut rest, true);
-        }
+        let rest = &bytes[at..];
         let mut scratch = Scratch::new();
-        let Ok(Parsed::Complete(head)) = head::response(&rest, &mut scratch) else { return None };
+        let Ok(Parsed::Complete(head)) = head::response(rest, &mut scratch) else { return None };
         at += head.len;
         if head.status == 101 || head.status >= 200 {
             let method = Method::of(method.as_bytes());

@@ -11,20 +11,16 @@ use libfuzzer_sys::fuzz_target;
 use proxy::buffer::Buffers;
 use proxy::http::fields::{MAX_FIELDS, Role, Scratch};
 use proxy::http::framing::{self, Length};
-use proxy::http::head::{self, Parsed, RequestHead, lower_minor_version};
+use proxy::http::head::{self, Parsed, RequestHead};
 use proxy::http::rewrite::{self, Sender};
 use proxy::http::{Refusal, Version, target};
 
 /// What becomes of these bytes: the length of the head, nothing yet, or a refusal.
 fn outcome(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-    let read = |bytes: &[u8]| match head::request(bytes, &mut Scratch::new()) {
-        Ok(Parsed::Complete(head)) => Ok(Some(head.len)),
-        Ok(Parsed::Partial) => Ok(None),
-        Err(refusal) => Err(refusal),
-    };
-    let first = read(bytes);
-    let mut bytes = bytes.to_vec();
-    if first.is_err() && lower_minor_version(&mut bytes, false) { read(&bytes) } else { first }
+    match head::request(bytes, &mut Scratch::new())? {
+        Parsed::Complete(head) => Ok(Some(head.len)),
+        Parsed::Partial => Ok(None),
+    }
 }
 
 /// Lines of a whole head as the grammar has them (RFC 9112 sections 2.2, 3 and 5): method, target, minor
@@ -76,7 +72,8 @@ fn check_forwarded(head: &RequestHead<'_, '_>) {
     let Ok(target) = target::of(head.method, head.target, head.version, &head.fields) else { return };
     let Ok(length) = framing::request(&head.fields, head.version) else { return };
     let wishes = rewrite::wishes(head);
-    let sender = Sender { address: "192.0.2.7", trusted: head.len % 2 == 0, default_host: "app1:5000" };
+    let address = "192.0.2.7";
+    let sender = Sender { address, real: address, trusted: head.len % 2 == 0, default_host: "app1:5000" };
     let mut out = Buffers::new(1 << 20).small();
     rewrite::request(&mut out, head, &target, length, &wishes, &sender).expect("it fits");
 
@@ -127,10 +124,8 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(None) => assert!(grammatical.is_none(), "not whole, they say"),
         Err(refusal) => assert!(grammatical.is_none(), "{refusal:?}"),
     }
-    let mut bytes = bytes.to_vec();
-    lower_minor_version(&mut bytes, false);
     let mut scratch = Scratch::new();
-    if let Ok(Parsed::Complete(head)) = head::request(&bytes, &mut scratch) {
+    if let Ok(Parsed::Complete(head)) = head::request(bytes, &mut scratch) {
         let ((method, target, minor, fields), _) = grammatical.expect("whole");
         assert_eq!((head.method_name, head.target), (method, target));
         assert_eq!(head.version == Version::Http10, minor == b'0');

@@ -13,20 +13,16 @@ use libfuzzer_sys::fuzz_target;
 use proxy::buffer::Buffers;
 use proxy::http::fields::{Connection, MAX_FIELDS, Scratch};
 use proxy::http::framing::{self, Length};
-use proxy::http::head::{self, Parsed, ResponseHead, lower_minor_version};
+use proxy::http::head::{self, Parsed, ResponseHead};
 use proxy::http::rewrite::{self, ClientFraming, Delivery};
 use proxy::http::{Method, Version};
 
 /// What becomes of these bytes: the length of the head, nothing yet, or an error.
-fn outcome(bytes: &[u8]) -> Result<Option<usize>, ()> {
-    let read = |bytes: &[u8]| match head::response(bytes, &mut Scratch::new()) {
-        Ok(Parsed::Complete(head)) => Ok(Some(head.len)),
-        Ok(Parsed::Partial) => Ok(None),
-        Err(_) => Err(()),
-    };
-    let first = read(bytes);
-    let mut bytes = bytes.to_vec();
-    if first.is_err() && lower_minor_version(&mut bytes, true) { read(&bytes) } else { first }
+fn outcome(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    match head::response(bytes, &mut Scratch::new())? {
+        Parsed::Complete(head) => Ok(Some(head.len)),
+        Parsed::Partial => Ok(None),
+    }
 }
 
 fn check_delivered(head: &ResponseHead<'_, '_>, method: Method, old_client: bool) {
@@ -80,14 +76,10 @@ fuzz_target!(|input: &[u8]| {
             }
         }
     }
-    let mut bytes = bytes.to_vec();
-    if head::response(&bytes, &mut Scratch::new()).is_err() {
-        lower_minor_version(&mut bytes, true);
-    }
     let mut scratch = Scratch::new();
-    if let Ok(Parsed::Complete(head)) = head::response(&bytes, &mut scratch) {
+    if let Ok(Parsed::Complete(head)) = head::response(bytes, &mut scratch) {
         assert!((100..=999).contains(&head.status));
-        assert!(bytes.starts_with(if head.version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }));
+        assert_eq!(bytes.starts_with(b"HTTP/1.0"), head.version == Version::Http10);
         let method = if kind & 1 == 1 { Method::Head } else { Method::Get };
         check_delivered(&head, method, kind & 2 == 2);
     }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use crate::buffer::Buffers;
 use crate::config::{AccessLog, Config, Host, NextUpstream, Server, Timeouts};
+use crate::http::fields::Scratch;
 use crate::time::Time;
 
 /// The part of the configuration that one exchange obeys.
@@ -63,6 +64,8 @@ fn default_host(server: &Server) -> String {
 pub struct Env<'a> {
     /// The free list of buffers.
     pub buffers: &'a mut Buffers,
+    /// Room for the lines of a head.
+    pub scratch: &'a mut Scratch,
     /// The configuration.
     pub rules: &'a Rules,
     /// The time of this wake-up.

@@ -14,6 +14,8 @@ pub enum Failure {
     ConnectTimeout,
     /// No connection for want of descriptors, ports or memory on this side.
     Local(io::ErrorKind),
+    /// Bytes or an end came before any of the request was sent.
+    Unasked,
     /// Closed before, or in the middle of, a response.
     Closed,
     /// Broken with an error.
@@ -42,6 +44,7 @@ impl Failure {
             Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
             Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
             Failure::ConnectTimeout => "connect timeout".into(),
+            Failure::Unasked => "bytes or an end before the request".into(),
             Failure::Closed => "connection closed before the response's end".into(),
             Failure::SendTimeout => "send timeout".into(),
             Failure::ReadTimeout => "read timeout".into(),
@@ -57,7 +60,7 @@ impl Failure {
             Failure::Invalid(_) => rules.invalid_header,
             Failure::Status(_) => true,
             Failure::Local(_) => false,
-            Failure::Connect(_) | Failure::Closed | Failure::Reset(_) => rules.error,
+            Failure::Connect(_) | Failure::Unasked | Failure::Closed | Failure::Reset(_) => rules.error,
         }
     }
 
@@ -70,9 +73,48 @@ impl Failure {
             Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
             Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
             Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
-            Failure::Invalid(_) | Failure::Status(_) => {
+            Failure::Unasked | Failure::Invalid(_) | Failure::Status(_) => {
                 Refusal::new(502, "the server sent an invalid response")
             }
         }
+    }
+}
+
+/// What becomes of a request whose upstream connection failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sequel {
+    /// It goes to the same server over a new connection: the pooled one was dead.
+    Renewed,
+    /// It goes to another server.
+    Moved,
+    /// It is given up: the server may have acted upon it, and it must not be sent twice
+    /// (RFC 9110 section 9.2.2) or is not all here any more.
+    Unsafe,
+    /// It is given up: a response to it has begun.
+    Begun,
+    /// It is given up: the tries are used up, or the configuration does not move on for such a failure.
+    NoOther,
+}
+
+impl Sequel {
+    /// All, in their order.
+    pub const ALL: [Sequel; 5] =
+        [Sequel::Renewed, Sequel::Moved, Sequel::Unsafe, Sequel::Begun, Sequel::NoOther];
+
+    /// What happened, for a log line.
+    pub fn text(self) -> &'static str {
+        match self {
+            Sequel::Renewed => "sent again over a new connection",
+            Sequel::Moved => "sent on to another server",
+            Sequel::Unsafe => "given up as not to be sent twice",
+            Sequel::Begun => "given up behind a begun response",
+            Sequel::NoOther => "given up for want of another try",
+        }
+    }
+
+    /// Whether it is sent again.
+    pub(super) fn goes_on(self) -> bool {
+        matches!(self, Sequel::Renewed | Sequel::Moved)
     }
 }

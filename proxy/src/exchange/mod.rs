@@ -43,10 +43,9 @@ use crate::buffer::{Buffer, Full};
 use crate::http::{Refusal, reply};
 use crate::time::Time;
 pub use env::{Env, Rules};
-pub use failure::Failure;
+pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
-pub use waits::Expired;
 use waits::Waits;
 
 /// One of the two connections.
@@ -148,8 +147,6 @@ pub struct Record {
     pub user_agent: Vec<u8>,
     /// When the first byte of the request came.
     pub since: Time,
-    /// Bytes of the response that went to the client, head included.
-    pub bytes_sent: u64,
     /// A line is due: a request has begun.
     pub due: bool,
 }
@@ -246,7 +243,8 @@ impl Exchange {
         if self.response.pending() || self.ending == Ending::Linger {
             // A client that still sends a body nobody wants may not read before it is through.
             let drains = self.request.is_cut() || self.ending == Ending::Linger;
-            return if drains && ready.client_readable { Step::Receive(Side::Client) } else { Step::Wait };
+            let drains = drains && ready.client_readable && !self.request.has_eof();
+            return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
@@ -322,9 +320,6 @@ impl Exchange {
         match side {
             Side::Client => {
                 self.waits.client_moved();
-                if let Some(record) = &mut self.record {
-                    record.bytes_sent += n as u64;
-                }
                 if self.response.sent(n, env) {
                     self.advance_response(env);
                 }
@@ -383,7 +378,13 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// It could not be opened.
+    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
+    /// can come.
+    pub fn has_sent_nothing(&self) -> bool {
+        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
+    }
+
+    /// It could not be opened, or is of no use.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
@@ -404,6 +405,7 @@ impl Exchange {
     /// The upstream connection has been parted with, as `next` asked.
     pub fn released(&mut self, env: &mut Env<'_>) {
         self.link = Link::None;
+        self.send_failure = None;
         self.response.drop_input_if_whole(env);
         // What was not sent of the request (its response came first) is of no use any more.
         self.request.cut(env);
@@ -414,29 +416,29 @@ impl Exchange {
     pub fn is_stale(&self, failure: Failure) -> bool {
         self.link == Link::Up { reused: true }
             && !self.response.has_started()
-            && matches!(failure, Failure::Closed | Failure::Reset(_))
+            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
     }
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
-    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) {
-        let stale = self.is_stale(failure);
-        let again = self.may_try_again(failure, stale, env.rules);
+    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) -> Sequel {
+        let sequel = self.sequel(failure, self.is_stale(failure), env.rules);
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
-        if self.response.has_begun() || self.response.is_tunnel() {
+        if self.response.is_delivered() || self.response.is_tunnel() {
             // The client has a part; it must not pass for the whole.
             self.ending = Ending::Reset;
-            return;
+            return sequel;
         }
-        if again {
+        if sequel.goes_on() {
             self.response.reset(env);
             self.request.rewind();
-            self.link = Link::Wanted { same_server: stale };
+            self.link = Link::Wanted { same_server: sequel == Sequel::Renewed };
         } else {
             self.refuse(failure.refusal(), env);
         }
+        sequel
     }
 
     /// Whether the next connection is to go to the same server, so that the choice of it stands.
@@ -446,17 +448,26 @@ impl Exchange {
 
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
     /// of which no response byte came, as long as all of it is still held.
-    fn may_try_again(&self, failure: Failure, stale: bool, rules: &Rules) -> bool {
-        let safe = self.request.nothing_sent()
-            || self.request.may_be_sent_twice()
-            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+    fn sequel(&self, failure: Failure, stale: bool, rules: &Rules) -> Sequel {
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
         let asked =
             matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
-        let silent = !self.response.has_started() || asked;
-        let allowed = stale || (self.tries_left && failure.moves_on(&rules.next_upstream));
-        safe && silent && allowed && !self.response.has_begun()
+        if self.response.has_begun() || (self.response.has_started() && !asked) {
+            return Sequel::Begun;
+        }
+        let safe = self.request.nothing_sent()
+            || self.request.may_be_sent_twice()
+            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+        if !safe {
+            Sequel::Unsafe
+        } else if stale {
+            Sequel::Renewed
+        } else if self.tries_left && failure.moves_on(&rules.next_upstream) {
+            Sequel::Moved
+        } else {
+            Sequel::NoOther
+        }
     }
 
     /// Sending to `side` has been shut, as `next` asked.
@@ -470,8 +481,9 @@ impl Exchange {
 
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env<'_>) {
-        if env.draining {
-            self.ending = Ending::Close;
+        if env.draining && self.request.is_empty() {
+            // The next request may have come, unread: so not by closing at once, see `wind_up`.
+            self.response.ends_connection();
             return;
         }
         self.response.reset(env);
@@ -486,7 +498,7 @@ impl Exchange {
     fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
-        if self.response.has_begun() {
+        if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;
         }
@@ -495,7 +507,11 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        self.response.reset_behind_interim(env);
+        if self.response.has_begun() {
+            self.response.reset(env);
+        } else {
+            self.response.reset_behind_interim(env);
+        }
         let out = self.response.out(env);
         let answer = reply::Reply {
             status: refusal.status,
@@ -505,7 +521,7 @@ impl Exchange {
             date: env.date,
         };
         match reply::write(out, &answer) {
-            Ok(()) => self.response.is_own(refusal.status, keep_alive),
+            Ok(body) => self.response.is_own(refusal.status, keep_alive, body),
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(Full) => self.ending = Ending::Reset,
         }
@@ -524,9 +540,9 @@ impl Exchange {
         self.request.is_idle()
     }
 
-    /// Whether bytes of a request have come that is not finished.
-    pub fn is_busy(&self) -> bool {
-        !self.request.is_idle() || self.response.pending()
+    /// Whether the client has only a part of a response, which must not pass for the whole.
+    pub fn is_responding(&self) -> bool {
+        self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
@@ -539,9 +555,9 @@ impl Exchange {
         self.response.is_forwarded()
     }
 
-    /// The status of the response so far; 0 where there is none.
+    /// The status of the final response; 0 where there is none yet.
     pub fn status(&self) -> u16 {
-        self.response.status
+        if self.response.has_begun() { self.response.status } else { 0 }
     }
 
     /// What an access log line needs, where lines are written.
@@ -549,7 +565,7 @@ impl Exchange {
         self.record.as_deref_mut()
     }
 
-    /// Bytes of response body that came from the upstream.
+    /// Octets of the response's body.
     pub fn body_bytes(&self) -> u64 {
         self.response.body_bytes
     }

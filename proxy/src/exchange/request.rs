@@ -8,6 +8,7 @@ use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
 use crate::http::{Method, Refusal, Version, target};
+use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -59,8 +60,8 @@ pub(super) struct RequestSide {
     pub(super) version: Version,
     /// The client lets the connection persist.
     pub(super) keep_alive: bool,
-    /// A change of protocol was asked for and passed on.
-    pub(super) upgrade: bool,
+    /// The protocols of a change that was asked for and passed on.
+    pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
     nominated: Option<Box<[u8]>>,
 }
@@ -309,19 +310,17 @@ impl Exchange {
 
     fn advance_request_head(&mut self, env: &mut Env<'_>) {
         let Some(mut input) = self.request.input.take() else { return };
-        // The head borrows from the input, so that is held apart while the rest of self changes.
-        let mut outcome = self.read_head(&input, env);
-        if outcome.is_err() && head::lower_minor_version(input.filled_mut(), false) {
-            outcome = self.read_head(&input, env);
+        // An empty line is no beginning: the time for a head does not run yet.
+        if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            self.request.phase = Phase::Head;
+            self.begin_record(env.now);
         }
+        // The head borrows from the input, so that is held apart while the rest of self changes.
+        let outcome = self.read_head(&input, env);
         match outcome {
             Ok(Parsed::Partial) => {
                 let refused = input.len() >= env.rules.max_header_size;
                 let refusal = head::too_large(env.rules.bounded(input.filled()));
-                if self.request.phase == Phase::Idle {
-                    self.request.phase = Phase::Head;
-                    self.begin_record(env);
-                }
                 self.request.input = Some(input);
                 if refused {
                     self.refuse(refusal, env);
@@ -337,9 +336,6 @@ impl Exchange {
                 self.request.park(env);
             }
             Err(refusal) => {
-                if self.request.phase == Phase::Idle {
-                    self.begin_record(env);
-                }
                 self.request.phase = Phase::Head;
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
@@ -349,15 +345,12 @@ impl Exchange {
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
     fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
-        let mut scratch = Scratch::new();
         // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
-        let head = match head::request(env.rules.bounded(input.filled()), &mut scratch)? {
+        let bytes = env.rules.bounded(input.filled());
+        let head = match head::request(bytes, env.scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
-        if self.request.phase == Phase::Idle {
-            self.begin_record(env);
-        }
         self.fill_record(&head, input.filled());
         self.request.method = head.method;
         self.request.version = head.version;
@@ -371,7 +364,7 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive = wishes.connection.persists(head.version);
-        self.request.upgrade = wishes.upgrade;
+        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
@@ -383,7 +376,14 @@ impl Exchange {
         if wishes.connection.nominates && length == Length::Chunked {
             self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
         }
-        let sender = Sender { address: &self.address, trusted, default_host: &env.rules.default_host };
+        // Text for each request only where a trusted proxy stands in between.
+        let real = self.client.filter(|client| Some(*client) != self.peer).map(|client| client.to_string());
+        let sender = Sender {
+            address: &self.address,
+            real: real.as_deref().unwrap_or(&self.address),
+            trusted,
+            default_host: &env.rules.default_host,
+        };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
         self.request.send_first(out);
@@ -434,7 +434,7 @@ impl Exchange {
         let Some(mut input) = self.request.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.request.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
@@ -478,13 +478,12 @@ impl Exchange {
         }
     }
 
-    fn begin_record(&mut self, env: &Env<'_>) {
+    fn begin_record(&mut self, now: Time) {
         if let Some(record) = &mut self.record {
             record.request_line.clear();
             record.referer.clear();
             record.user_agent.clear();
-            record.since = env.now;
-            record.bytes_sent = 0;
+            record.since = now;
             record.due = true;
         }
     }
@@ -505,11 +504,10 @@ pub(super) fn read_trailers(
     out: &mut Buffer,
     nominated: Option<&[u8]>,
     rules: &Rules,
+    scratch: &mut Scratch,
 ) -> Result<Parsed<usize>, Refusal> {
-    let mut headers = [httparse::EMPTY_HEADER; fields::MAX_FIELDS];
-    let mut roles = [Role::Other; fields::MAX_FIELDS];
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(rules.bounded(input.filled()), &mut headers, &mut roles) {
+    match head::trailers(rules.bounded(input.filled()), scratch) {
         Ok(Parsed::Partial) if input.len() >= rules.max_header_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((trailers, len))) => {

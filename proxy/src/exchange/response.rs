@@ -1,11 +1,11 @@
 //! The direction from the upstream to the client.
 
 use super::request::{joined, read_trailers};
-use super::{Env, Exchange, Failure, put};
+use super::{Env, Exchange, Failure, Rules, put};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{Connection, Role, Scratch};
+use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
@@ -52,6 +52,8 @@ pub(super) struct ResponseSide {
     started: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
+    /// A byte of it has been taken for the client.
+    delivered: bool,
     /// It is the upstream's, not the proxy's own.
     forwarded: bool,
     /// The upstream connection may serve another request when this response is over.
@@ -100,12 +102,22 @@ impl ResponseSide {
         self.begun
     }
 
+    /// Whether the client has a part of the final response.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.delivered
+    }
+
     pub(super) fn is_forwarded(&self) -> bool {
         self.forwarded
     }
 
     pub(super) fn persists(&self) -> bool {
         self.keep_alive
+    }
+
+    /// The client connection does not persist after all.
+    pub(super) fn ends_connection(&mut self) {
+        self.keep_alive = false;
     }
 
     /// Whether the upstream connection may serve again: a sound end, and nothing behind it.
@@ -170,6 +182,7 @@ impl ResponseSide {
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;
+        self.delivered |= self.begun;
         if of_out == left {
             put(&mut self.out, env);
             self.sent = 0;
@@ -200,8 +213,9 @@ impl ResponseSide {
         self.out.get_or_insert_with(|| env.buffers.small())
     }
 
-    /// What has been written to `out` is the whole response.
-    pub(super) fn is_own(&mut self, status: u16, keep_alive: bool) {
+    /// What has been written to `out` is the whole response, with so many octets of body.
+    pub(super) fn is_own(&mut self, status: u16, keep_alive: bool, body: u64) {
+        self.body_bytes = body;
         self.status = status;
         self.keep_alive = keep_alive;
         self.begun = true;
@@ -271,12 +285,9 @@ impl Exchange {
                     self.response.park(env);
                 }
                 Err(failure) => {
-                    let again = head::lower_minor_version(input.filled_mut(), true);
+                    self.failure = Some(failure);
                     self.response.input = Some(input);
-                    if !again {
-                        self.failure = Some(failure);
-                        return;
-                    }
+                    return;
                 }
             }
         }
@@ -284,9 +295,8 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
-        let mut scratch = Scratch::new();
         let bytes = env.rules.bounded(input.filled());
-        let head = match head::response(bytes, &mut scratch).map_err(Failure::Invalid)? {
+        let head = match head::response(bytes, env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -296,7 +306,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env)?,
+            status => self.judge_final(status, &head, length, connection, env.rules, env.draining)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -321,10 +331,15 @@ impl Exchange {
         Ok(Parsed::Complete(head.len))
     }
 
-    /// RFC 9110 section 15.2.2: only a client that asked is switched, and only when its request is over.
+    /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,
+    /// and only when its request is over.
     fn judge_switch(&mut self, head: &ResponseHead<'_, '_>) -> Result<(), Failure> {
-        if !self.request.upgrade || !head.fields.has(Role::Upgrade) {
+        let Some(asked) = self.request.upgrade.as_deref().filter(|_| head.fields.has(Role::Upgrade)) else {
             return Err(Failure::Invalid("a 101 that nobody asked for"));
+        };
+        let is_asked = |protocol: &[u8]| members(asked).any(|other| other.eq_ignore_ascii_case(protocol));
+        if !head.fields.values(Role::Upgrade).flat_map(members).all(is_asked) {
+            return Err(Failure::Invalid("a 101 to another protocol than was asked for"));
         }
         if !self.request.is_sent_whole() {
             return Err(Failure::Invalid("a 101 before the end of the request"));
@@ -350,11 +365,12 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        env: &Env<'_>,
+        rules: &Rules,
+        draining: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = env.rules.next_upstream.statuses.contains(&status);
-        if counts && self.may_try_again(failure, false, env.rules) {
+        let counts = rules.next_upstream.statuses.contains(&status);
+        if counts && self.sequel(failure, false, rules).goes_on() {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -368,7 +384,7 @@ impl Exchange {
         // While the request's body is still coming, the connection cannot be promised: the response may
         // be over first, and the rest of the body would have to be read for nothing.
         response.keep_alive =
-            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !env.draining;
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !draining;
         let coding = if old_client { Coding::Strip } else { Coding::Keep };
         response.cursor = Cursor::new(length, coding);
         if connection.nominates && length == Length::Chunked {
@@ -457,7 +473,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules);
+        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();
@@ -484,7 +500,8 @@ impl Exchange {
         self.response.eof = true;
         self.response.park(env);
         match self.response.phase {
-            Phase::Body if self.response.cursor.ends_at_close() => {
+            // A reset that a send has reported reads as an end: the kernel tells an error only once.
+            Phase::Body if self.response.cursor.ends_at_close() && self.send_failure.is_none() => {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };

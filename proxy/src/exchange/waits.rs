@@ -86,15 +86,6 @@ impl Waits {
     }
 }
 
-/// What a deadline that has passed calls for, beyond what `next` will say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expired {
-    /// It has not passed yet.
-    NotYet,
-    /// It has; ask `next`.
-    Yes,
-}
-
 impl Exchange {
     /// Works out what is awaited now; call it when the driver has nothing left to do.
     /// Returns the deadline.
@@ -171,8 +162,8 @@ impl Exchange {
         }
     }
 
-    /// The deadline has passed, or may have.
-    pub fn expired(&mut self, env: &mut Env<'_>) -> Expired {
+    /// The deadline has passed, or may have. What follows, `next` says.
+    pub fn expired(&mut self, env: &mut Env<'_>) {
         if self.waits.upstream_at <= env.now {
             self.waits.upstream_at = Time::NEVER;
             match self.waits.upstream {
@@ -183,10 +174,10 @@ impl Exchange {
                 // Nobody is to blame for a silence on both sides.
                 UpstreamWait::Tunnel => self.ending = Ending::Close,
             }
-            return Expired::Yes;
+            return;
         }
         if self.waits.client_at > env.now {
-            return Expired::NotYet;
+            return;
         }
         self.waits.client_at = Time::NEVER;
         match self.waits.client {
@@ -200,6 +191,5 @@ impl Exchange {
                 self.refuse(Refusal::new(408, "the request's body did not come in time"), env);
             }
         }
-        Expired::Yes
     }
 }

@@ -2,28 +2,58 @@
 //!
 //! Names are looked at once, when the head is parsed; everything after that asks for roles.
 
-use std::mem::MaybeUninit;
+use super::lines::Line;
 
 /// The most fields in one head or trailer section.
 pub const MAX_FIELDS: usize = 128;
 
-/// Room for the fields of one section, on the stack.
-pub struct Scratch<'b> {
-    /// For the parser. Not initialised, so that it costs nothing.
-    pub(super) headers: [MaybeUninit<httparse::Header<'b>>; MAX_FIELDS],
-    /// For [`Fields::new`].
-    pub(super) roles: [Role; MAX_FIELDS],
+/// How many roles there are, at most: a set of them fits 32 bits.
+const ROLES: usize = 32;
+
+/// Room for the lines of one section, to be used again and again, and what is known of them.
+#[derive(Debug)]
+pub struct Scratch {
+    lines: Vec<Line>,
+    /// A bit for each role that there is.
+    present: u32,
+    /// A bit for each role that more than one line has.
+    repeated: u32,
+    /// The number of the first line with each role that there is.
+    first: [u8; ROLES],
 }
 
-impl Scratch<'_> {
-    /// Fresh room.
-    pub fn new() -> Self {
-        Scratch { headers: [const { MaybeUninit::uninit() }; MAX_FIELDS], roles: [Role::Other; MAX_FIELDS] }
+impl Scratch {
+    /// Room for [`MAX_FIELDS`].
+    pub fn new() -> Scratch {
+        Scratch { lines: Vec::with_capacity(MAX_FIELDS), present: 0, repeated: 0, first: [0; ROLES] }
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
+        self.lines.clear();
+        (self.present, self.repeated) = (0, 0);
+    }
+
+    /// Takes a line in, if there is room.
+    pub(super) fn add(&mut self, line: Line) -> bool {
+        let number = self.lines.len();
+        if number == MAX_FIELDS {
+            return false;
+        }
+        let bit = line.role.bit();
+        if self.present & bit == 0 {
+            self.first[line.role as usize] = number as u8;
+        } else {
+            self.repeated |= bit;
+        }
+        self.present |= bit;
+        self.lines.push(line);
+        true
     }
 }
 
-impl Default for Scratch<'_> {
-    fn default() -> Self {
+impl Default for Scratch {
+    fn default() -> Scratch {
         Scratch::new()
     }
 }
@@ -75,7 +105,7 @@ pub enum Role {
 
 impl Role {
     /// The role of the field called `name`, which is a token and not empty.
-    fn of(name: &[u8]) -> Role {
+    pub fn of(name: &[u8]) -> Role {
         // By length and first letter: that leaves one candidate, for most names none.
         match (name.len(), name[0] | 0x20) {
             (2, b't') => Role::if_called(name, b"te", Role::Te),
@@ -123,8 +153,36 @@ impl Role {
         }
     }
 
-    fn bit(self) -> u32 {
+    const fn bit(self) -> u32 {
         1 << self as u8
+    }
+}
+
+/// A set of roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Roles(u32);
+
+impl Roles {
+    /// Just these.
+    pub const fn of(roles: &[Role]) -> Roles {
+        let mut set = 0;
+        let mut at = 0;
+        while at < roles.len() {
+            set |= roles[at].bit();
+            at += 1;
+        }
+        Roles(set)
+    }
+
+    /// These too, if so.
+    #[must_use]
+    pub const fn and_if(self, so: bool, roles: &[Role]) -> Roles {
+        if so { Roles(self.0 | Roles::of(roles).0) } else { self }
+    }
+
+    /// Whether it has this one.
+    pub const fn contains(self, role: Role) -> bool {
+        self.0 & role.bit() != 0
     }
 }
 
@@ -162,12 +220,8 @@ fn reads_alike(name: &[u8], known: &[u8]) -> bool {
 /// The fields of one section in their order.
 #[derive(Clone, Copy)]
 pub struct Fields<'h, 'b> {
-    list: &'h [httparse::Header<'b>],
-    roles: &'h [Role],
-    /// A bit for each role that there is.
-    present: u32,
-    /// A bit for each role that more than one field has.
-    repeated: u32,
+    bytes: &'b [u8],
+    scratch: &'h Scratch,
 }
 
 /// There are several fields where one may be.
@@ -175,20 +229,14 @@ pub struct Fields<'h, 'b> {
 pub struct Repeated;
 
 impl<'h, 'b> Fields<'h, 'b> {
-    /// Gives each field its role. `roles` is room for as many as there are fields.
-    pub fn new(list: &'h [httparse::Header<'b>], roles: &'h mut [Role; MAX_FIELDS]) -> Fields<'h, 'b> {
-        let (mut present, mut repeated) = (0, 0);
-        for (header, role) in list.iter().zip(roles.iter_mut()) {
-            *role = Role::of(header.name.as_bytes());
-            repeated |= present & role.bit();
-            present |= role.bit();
-        }
-        Fields { list, roles, present, repeated }
+    /// Of lines that were scanned from `bytes`.
+    pub fn new(bytes: &'b [u8], scratch: &'h Scratch) -> Fields<'h, 'b> {
+        Fields { bytes, scratch }
     }
 
     /// Whether any field has this role.
     pub fn has(&self, role: Role) -> bool {
-        self.present & role.bit() != 0
+        self.scratch.present & role.bit() != 0
     }
 
     /// The value of the one field with this role that there may be.
@@ -196,27 +244,39 @@ impl<'h, 'b> Fields<'h, 'b> {
         if !self.has(role) {
             return Ok(None);
         }
-        if self.repeated & role.bit() != 0 {
+        if self.scratch.repeated & role.bit() != 0 {
             return Err(Repeated);
         }
-        Ok(self.values(role).next())
+        let first = usize::from(self.scratch.first[role as usize]);
+        Ok(Some(self.lines()[first].value(self.bytes)))
     }
 
     /// The values of the fields with this role, in their order.
     pub fn values(&self, role: Role) -> impl Iterator<Item = &'b [u8]> + '_ {
         // Nearly every question is about a field that is not there: that costs one test.
-        let asked = if self.has(role) { self.list } else { &[] };
-        asked.iter().zip(self.roles).filter(move |(_, r)| **r == role).map(|(header, _)| header.value)
+        let asked = if self.has(role) { self.lines() } else { &[] };
+        asked.iter().filter(move |line| line.role == role).map(|line| line.value(self.bytes))
     }
 
     /// All fields: role, name, value.
     pub fn iter(&self) -> impl Iterator<Item = (Role, &'b [u8], &'b [u8])> + '_ {
-        self.list.iter().zip(self.roles).map(|(header, role)| (*role, header.name.as_bytes(), header.value))
+        self.lines().iter().map(|line| (line.role, line.name(self.bytes), line.value(self.bytes)))
+    }
+
+    /// All field lines, as spans of [`bytes`](Fields::bytes).
+    pub fn lines(&self) -> &'h [Line] {
+        &self.scratch.lines
+    }
+
+    /// What the lines are spans of.
+    pub fn bytes(&self) -> &'b [u8] {
+        self.bytes
     }
 
     /// The value of the first field called `name` (in any case), whatever its role.
     pub fn find(&self, name: &str) -> Option<&'b [u8]> {
-        self.list.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        let mut fields = self.iter();
+        fields.find(|(_, found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, _, value)| value)
     }
 }
 

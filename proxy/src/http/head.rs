@@ -1,10 +1,7 @@
 //! A request or status line and its fields, as spans of the bytes they came in.
 
-use std::ops::Range;
-
-use httparse::{Error, ParserConfig, Status};
-
-use super::fields::{Fields, MAX_FIELDS, Role, Scratch};
+use super::fields::{Fields, Scratch};
+use super::lines::{self, Leniency, Stop, TOKEN};
 use super::{Method, Refusal, Version};
 
 /// The outcome of looking at bytes that may not be all there yet.
@@ -28,8 +25,6 @@ pub struct RequestHead<'h, 'b> {
     pub version: Version,
     /// The fields.
     pub fields: Fields<'h, 'b>,
-    /// What it was read from: the head and perhaps bytes behind it.
-    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
@@ -44,11 +39,12 @@ pub struct ResponseHead<'h, 'b> {
     pub reason: &'b [u8],
     /// The fields.
     pub fields: Fields<'h, 'b>,
-    /// What it was read from: the head and perhaps bytes behind it.
-    pub bytes: &'b [u8],
     /// Bytes that the head takes, blank line included.
     pub len: usize,
 }
+
+/// What is forgiven in a request (RFC 9112 section 2.2).
+const REQUEST: Leniency = Leniency { space_before_colon: false, bare_lf: true };
 
 /// Reads a request head from the start of `bytes` (RFC 9112 sections 2 and 3).
 ///
@@ -56,27 +52,111 @@ pub struct ResponseHead<'h, 'b> {
 /// refused: white space around names, folded lines, control bytes.
 pub fn request<'h, 'b>(
     bytes: &'b [u8],
-    scratch: &'h mut Scratch<'b>,
+    scratch: &'h mut Scratch,
 ) -> Result<Parsed<RequestHead<'h, 'b>>, Refusal> {
-    let mut request = httparse::Request::new(&mut []);
-    match request.parse_with_uninit_headers(bytes, &mut scratch.headers) {
-        Ok(Status::Complete(len)) => {
-            let name = request.method.unwrap_or_default().as_bytes();
-            Ok(Parsed::Complete(RequestHead {
-                method: Method::of(name),
-                method_name: name,
-                target: request.path.unwrap_or_default().as_bytes(),
-                version: version(request.version),
-                fields: Fields::new(request.headers, &mut scratch.roles),
-                bytes,
-                len,
-            }))
+    // RFC 9112 section 2.2: empty lines before a request line are remains of the last request.
+    let mut start = 0;
+    while let Some(b'\r' | b'\n') = bytes.get(start) {
+        match lines::end_of_line(bytes, start, REQUEST) {
+            Ok(next) => start = next,
+            Err(Stop::Partial) => return Ok(Parsed::Partial),
+            Err(_) => return Err(Refusal::bad("a bare CR in the head")),
         }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        // What is wrong with a version shows at the end of its line (and may be right: see
-        // `lower_minor_version`).
-        Err(Error::Version) if first_line(bytes).is_none() => Ok(Parsed::Partial),
-        Err(error) => Err(refusal(error, bytes)),
+    }
+    let (method_end, target_end) = match request_parts(bytes, start)? {
+        Parsed::Partial => return Ok(Parsed::Partial),
+        Parsed::Complete(parts) => parts,
+    };
+    let (version, fields_start) = match request_version(bytes, target_end + 1)? {
+        Parsed::Partial => return Ok(Parsed::Partial),
+        Parsed::Complete(version) => version,
+    };
+    let len = match lines::scan(bytes, fields_start, REQUEST, scratch) {
+        Ok(len) => len,
+        Err(Stop::Partial) => return Ok(Parsed::Partial),
+        Err(stop) => return Err(refusal(stop)),
+    };
+    let method_name = &bytes[start..method_end];
+    Ok(Parsed::Complete(RequestHead {
+        method: Method::of(method_name),
+        method_name,
+        target: &bytes[method_end + 1..target_end],
+        version,
+        fields: Fields::new(bytes, scratch),
+        len,
+    }))
+}
+
+/// Where the method and the target of the request line at `start` end.
+fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, Refusal> {
+    let mut method_end = start;
+    while let Some(&byte) = bytes.get(method_end)
+        && TOKEN[usize::from(byte)]
+    {
+        method_end += 1;
+    }
+    match bytes.get(method_end) {
+        None => return Ok(Parsed::Partial),
+        Some(b' ') if method_end > start => {}
+        Some(0x16) if method_end == 0 => return Err(Refusal::bad("a TLS handshake on a cleartext port")),
+        Some(_) => return Err(Refusal::bad("malformed request line")),
+    }
+    let target_end = lines::find_below(bytes, method_end + 1, b'!');
+    match bytes.get(target_end) {
+        None => Ok(Parsed::Partial),
+        Some(b' ') if target_end > method_end + 1 && bytes[method_end + 1..target_end].is_ascii() => {
+            Ok(Parsed::Complete((method_end, target_end)))
+        }
+        // Most bytes beyond ASCII are sent by browsers of old, as UTF-8.
+        Some(b' ')
+            if std::str::from_utf8(&bytes[method_end + 1..target_end]).is_ok_and(|t| !t.is_empty()) =>
+        {
+            Ok(Parsed::Complete((method_end, target_end)))
+        }
+        Some(_) => Err(Refusal::bad("malformed request line")),
+    }
+}
+
+/// The version that ends a request line, and where the next line starts (RFC 9112 section 2.3).
+fn request_version(bytes: &[u8], at: usize) -> Result<Parsed<(Version, usize)>, Refusal> {
+    if let Some(b"HTTP/1.1\r\n") = bytes.get(at..at + 10) {
+        return Ok(Parsed::Complete((Version::Http11, at + 10)));
+    }
+    // What is wrong with a version shows at the end of its line.
+    let line_end = lines::end_of_text(bytes, at);
+    let next = match lines::end_of_line(bytes, line_end, REQUEST) {
+        Ok(next) => next,
+        Err(Stop::Partial) => return Ok(Parsed::Partial),
+        Err(Stop::BareCr) => return Err(Refusal::bad("a bare CR in the head")),
+        Err(_) => return Err(Refusal::bad("malformed protocol version")),
+    };
+    let word = &bytes[at..line_end];
+    match word {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] => {
+            Ok(Parsed::Complete((version(*minor), next)))
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'2', b'.', b'0'] => {
+            Err(Refusal::new(505, "HTTP/2 is not spoken here; use HTTP/1.1"))
+        }
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            Err(Refusal::new(505, "HTTP version not supported; use HTTP/1.1"))
+        }
+        _ => Err(Refusal::bad("malformed protocol version")),
+    }
+}
+
+/// Minor versions above 1 are treated as 1.1 (RFC 9110 section 2.5).
+fn version(minor: u8) -> Version {
+    if minor == b'0' { Version::Http10 } else { Version::Http11 }
+}
+
+/// What to answer to field lines that are none.
+fn refusal(stop: Stop) -> Refusal {
+    match stop {
+        Stop::TooMany => Refusal::new(431, "too many header fields"),
+        Stop::Name => Refusal::bad("invalid header field name"),
+        Stop::Value => Refusal::bad("invalid byte in a header field value"),
+        Stop::BareCr | Stop::BareLf | Stop::Partial => Refusal::bad("a bare CR in the head"),
     }
 }
 
@@ -86,41 +166,62 @@ pub fn request<'h, 'b>(
 /// lines are an error, as a proxy may (section 5.2).
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    scratch: &'h mut Scratch<'b>,
+    scratch: &'h mut Scratch,
 ) -> Result<Parsed<ResponseHead<'h, 'b>>, &'static str> {
-    // httparse skips empty lines; before a response they are remains of something else.
-    if !bytes.is_empty() && bytes[0] != b'H' {
-        return Err("the response does not start with HTTP/");
+    const LENIENCY: Leniency = Leniency { space_before_colon: true, bare_lf: true };
+    // "HTTP/1.1 200": so much of a status line has a fixed place.
+    const STATUS: usize = 9;
+    let malformed = "the response's status line is malformed";
+    let Some(line) = bytes.first_chunk::<{ STATUS + 4 }>() else {
+        let begins = b"HTTP/1.".starts_with(&bytes[..bytes.len().min(7)]);
+        return match begins {
+            false => Err(NOT_HTTP),
+            true if bytes.contains(&b'\n') => Err(malformed),
+            true => Ok(Parsed::Partial),
+        };
+    };
+    let (b"HTTP/1.", [minor @ b'0'..=b'9', b' ', status @ .., behind]) = (&line[..7], &line[7..]) else {
+        return Err(if line.starts_with(b"HTTP/") {
+            "the response's version is not HTTP/1.x"
+        } else {
+            NOT_HTTP
+        });
+    };
+    if !status.iter().all(u8::is_ascii_digit) {
+        return Err(malformed);
     }
-    let mut config = ParserConfig::default();
-    config.allow_spaces_after_header_name_in_responses(true);
-    let mut response = httparse::Response::new(&mut []);
-    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut scratch.headers) {
-        Ok(Status::Complete(len)) => {
-            let status = response.code.unwrap_or_default();
-            if status < 100 {
-                return Err("the response's status is below 100");
-            }
-            Ok(Parsed::Complete(ResponseHead {
-                version: version(response.version),
-                status,
-                reason: response.reason.unwrap_or_default().as_bytes(),
-                fields: Fields::new(response.headers, &mut scratch.roles),
-                bytes,
-                len,
-            }))
-        }
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(Error::TooManyHeaders) => Err("the response has too many fields"),
-        // The byte behind it decides: see `lower_minor_version`.
-        Err(Error::Version) if matches!(bytes, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) => {
-            Ok(Parsed::Partial)
-        }
-        Err(Error::Version) => Err("the response's version is not HTTP/1.x"),
-        Err(Error::Status) => Err("the response's status line is malformed"),
+    let status = status.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    if status < 100 {
+        return Err("the response's status is below 100");
+    }
+    // RFC 9112 section 4: a space follows even where the reason is left out; not all senders know.
+    let reason_start = match behind {
+        b' ' => STATUS + 4,
+        b'\r' | b'\n' => STATUS + 3,
+        _ => return Err(malformed),
+    };
+    let reason_end = lines::end_of_text(bytes, reason_start);
+    let reason = &bytes[reason_start..reason_end];
+    let fields_start = match lines::end_of_line(bytes, reason_end, LENIENCY) {
+        Ok(next) => next,
+        Err(Stop::Partial) => return Ok(Parsed::Partial),
+        Err(_) => return Err(malformed),
+    };
+    match lines::scan(bytes, fields_start, LENIENCY, scratch) {
+        Ok(len) => Ok(Parsed::Complete(ResponseHead {
+            version: version(*minor),
+            status,
+            reason: if reason.is_ascii() { reason } else { &[] },
+            fields: Fields::new(bytes, scratch),
+            len,
+        })),
+        Err(Stop::Partial) => Ok(Parsed::Partial),
+        Err(Stop::TooMany) => Err("the response has too many fields"),
         Err(_) => Err("the response's head is malformed"),
     }
 }
+
+const NOT_HTTP: &str = "the response does not start with HTTP/";
 
 /// Reads a trailer section, from behind the last chunk's line to behind the blank line
 /// (RFC 9112 section 7.1.2). Returns the fields and the length.
@@ -128,88 +229,22 @@ pub fn response<'h, 'b>(
 /// As everywhere in chunked framing, a bare LF ends no line: where a body ends, nobody may be of two minds.
 pub fn trailers<'h, 'b>(
     bytes: &'b [u8],
-    headers: &'h mut [httparse::Header<'b>; MAX_FIELDS],
-    roles: &'h mut [Role; MAX_FIELDS],
+    scratch: &'h mut Scratch,
 ) -> Result<Parsed<(Fields<'h, 'b>, usize)>, &'static str> {
-    match httparse::parse_headers(bytes, headers) {
-        Ok(Status::Complete((len, _))) if has_bare_lf(&bytes[..len]) => Err(BARE_LF),
-        Ok(Status::Complete((len, list))) => Ok(Parsed::Complete((Fields::new(list, roles), len))),
-        Ok(Status::Partial) if has_bare_lf(bytes) => Err(BARE_LF),
-        Ok(Status::Partial) => Ok(Parsed::Partial),
-        Err(Error::TooManyHeaders) => Err("too many trailer fields"),
+    const LENIENCY: Leniency = Leniency { space_before_colon: false, bare_lf: false };
+    match lines::scan(bytes, 0, LENIENCY, scratch) {
+        Ok(len) => Ok(Parsed::Complete((Fields::new(bytes, scratch), len))),
+        Err(Stop::Partial) => Ok(Parsed::Partial),
+        Err(Stop::TooMany) => Err("too many trailer fields"),
+        Err(Stop::BareLf) => Err("a bare LF in chunked framing"),
         Err(_) => Err("the trailer section is malformed"),
-    }
-}
-
-const BARE_LF: &str = "a bare LF in chunked framing";
-
-fn has_bare_lf(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r')
-}
-
-fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
-}
-
-/// Turns a minor version above 1 into 1 in place, since such a message is to be treated as HTTP/1.1
-/// (RFC 9110 section 2.5) and the parser knows no other. Returns whether it changed anything.
-pub fn lower_minor_version(bytes: &mut [u8], response: bool) -> bool {
-    let minor = if response {
-        let ends = matches!(bytes.get(8), Some(b' ' | b'\r' | b'\n'));
-        (ends && bytes.starts_with(b"HTTP/1.")).then_some(7)
-    } else {
-        let line = first_line(bytes).unwrap_or_default();
-        line.end.checked_sub(1).filter(|&at| bytes[line.start..at].ends_with(b" HTTP/1."))
-    };
-    let raised = minor.filter(|&at| matches!(bytes[at], b'2'..=b'9'));
-    if let Some(at) = raised {
-        bytes[at] = b'1';
-    }
-    raised.is_some()
-}
-
-/// The place of the first line that is not empty, without its end; `None` while the end has not come.
-fn first_line(bytes: &[u8]) -> Option<Range<usize>> {
-    let start = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n'))?;
-    let end = start + memchr::memchr(b'\n', &bytes[start..])?;
-    Some(start..if bytes[end - 1] == b'\r' { end - 1 } else { end })
-}
-
-/// What to answer to bytes that are not a request head.
-fn refusal(error: Error, bytes: &[u8]) -> Refusal {
-    if bytes.first() == Some(&0x16) {
-        return Refusal::bad("a TLS handshake on a cleartext port");
-    }
-    match error {
-        Error::TooManyHeaders => Refusal::new(431, "too many header fields"),
-        Error::Version if bytes.starts_with(b"PRI * HTTP/2.0") => {
-            Refusal::new(505, "HTTP/2 is not spoken here; use HTTP/1.1")
-        }
-        Error::Version => version_refusal(bytes),
-        Error::HeaderName => Refusal::bad("invalid header field name"),
-        Error::HeaderValue => Refusal::bad("invalid byte in a header field value"),
-        Error::NewLine => Refusal::bad("a bare CR in the head"),
-        Error::Token | Error::Status => Refusal::bad("malformed request line"),
-    }
-}
-
-/// 505 for a well-formed version that is not 1.x, else 400.
-fn version_refusal(bytes: &[u8]) -> Refusal {
-    let line = first_line(bytes).map_or(&[][..], |line| &bytes[line]);
-    let word = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
-    match word {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() && *major != b'1' =>
-        {
-            Refusal::new(505, "HTTP version not supported; use HTTP/1.1")
-        }
-        _ => Refusal::bad("malformed protocol version"),
     }
 }
 
 /// What to answer when the buffer is full and the head is still not whole.
 pub fn too_large(bytes: &[u8]) -> Refusal {
-    if first_line(bytes).is_none() {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    if memchr::memchr(b'\n', &bytes[start..]).is_none() {
         Refusal::new(414, "the request line is too long")
     } else {
         Refusal::new(431, "the header fields are too large")

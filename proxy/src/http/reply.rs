@@ -27,10 +27,8 @@ pub fn reason(status: u16) -> &'static str {
         408 => "Request Time-out",
         413 => "Request Entity Too Large",
         414 => "Request-URI Too Large",
-        417 => "Expectation Failed",
         421 => "Misdirected Request",
         431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Temporarily Unavailable",
@@ -40,8 +38,8 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Writes the whole answer. `out` has room for it unless it is smaller than 1 KiB.
-pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<(), Full> {
+/// Writes the whole answer and returns the octets of its body. `out` has room for it unless it is smaller than 1 KiB.
+pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let reason = reason(reply.status);
     let mut digits = itoa::Buffer::new();
     let status = digits.format(reply.status);
@@ -77,11 +75,12 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<(), Full> {
     } else {
         b"\r\nConnection: close\r\n\r\n".as_slice()
     })?;
-    if !reply.head {
-        for part in body {
-            out.append(part.as_bytes())?;
-        }
-        out.append(END.as_bytes())?;
+    if reply.head {
+        return Ok(0);
     }
-    Ok(())
+    for part in body {
+        out.append(part.as_bytes())?;
+    }
+    out.append(END.as_bytes())?;
+    Ok(length as u64)
 }

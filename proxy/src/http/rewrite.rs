@@ -6,9 +6,10 @@
 
 use std::net::IpAddr;
 
-use super::fields::{Connection, Fields, Role, members, nominated};
+use super::fields::{Connection, Fields, Role, Roles, members, nominated};
 use super::framing::Length;
 use super::head::{RequestHead, ResponseHead};
+use super::lines::Line;
 use super::target::Target;
 use super::{Version, framing};
 use crate::buffer::{Buffer, Full};
@@ -21,6 +22,8 @@ pub const PSEUDONYM: &str = "proxy";
 pub struct Sender<'a> {
     /// The client's address as text; `unix:` for a client on a Unix socket.
     pub address: &'a str,
+    /// The address of the client that a chain of trusted proxies tells of; else the same.
+    pub real: &'a str,
     /// What the sender says in its `X-Forwarded-*` and `X-Real-IP` is believed and passed on.
     pub trusted: bool,
     /// The `Host` for a request without one.
@@ -47,44 +50,37 @@ pub fn request(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
-    out.append(head.method_name)?;
-    out.append(b" ")?;
-    if target.path.first() == Some(&b'?') {
-        out.append(b"/")?;
-    }
-    out.append(target.path)?;
-    out.append(b" HTTP/1.1\r\nHost: ")?;
+    let root: &[u8] = if target.path.first() == Some(&b'?') { b"/" } else { b"" };
     let host = target.host.unwrap_or(sender.default_host.as_bytes());
-    out.append(host)?;
-    out.append(b"\r\n")?;
+    out.append_all([head.method_name, b" ", root, target.path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"])?;
 
+    const REPLACED: Roles = Roles::of(&[
+        Role::Connection,
+        Role::HopByHop,
+        Role::Lookalike,
+        Role::Te,
+        Role::Host,
+        Role::ContentLength,
+        Role::TransferEncoding,
+        Role::ForwardedFor,
+    ]);
     let fields = &head.fields;
-    let mut lines = Lines::of(head.bytes);
-    let mut te_trailers = false;
-    for (role, name, value) in fields.iter() {
-        match role {
-            Role::Connection | Role::HopByHop | Role::Lookalike | Role::Host => continue,
-            Role::ContentLength | Role::TransferEncoding => continue,
-            Role::ForwardedFor => continue,
-            Role::ForwardedProto | Role::ForwardedHost | Role::RealIp if !sender.trusted => continue,
-            Role::Upgrade if !wishes.upgrade => continue,
-            // TE is for this connection; that trailers are understood holds for the next one too.
-            Role::Te => {
-                // It would not hold for an HTTP/1.0 client, to which no chunks and so no trailers can go.
-                te_trailers |= head.version == Version::Http11
-                    && members(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
-                continue;
-            }
-            // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-            Role::Expect if head.version == Version::Http10 => continue,
-            Role::MaxForwards if wishes.max_forwards.is_some() => continue,
-            _ => {}
-        }
-        if !wishes.connection.nominates || role == Role::Upgrade || !nominated(fields, name) {
-            lines.copy(out, name, value)?;
-        }
-    }
-    lines.flush(out)?;
+    let old_client = head.version == Version::Http10;
+    let dropped = REPLACED
+        .and_if(!sender.trusted, &[Role::ForwardedProto, Role::ForwardedHost, Role::RealIp])
+        .and_if(!wishes.upgrade, &[Role::Upgrade])
+        // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+        .and_if(old_client, &[Role::Expect])
+        .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
+    let nominates = wishes.connection.nominates;
+    copy_lines(out, fields, |line| {
+        !dropped.contains(line.role)
+            && (!nominates || line.role == Role::Upgrade || !nominated(fields, line.name(fields.bytes())))
+    })?;
+    // TE is for this connection; that trailers are understood holds for the next one too. It would not for
+    // an HTTP/1.0 client, to which no chunks and so no trailers can go.
+    let te_trailers = !old_client
+        && fields.values(Role::Te).flat_map(members).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
 
     append_framing(out, fields, length, head.method_name)?;
     if let Some(n) = wishes.max_forwards {
@@ -122,16 +118,19 @@ fn forwarded(
     }
     out.append(sender.address.as_bytes())?;
     out.append(b"\r\n")?;
-    let told: [(Role, &[u8], &[u8]); 3] = [
-        (Role::ForwardedProto, b"X-Forwarded-Proto", b"http"),
-        (Role::ForwardedHost, b"X-Forwarded-Host", host),
-        (Role::RealIp, b"X-Real-IP", sender.address.as_bytes()),
-    ];
-    for (role, name, value) in told {
-        let passed = sender.trusted && fields.has(role) && stays(name);
-        if !passed {
-            field(out, name, value)?;
-        }
+    let passed = |role, name| sender.trusted && fields.has(role) && stays(name);
+    if !passed(Role::ForwardedProto, b"X-Forwarded-Proto") {
+        out.append(b"X-Forwarded-Proto: http\r\n")?;
+    }
+    if !passed(Role::ForwardedHost, b"X-Forwarded-Host") {
+        out.append(b"X-Forwarded-Host: ")?;
+        out.append(host)?;
+        out.append(b"\r\n")?;
+    }
+    if !passed(Role::RealIp, b"X-Real-IP") {
+        out.append(b"X-Real-IP: ")?;
+        out.append(sender.real.as_bytes())?;
+        out.append(b"\r\n")?;
     }
     Ok(())
 }
@@ -171,7 +170,6 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
-    let mut lines = Lines::of(head.bytes);
     let status = head.status;
     let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
     out.append(b"HTTP/1.1 ")?;
@@ -180,20 +178,17 @@ pub fn response(
     out.append(head.reason)?;
     out.append(b"\r\n")?;
     let bodiless = matches!(head.status, 100..=199 | 204);
-    for (role, name, value) in head.fields.iter() {
-        match role {
-            Role::Connection | Role::HopByHop | Role::Lookalike | Role::Te => continue,
-            Role::Upgrade if !(delivery.upgrade || head.status == 426) => continue,
-            // RFC 9110 section 8.6: not in 1xx and 204.
-            Role::ContentLength if bodiless => continue,
-            Role::TransferEncoding if bodiless || delivery.framing != ClientFraming::Same => continue,
-            _ => {}
-        }
-        if !delivery.nominates || essential(role) || !nominated(&head.fields, name) {
-            lines.copy(out, name, value)?;
-        }
-    }
-    lines.flush(out)?;
+    const DROPPED: Roles = Roles::of(&[Role::Connection, Role::HopByHop, Role::Lookalike, Role::Te]);
+    let fields = &head.fields;
+    let dropped = DROPPED
+        .and_if(!(delivery.upgrade || status == 426), &[Role::Upgrade])
+        // RFC 9110 section 8.6: neither in 1xx and 204.
+        .and_if(bodiless, &[Role::ContentLength, Role::TransferEncoding])
+        .and_if(delivery.framing != ClientFraming::Same, &[Role::TransferEncoding]);
+    copy_lines(out, fields, |line| {
+        !dropped.contains(line.role)
+            && (!delivery.nominates || essential(line.role) || !nominated(fields, line.name(fields.bytes())))
+    })?;
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
     }
@@ -292,54 +287,31 @@ fn via(out: &mut Buffer, received: Version) -> Result<(), Full> {
     })
 }
 
-/// Copies field lines, in as few pieces as they allow.
+/// Copies the field lines that `pass`, in as few pieces as they allow.
 ///
-/// Most lines come as they would be written, `name: value` and CRLF, one behind the other: a run of them
-/// that all pass is one copy.
-struct Lines<'b> {
-    bytes: &'b [u8],
-    /// The run that is to be copied, as a part of `bytes`.
-    run: std::ops::Range<usize>,
-}
-
-impl<'b> Lines<'b> {
-    /// For lines whose names and values are parts of `bytes`.
-    fn of(bytes: &'b [u8]) -> Lines<'b> {
-        Lines { bytes, run: 0..0 }
-    }
-
-    /// Copies a line, at the latest with the next `flush`.
-    fn copy(&mut self, out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
-        let start = (name.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
-        let colon = start.wrapping_add(name.len());
-        let line_end = colon.wrapping_add(2 + value.len());
-        let pair = |at: usize| self.bytes.get(at..at.wrapping_add(2));
-        let follows = value.as_ptr() as usize == (name.as_ptr() as usize).wrapping_add(name.len() + 2);
-        let is_plain = follows && pair(colon) == Some(b": ") && pair(line_end) == Some(b"\r\n");
-        if !is_plain {
-            self.flush(out)?;
-            return field(out, name, value);
+/// Most lines stand there as they would be written, one behind the other: a run of them that all pass is
+/// one copy.
+#[inline]
+fn copy_lines(out: &mut Buffer, fields: &Fields<'_, '_>, pass: impl Fn(&Line) -> bool) -> Result<(), Full> {
+    let bytes = fields.bytes();
+    let mut run = 0..0;
+    for line in fields.lines().iter().filter(|line| pass(line)) {
+        let place = line.place();
+        if line.is_plain && place.start == run.end {
+            run.end = place.end;
+            continue;
         }
-        if self.run.end != start {
-            self.flush(out)?;
-            self.run.start = start;
+        out.append(&bytes[run])?;
+        run = if line.is_plain { place } else { 0..0 };
+        if !line.is_plain {
+            field(out, line.name(bytes), line.value(bytes))?;
         }
-        self.run.end = line_end + 2;
-        Ok(())
     }
-
-    /// Copies what has not been copied yet.
-    fn flush(&mut self, out: &mut Buffer) -> Result<(), Full> {
-        let run = std::mem::replace(&mut self.run, 0..0);
-        out.append(&self.bytes[run])
-    }
+    out.append(&bytes[run])
 }
 
 fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
-    out.append(name)?;
-    out.append(b": ")?;
-    out.append(value)?;
-    out.append(b"\r\n")
+    out.append_all([name, b": ", value, b"\r\n"])
 }
 
 /// Appends a decimal number.
@@ -403,6 +375,8 @@ pub fn forwarded_client(fields: &Fields<'_, '_>, trusted: impl Fn(IpAddr) -> boo
             let Some(address) = std::str::from_utf8(member).ok().and_then(|m| m.trim().parse().ok()) else {
                 return client;
             };
+            let address: IpAddr = address;
+            let address = address.to_canonical();
             client = Some(address);
             if !trusted(address) {
                 return client;

@@ -64,7 +64,7 @@ impl Change {
             }
             Change::Up { name, address } => write!(f, "{} is up again", Label(name, address)),
             Change::Address { name, added, removed } => {
-                write!(f, "{name} changed its address:")?;
+                write!(f, "{name}:")?;
                 let mut separator = " ";
                 for address in added {
                     write!(f, "{separator}{address} is new")?;

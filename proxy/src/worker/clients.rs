@@ -3,6 +3,7 @@
 use std::io;
 
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker, access, env};
 use crate::exchange::{Env, Exchange, Ready, Side, Step};
 use crate::time::Time;
@@ -71,6 +72,7 @@ impl<N: Net> Worker<N> {
 
     /// Takes all waiting connections in, before the listeners close.
     pub(super) fn accept_all(&mut self) {
+        self.acceptable = (0..self.listeners).collect();
         while !self.acceptable.is_empty() && self.accept_after <= self.now {
             self.accept();
         }
@@ -79,7 +81,10 @@ impl<N: Net> Worker<N> {
     /// Takes one connection in; says whether there may be more.
     fn accept_one(&mut self, listener: usize) -> bool {
         if !self.shared.enter(self.max_connections) {
-            log::debug!("accepting pauses: {} client connections are open", self.max_connections);
+            if self.accept_failed.is_due(self.now) {
+                let most = self.max_connections;
+                log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
+            }
             self.accept_after = self.now + ACCEPT_PAUSE;
             return false;
         }
@@ -110,9 +115,7 @@ impl<N: Net> Worker<N> {
         });
         match inserted {
             Ok(key) => {
-                let client = &mut self.clients[key];
-                let deadline = client.exchange.rearm(&env!(self));
-                self.deadlines.schedule(key, deadline, &mut client.scheduled);
+                self.rearm(key);
                 true
             }
             Err(error) => {
@@ -128,6 +131,8 @@ impl<N: Net> Worker<N> {
             io::ErrorKind::WouldBlock => false,
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
+            // A client is worth more than an idle connection, but for the last one, which may serve it.
+            _ if is_local(error) && self.give_up_idle(1) => true,
             _ => {
                 if self.accept_failed.is_due(self.now) {
                     log::error!(
@@ -177,41 +182,14 @@ impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, key: ClientKey) {
         let mut share = SHARE;
         loop {
-            let Some(client) = self.clients.get_mut(key) else { return };
-            let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
-            let upstream = upstream.filter(|up| up.is_connected);
-            let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
-            let step = client.exchange.next(Ready {
-                client_readable: client.ready.readable,
-                client_writable: client.ready.writable,
-                upstream_readable: upstream_ready.readable,
-                upstream_writable: upstream_ready.writable,
-            });
-            match step {
-                Step::Wait => {
-                    let deadline = client.exchange.rearm(&env!(self));
-                    return self.deadlines.schedule(key, deadline, &mut client.scheduled);
-                }
-                Step::Receive(side) | Step::Send(side) => {
-                    if share == 0 {
-                        if !client.queued {
-                            client.queued = true;
-                            self.ready.push_back(key);
-                        }
-                        return;
+            match self.drive_sockets(key, &mut share) {
+                Step::Wait => return self.rearm(key),
+                Step::Receive(_) | Step::Send(_) => {
+                    if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
+                        client.queued = true;
+                        self.ready.push_back(key);
                     }
-                    let exchange = &mut client.exchange;
-                    let (socket, ready) = match (side, upstream) {
-                        (Side::Client, _) => (&mut client.socket, &mut client.ready),
-                        (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
-                        (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
-                    };
-                    let moved = if matches!(step, Step::Receive(_)) {
-                        receive(&mut self.net, socket, ready, exchange, side, &mut env!(self))
-                    } else {
-                        send(&mut self.net, socket, ready, exchange, side, &mut env!(self))
-                    };
-                    share = share.saturating_sub(moved);
+                    return self.rearm(key);
                 }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => self.release(key, reusable, served),
@@ -220,6 +198,46 @@ impl<N: Net> Worker<N> {
                 Step::Shutdown(side) => self.shutdown(key, side),
                 Step::Close { reset } => return self.close_client(key, reset),
             }
+        }
+    }
+
+    /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
+    /// Returns the step that is still to be done.
+    fn drive_sockets(&mut self, key: ClientKey, share: &mut usize) -> Step {
+        let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
+        let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
+        let mut upstream = upstream.filter(|up| up.is_connected);
+        loop {
+            let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
+            let step = client.exchange.next(Ready {
+                client_readable: client.ready.readable,
+                client_writable: client.ready.writable,
+                upstream_readable: upstream_ready.readable,
+                upstream_writable: upstream_ready.writable,
+            });
+            let side = match step {
+                Step::Receive(side) | Step::Send(side) if *share > 0 => side,
+                _ => return step,
+            };
+            let (socket, ready) = match (side, &mut upstream) {
+                (Side::Client, _) => (&mut client.socket, &mut client.ready),
+                (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
+                (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
+            };
+            let (net, env) = (&mut self.net, &mut env!(self));
+            let moved = match step {
+                Step::Receive(_) => receive(net, socket, ready, &mut client.exchange, side, env),
+                _ => send(net, socket, ready, &mut client.exchange, side, env),
+            };
+            *share = share.saturating_sub(moved);
+        }
+    }
+
+    /// Works out what the client waits for now, and until when.
+    fn rearm(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key) {
+            let deadline = client.exchange.rearm(&env!(self));
+            self.deadlines.schedule(key, deadline, &mut client.scheduled);
         }
     }
 
@@ -255,6 +273,9 @@ impl<N: Net> Worker<N> {
             self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
+            let clients = &self.clients;
+            let is_current = |key, time| clients.get(key).is_some_and(|client| client.scheduled == time);
+            self.deadlines.prune(clients.len(), is_current);
         }
     }
 
@@ -278,9 +299,9 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_all(&mut self) {
-        let keys: Vec<_> = self.clients.keys().collect();
-        for key in keys {
-            self.close_client(key, false);
+        let all: Vec<_> = self.clients.iter().map(|(key, c)| (key, c.exchange.is_responding())).collect();
+        for (key, reset) in all {
+            self.close_client(key, reset);
         }
         self.close_idle_upstreams();
         if let Some(log) = &mut self.access_log {

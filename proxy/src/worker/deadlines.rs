@@ -11,6 +11,9 @@ use std::collections::BinaryHeap;
 use super::net::ClientKey;
 use crate::time::Time;
 
+/// So many entries are not worth looking through.
+const STALE_MAX: usize = 1024;
+
 /// The deadlines of one worker's clients.
 #[derive(Debug, Default)]
 pub struct Deadlines {
@@ -41,6 +44,19 @@ impl Deadlines {
         self.heap.pop().map(|Reverse(entry)| entry)
     }
 
+    /// Drops entries that have no meaning any more, where those are most. To be called when a connection
+    /// has ended: what is left of it would stay for as long as its deadline was away, and with many short
+    /// connections that is many.
+    ///
+    /// `live` is how many connections there are. `is_current` says whether an entry is the one that its
+    /// connection remembers.
+    pub fn prune(&mut self, live: usize, is_current: impl Fn(ClientKey, Time) -> bool) {
+        // Each round drops three quarters or more, so an entry costs a few looks in its whole life.
+        if self.heap.len() > STALE_MAX + 4 * live {
+            self.heap.retain(|Reverse((time, key))| is_current(*key, *time));
+        }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.heap.len()
@@ -49,5 +65,38 @@ impl Deadlines {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slotmap::SlotMap;
+
+    use super::*;
+    use crate::time::Duration;
+
+    #[test]
+    fn entries_of_ended_connections_do_not_pile_up() {
+        let mut deadlines = Deadlines::default();
+        let mut clients: SlotMap<ClientKey, Time> = SlotMap::with_key();
+        let kept: Vec<_> = (0..100).map(|_| clients.insert(Time::NEVER)).collect();
+        for &key in &kept {
+            deadlines.schedule(key, Time::ZERO + Duration::from_secs(10), &mut clients[key]);
+        }
+        for n in 0..100_000 {
+            let key = clients.insert(Time::NEVER);
+            for seconds in [75, 60] {
+                let deadline = Time::ZERO + Duration::from_secs(n + seconds);
+                deadlines.schedule(key, deadline, &mut clients[key]);
+            }
+            clients.remove(key);
+            deadlines.prune(clients.len(), |key, time| clients.get(key) == Some(&time));
+            assert!(deadlines.len() <= STALE_MAX + 4 * 100 + 2);
+        }
+        let mut due: Vec<_> = std::iter::from_fn(|| deadlines.due(Time::ZERO + Duration::from_secs(10)))
+            .map(|(_, key)| key)
+            .collect();
+        due.sort_unstable();
+        assert_eq!(due, kept, "what is alive still comes up");
     }
 }

@@ -32,6 +32,7 @@ use crate::access_log::Writer;
 use crate::buffer::Buffers;
 use crate::config::Config;
 use crate::exchange::Rules;
+use crate::http::fields::Scratch;
 use crate::time::{Duration, Time};
 use crate::upstream::Idle;
 use clients::Client;
@@ -55,11 +56,13 @@ pub struct Worker<N: Net> {
     tries: u32,
     upstream_idle: Duration,
     max_connections: usize,
+    listeners: usize,
 
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     idle: Idle<UpstreamKey>,
     buffers: Buffers,
+    scratch: Scratch,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -102,10 +105,12 @@ impl<N: Net> Worker<N> {
             tries: config.tries,
             upstream_idle: config.timeouts.upstream_idle,
             max_connections: config.max_connections,
+            listeners: config.listen.len(),
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             idle: Idle::new(config.keepalive),
             buffers: Buffers::new(rules.buffer_size()),
+            scratch: Scratch::new(),
             rules,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
@@ -144,6 +149,11 @@ impl<N: Net> Worker<N> {
         self.net.poll(&mut events, self.wake_at())?;
         self.now = self.net.now();
         self.date.refresh(&self.net, self.now);
+        for event in &events {
+            if let Target::Upstream(key) = event.token.target() {
+                self.upstream_changed(key, event);
+            }
+        }
         for event in events.drain(..) {
             self.dispatch(&event);
         }
@@ -330,6 +340,7 @@ macro_rules! env {
     ($worker:ident) => {
         crate::exchange::Env {
             buffers: &mut $worker.buffers,
+            scratch: &mut $worker.scratch,
             rules: &$worker.rules,
             now: $worker.now,
             date: $worker.date.text.as_bytes(),

@@ -12,6 +12,9 @@ use super::shared::Shared;
 /// Between two look-ups that failed connections ask for.
 const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often names are looked up while one of them has never had an address.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Looks names up and tells the group.
 #[derive(Debug)]
 pub struct Resolver {
@@ -28,6 +31,8 @@ struct Name {
     port: u16,
     /// Its last look-up failed, and that has been said.
     failing: bool,
+    /// It has had an address.
+    known: bool,
 }
 
 impl Resolver {
@@ -39,6 +44,7 @@ impl Resolver {
             host: name.host.to_owned(),
             port: name.port,
             failing: false,
+            known: false,
         });
         let names = names.collect();
         drop(group);
@@ -65,7 +71,10 @@ impl Resolver {
         }
         let mut last = Instant::now();
         loop {
-            let wait = self.interval.saturating_sub(last.elapsed());
+            // Without an address a server is of no use, so that is not waited for long.
+            let unknown = self.names.iter().any(|name| !name.known);
+            let interval = if unknown { self.interval.min(UNKNOWN_INTERVAL) } else { self.interval };
+            let wait = interval.saturating_sub(last.elapsed());
             match suspects.recv_timeout(wait) {
                 Ok(server) => {
                     let mut servers = vec![server];
@@ -76,11 +85,12 @@ impl Resolver {
                     // Many connections fail at once: one look-up serves them all.
                     std::thread::sleep(SUSPECT_PAUSE.min(self.interval));
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.resolve();
-                    last = Instant::now();
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if last.elapsed() >= interval {
+                self.resolve();
+                last = Instant::now();
             }
         }
     }
@@ -96,6 +106,7 @@ impl Name {
         match found {
             Ok(addresses) => {
                 self.failing = false;
+                self.known = true;
                 let changes = shared.group().resolved(self.server, &addresses);
                 for change in changes {
                     log::info!("{}", change.line(""));

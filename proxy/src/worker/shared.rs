@@ -1,9 +1,10 @@
 //! What all workers of a process share: the servers' state, the count of connections, commands.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::exchange::Sequel;
 use crate::upstream::Group;
 
 /// What a worker is to do with itself.
@@ -25,6 +26,8 @@ pub struct Shared {
     connections: AtomicUsize,
     command: AtomicU8,
     reopened: AtomicU32,
+    /// What became of requests whose upstream connection failed, by [`Sequel`].
+    sequels: [AtomicU64; Sequel::ALL.len()],
     /// To the resolver: a connection to this server line failed, its name may have moved.
     resolver: Option<Sender<usize>>,
 }
@@ -37,6 +40,7 @@ impl Shared {
             connections: AtomicUsize::new(0),
             command: AtomicU8::new(Command::Run as u8),
             reopened: AtomicU32::new(0),
+            sequels: Default::default(),
             resolver,
         }
     }
@@ -88,6 +92,16 @@ impl Shared {
     /// Client connections over all workers.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts what became of a request whose upstream connection failed.
+    pub fn count(&self, sequel: Sequel) {
+        self.sequels[sequel as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that has been the outcome since the start, over all workers.
+    pub fn counted(&self, sequel: Sequel) -> u64 {
+        self.sequels[sequel as usize].load(Ordering::Relaxed)
     }
 
     /// A connection to this server line failed: has its name looked up again.

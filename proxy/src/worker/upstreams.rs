@@ -18,37 +18,39 @@ pub(super) struct Upstream<S> {
 }
 
 impl<N: Net> Worker<N> {
-    pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
+    /// Takes in what an event says, before any request of its batch is driven: so that none is sent on a
+    /// connection that is known to be spoilt.
+    pub(super) fn upstream_changed(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         up.ready.note(event);
-        let Some(client) = up.client else {
-            // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
-            if event.readable {
-                self.idle.remove(up.peer, key);
-                self.close_upstream(key);
-            }
-            return;
-        };
+        // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
+        if up.client.is_none() && event.readable {
+            self.idle.remove(up.peer, key);
+            self.close_upstream(key);
+        }
+    }
+
+    /// Goes on with the client of a connection that has changed.
+    pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
+        let Some(up) = self.upstreams.get_mut(key) else { return };
+        let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
+        let client_key = up.client;
         if !up.is_connected {
             if !event.writable && !event.broken {
                 return;
             }
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
-                Ok(()) => self.connected(client),
-                Err(error) => {
-                    if let Some(client) = self.clients.get_mut(client) {
-                        client.exchange.connect_failed(Failure::Connect(error.kind()));
-                    }
-                }
+                Ok(()) => client.exchange.acquired(false),
+                Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        self.drive(client);
-    }
-
-    fn connected(&mut self, key: ClientKey) {
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.acquired(false);
+        // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
+        if event.readable && client.exchange.has_sent_nothing() && self.net.has_input(&mut up.socket) {
+            client.exchange.connect_failed(Failure::Unasked);
+        }
+        if let Some(key) = client_key {
+            self.drive(key);
         }
     }
 
@@ -101,19 +103,12 @@ impl<N: Net> Worker<N> {
     }
 
     fn connect(&mut self, key: ClientKey, peer: PeerKey) {
-        let client = &mut self.clients[key];
+        let mut connection = self.open(key, peer);
+        if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
+            connection = self.open(key, peer);
+        }
+        let Some(client) = self.clients.get_mut(key) else { return };
         client.exchange.connecting();
-        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
-        // Without an address, the name has moved in this very moment.
-        let address = address.ok_or(std::io::ErrorKind::NotFound.into());
-        let connection = address.and_then(|address| self.net.connect(&address)).and_then(|mut socket| {
-            let net = &mut self.net;
-            self.upstreams.try_insert_with_key(|up| {
-                net.register(&mut socket, Token::from(Target::Upstream(up)))?;
-                let client = Some(key);
-                Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
-            })
-        });
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
@@ -124,6 +119,30 @@ impl<N: Net> Worker<N> {
             }
             Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
         }
+    }
+
+    /// Opens a connection to `peer` for a client.
+    fn open(&mut self, key: ClientKey, peer: PeerKey) -> std::io::Result<UpstreamKey> {
+        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
+        // Without an address, the name has moved in this very moment.
+        let address = address.ok_or(std::io::ErrorKind::NotFound)?;
+        let mut socket = self.net.connect(&address)?;
+        let net = &mut self.net;
+        self.upstreams.try_insert_with_key(|up| {
+            net.register(&mut socket, Token::from(Target::Upstream(up)))?;
+            let client = Some(key);
+            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
+        })
+    }
+
+    /// Closes the connection idle for longest, for want of its descriptor, unless only `kept` are left.
+    /// Says whether it did.
+    pub(super) fn give_up_idle(&mut self, kept: usize) -> bool {
+        let oldest = (self.idle.len() > kept).then(|| self.idle.take_expired(Time::NEVER)).flatten();
+        if let Some(key) = oldest {
+            self.close_upstream(key);
+        }
+        oldest.is_some()
     }
 
     fn no_live_server(&mut self, key: ClientKey) {
@@ -167,7 +186,8 @@ impl<N: Net> Worker<N> {
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
         }
@@ -230,7 +250,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// Whether this machine's limits are to blame for an error, not the server.
-fn is_local(error: &std::io::Error) -> bool {
+pub(super) fn is_local(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let local = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))

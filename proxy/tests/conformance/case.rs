@@ -13,6 +13,7 @@
 //!   origin   GET /                what the origin saw: see `origin.rs`; - nothing, * anything
 //!   forwards / hides              bytes that the origin got / did not get
 //!   returns / withholds           bytes that the client got / did not get
+//!   logs     1 sent again         what the proxy logged, its counters at the end among it
 //! ```
 
 use crate::subject::Setting;
@@ -36,6 +37,7 @@ pub(crate) struct Case {
     pub(crate) hides: Vec<&'static str>,
     pub(crate) returns: Vec<&'static str>,
     pub(crate) withholds: Vec<&'static str>,
+    pub(crate) logs: Vec<&'static str>,
 }
 
 impl Case {
@@ -76,6 +78,7 @@ pub(crate) fn table(text: &'static str) -> Vec<Case> {
             "hides" => case.hides.push(rest),
             "returns" => case.returns.push(rest),
             "withholds" => case.withholds.push(rest),
+            "logs" => case.logs.push(rest),
             word => panic!("no such word: {word}"),
         }
     }

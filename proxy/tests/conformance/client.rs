@@ -6,15 +6,17 @@
 //! `⚡` reset, `⌛` neither: the other side waits for something.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use socket2::SockRef;
 
 use crate::case::Case;
 use crate::message::{self, Response};
 use crate::notation::{self, Act};
 use crate::origin::{Origin, PAUSE, PROBE};
+use crate::subject::Subject;
 
 /// What a client saw.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ enum End {
 
 struct Client<'c> {
     case: &'c Case,
+    origin: &'c Origin,
     stream: TcpStream,
     raw: Vec<u8>,
     end: End,
@@ -39,11 +42,11 @@ struct Client<'c> {
 }
 
 /// Plays the client's part of a case. With `patience` over, what has not come does not come.
-pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, patience: Duration) -> Sight {
-    let stream = TcpStream::connect(address).expect("a listening proxy");
+pub(crate) fn play(case: &Case, subject: &Subject, origin: &Origin, patience: Duration) -> Sight {
+    let stream = TcpStream::connect(subject.address).expect("a listening proxy");
     stream.set_nodelay(true).expect("an option");
-    let mut client = Client { case, stream, raw: Vec::new(), end: End::Open, patience };
-    let sends_on = client.perform(origin);
+    let mut client = Client { case, origin, stream, raw: Vec::new(), end: End::Open, patience };
+    let sends_on = client.perform(subject);
     let wanted = if case.stays_open() { case.finals() } else { usize::MAX };
     client.read_until(|client| client.finals() >= wanted);
     if client.end == End::Open && sends_on {
@@ -55,7 +58,7 @@ pub(crate) fn play(case: &Case, address: SocketAddr, origin: &Origin, patience: 
 
 impl Client<'_> {
     /// Does what the case says; false when the client has stopped sending.
-    fn perform(&mut self, origin: &Origin) -> bool {
+    fn perform(&mut self, subject: &Subject) -> bool {
         let (mut heads, mut seen, mut sends_on) = (0, 0, true);
         for act in notation::script(&self.case.sends) {
             match act {
@@ -71,7 +74,7 @@ impl Client<'_> {
                     if act == Act::Reset {
                         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("an option");
                     }
-                    let gone = TcpStream::connect(origin.address).expect("the origin");
+                    let gone = TcpStream::connect(self.origin.address).expect("the origin");
                     drop(std::mem::replace(&mut self.stream, gone));
                     self.end = if act == Act::Reset { End::Reset } else { End::Closed };
                     return false;
@@ -82,10 +85,13 @@ impl Client<'_> {
                 }
                 Act::AwaitOrigin => {
                     seen += 1;
-                    origin.await_heads(seen);
+                    self.origin.await_heads(seen);
                 }
                 Act::Pause => std::thread::sleep(PAUSE),
-                Act::Early => panic!("⇡ is for origins"),
+                Act::Freeze => subject.freeze(),
+                Act::Thaw => subject.signal(Signal::CONT),
+                Act::AwaitDone => self.origin.await_done(),
+                Act::Early | Act::AwaitClient => panic!("{act:?} is for origins"),
             }
         }
         sends_on
@@ -110,7 +116,10 @@ impl Client<'_> {
             self.stream.set_read_timeout(Some(left)).expect("an option");
             match self.stream.read(&mut room) {
                 Ok(0) => self.end = End::Closed,
-                Ok(n) => self.raw.extend_from_slice(&room[..n]),
+                Ok(n) => {
+                    self.raw.extend_from_slice(&room[..n]);
+                    self.origin.client_got(self.raw.len());
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.end = End::Reset,

@@ -47,4 +47,10 @@ tables! {
     chunked
     responses
     response_smuggling
+    interim
+    fields
+    limits
+    timeouts
+    connections
+    retries
 }

@@ -10,7 +10,10 @@
 //! | `⚡` | closes the socket with a reset |
 //! | `…` | client: waits for one more response head; origin: waits for the whole request |
 //! | `⇢` | client: waits until the origin has one more request head |
+//! | `⇥` | client: waits until the origin is through with what it does for each request that it has |
+//! | `⇠` | origin: waits until the client has got something more |
 //! | `⇡` | origin, at the start: does not wait for the whole request but for its head |
+//! | `⏸` `▶` | client: stops the proxy's process and lets it go on, so that what happens between comes in one batch |
 //! | `⌛` | a pause, for bytes to travel on their own; nothing depends on its length |
 //! | `∅` | nothing |
 
@@ -28,10 +31,18 @@ pub(crate) enum Act {
     AwaitOther,
     /// `⇢`
     AwaitOrigin,
+    /// `⇥`
+    AwaitDone,
+    /// `⇠`
+    AwaitClient,
     /// `⇡`
     Early,
     /// `⌛`
     Pause,
+    /// `⏸`
+    Freeze,
+    /// `▶`
+    Thaw,
 }
 
 /// Reads a script.
@@ -45,8 +56,12 @@ pub(crate) fn script(text: &str) -> Vec<Act> {
             '⚡' => Some(Act::Reset),
             '…' => Some(Act::AwaitOther),
             '⇢' => Some(Act::AwaitOrigin),
+            '⇥' => Some(Act::AwaitDone),
+            '⇠' => Some(Act::AwaitClient),
             '⇡' => Some(Act::Early),
             '⌛' => Some(Act::Pause),
+            '⏸' => Some(Act::Freeze),
+            '▶' => Some(Act::Thaw),
             _ => None,
         };
         if let Some(act) = act {

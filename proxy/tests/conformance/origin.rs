@@ -6,7 +6,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -40,6 +40,10 @@ struct Request {
 struct State {
     requests: Vec<Request>,
     answered: usize,
+    /// Answers that have been given to their end.
+    done: usize,
+    /// Bytes that the client has received.
+    client_got: usize,
     stopped: bool,
     serving: Vec<JoinHandle<()>>,
 }
@@ -50,6 +54,23 @@ struct Shared {
     answers: Vec<Vec<Act>>,
     state: Mutex<State>,
     came: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while locked")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.came.notify_all();
+    }
+
+    /// Waits until `condition` no longer holds, with patience.
+    fn wait_while(&self, condition: impl Fn(&State) -> bool) {
+        let waited = self.came.wait_timeout_while(self.state(), PATIENCE, |state| condition(state));
+        drop(waited.expect("no panic while locked"));
+    }
 }
 
 /// A listening origin.
@@ -71,8 +92,9 @@ pub(crate) struct Sight {
 impl Origin {
     /// Begins to listen.
     pub(crate) fn start(case: &Case) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-        let address = listener.local_addr().expect("its address");
+        // On all of loopback, since some cases have it under two addresses.
+        let listener = TcpListener::bind("0.0.0.0:0").expect("a port");
+        let address = ([127, 0, 0, 1], listener.local_addr().expect("its address").port()).into();
         let shared = Arc::new(Shared {
             greets: notation::script(case.greets),
             answers: case.answers.iter().map(|text| notation::script(text)).collect(),
@@ -86,24 +108,29 @@ impl Origin {
 
     /// Waits until so many request heads have come.
     pub(crate) fn await_heads(&self, count: usize) {
-        let state = self.shared.state.lock().expect("no panic while locked");
-        let _ = self
-            .shared
-            .came
-            .wait_timeout_while(state, PATIENCE, |state| state.requests.len() < count)
-            .expect("no panic while locked");
+        self.shared.wait_while(|state| state.requests.len() < count);
+    }
+
+    /// Waits until what is done for each request that has come is done.
+    pub(crate) fn await_done(&self) {
+        self.shared.wait_while(|state| state.done < state.requests.len());
+    }
+
+    /// The client has received so many bytes in all.
+    pub(crate) fn client_got(&self, bytes: usize) {
+        self.shared.change(|state| state.client_got = bytes);
     }
 
     /// Ends, when whoever was connected has gone.
     pub(crate) fn stop(self) -> Sight {
-        self.shared.state.lock().expect("no panic while locked").stopped = true;
+        self.shared.state().stopped = true;
         let _ = TcpStream::connect(self.address);
         self.accepting.join().expect("accepting goes on to the end");
-        let serving = std::mem::take(&mut self.shared.state.lock().expect("no panic while locked").serving);
+        let serving = std::mem::take(&mut self.shared.state().serving);
         for thread in serving {
             thread.join().expect("a script does not panic");
         }
-        let state = self.shared.state.lock().expect("no panic while locked");
+        let state = self.shared.state();
         let raw = state.requests.iter().flat_map(|request| request.raw.iter().copied()).collect();
         Sight { summary: summary(&state.requests), raw }
     }
@@ -133,7 +160,7 @@ fn summary(requests: &[Request]) -> String {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, stream) in listener.incoming().enumerate() {
-        let mut state = shared.state.lock().expect("no panic while locked");
+        let mut state = shared.state();
         if state.stopped {
             return;
         }
@@ -142,7 +169,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         stream.set_nodelay(true).expect("an option");
         let shared = shared.clone();
         let thread = std::thread::spawn(move || {
-            Visit { stream, number, shared, unread: Vec::new(), index: None }.serve();
+            let mut visit = Visit { stream, number, shared, unread: Vec::new(), index: None, is_done: true };
+            visit.serve();
+            // Once the connection is closed, too.
+            let Visit { stream, shared, is_done, .. } = visit;
+            drop(stream);
+            shared.change(|state| state.done += usize::from(!is_done));
         });
         state.serving.push(thread);
     }
@@ -156,13 +188,15 @@ struct Visit {
     unread: Vec<u8>,
     /// The place of the request in hand among all.
     index: Option<usize>,
+    /// What is done for that request is done.
+    is_done: bool,
 }
 
 /// The connection is over.
 struct Over;
 
 impl Visit {
-    fn serve(mut self) {
+    fn serve(&mut self) {
         let greeting = self.shared.greets.clone();
         if self.perform(&greeting, None).is_ok() {
             while self.request().is_ok() {}
@@ -196,7 +230,7 @@ impl Visit {
         }
         self.record(Request { raw: head.clone(), line, ..Request::default() });
         let answer = {
-            let mut state = self.shared.state.lock().expect("no panic while locked");
+            let mut state = self.shared.state();
             state.answered += 1;
             let scripted = self.shared.answers.get(state.answered - 1).cloned();
             scripted.unwrap_or_else(|| notation::script(OK))
@@ -205,20 +239,24 @@ impl Visit {
         if answer.first() != Some(&Act::Early) {
             self.body(body)?;
         }
+        self.is_done = false;
         self.perform(&answer, Some(body))?;
+        self.is_done = true;
+        self.shared.change(|state| state.done += 1);
         if switches { self.echo() } else { self.body(body) }
     }
 
     fn record(&mut self, mut request: Request) {
         request.connection = self.number;
-        let mut state = self.shared.state.lock().expect("no panic while locked");
-        self.index = Some(state.requests.len());
-        state.requests.push(request);
-        self.shared.came.notify_all();
+        let shared = self.shared.clone();
+        shared.change(|state| {
+            self.index = Some(state.requests.len());
+            state.requests.push(request);
+        });
     }
 
     fn note(&self, change: impl FnOnce(&mut Request)) {
-        let mut state = self.shared.state.lock().expect("no panic while locked");
+        let mut state = self.shared.state();
         if let Some(request) = self.index.and_then(|index| state.requests.get_mut(index)) {
             change(request);
         }
@@ -270,6 +308,7 @@ impl Visit {
     }
 
     fn perform(&mut self, acts: &[Act], body: Option<Body>) -> Result<(), Over> {
+        let mut client_had = self.shared.state().client_got;
         for act in acts {
             match act {
                 Act::Send(bytes) => self.write(bytes)?,
@@ -286,8 +325,15 @@ impl Visit {
                         self.body(body)?;
                     }
                 }
+                Act::AwaitClient => {
+                    self.shared.wait_while(|state| state.client_got == client_had);
+                    client_had = self.shared.state().client_got;
+                }
                 Act::Pause => std::thread::sleep(PAUSE),
-                Act::Early | Act::AwaitOrigin => {}
+                Act::Early => {}
+                Act::AwaitOrigin | Act::AwaitDone | Act::Freeze | Act::Thaw => {
+                    panic!("{act:?} is for clients")
+                }
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(crate) struct Outcome {
 pub(crate) fn play(kind: Kind, case: &Case, patience: Duration) -> Outcome {
     let origin = Origin::start(case);
     let subject = Subject::start(kind, case, origin.address);
-    let client = client::play(case, subject.address, &origin, patience);
+    let client = client::play(case, &subject, &origin, patience);
     let (log, is_sound) = subject.stop();
     Outcome { client, origin: origin.stop(), log, is_sound }
 }
@@ -82,6 +82,9 @@ fn differences(case: &Case, outcome: &Outcome) -> String {
         for part in parts.iter().filter(|part| has(raw, part) != wanted) {
             differ(word, part, if wanted { "none of it" } else { "it" });
         }
+    }
+    for part in case.logs.iter().filter(|part| !outcome.log.contains(**part)) {
+        differ("logs", part, "none of it");
     }
     if !outcome.is_sound {
         differ("process", "an end with status 0 and no panic", "another");

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -29,6 +30,10 @@ pub(crate) enum Setting {
     IdleTimeout(String),
     /// `next WORDS`: when another server is tried.
     Next(String),
+    /// `servers 2`: the origin under two addresses.
+    TwoServers,
+    /// `servers itself`: it is its own server.
+    Loop,
 }
 
 impl Setting {
@@ -44,6 +49,8 @@ impl Setting {
             "read-timeout" => Setting::ReadTimeout(value),
             "idle-timeout" => Setting::IdleTimeout(value),
             "next" => Setting::Next(value),
+            "servers" if value == "itself" => Setting::Loop,
+            "servers" => Setting::TwoServers,
             word => panic!("no such setting: {word}"),
         }
     }
@@ -57,6 +64,7 @@ impl Setting {
             Setting::ReadTimeout(time) => format!("--read-timeout={time}"),
             Setting::IdleTimeout(time) => format!("--keepalive-timeout={time}"),
             Setting::Next(words) => format!("--next-upstream={words}"),
+            Setting::TwoServers | Setting::Loop => String::new(),
         }
     }
 
@@ -69,6 +77,7 @@ impl Setting {
             Setting::ReadTimeout(time) => format!("proxy_read_timeout {time};"),
             Setting::IdleTimeout(time) => format!("keepalive_timeout {time};"),
             Setting::Next(words) => format!("proxy_next_upstream {};", words.replace(',', " ")),
+            Setting::TwoServers | Setting::Loop => String::new(),
         }
     }
 
@@ -79,7 +88,11 @@ impl Setting {
             Setting::BodyTimeout(time) => format!("timeout client {time}"),
             Setting::ReadTimeout(time) => format!("timeout server {time}"),
             Setting::IdleTimeout(time) => format!("timeout http-keep-alive {time}"),
-            Setting::MaxBody(_) | Setting::MaxHead(_) | Setting::Next(_) => String::new(),
+            Setting::MaxBody(_)
+            | Setting::MaxHead(_)
+            | Setting::Next(_)
+            | Setting::Loop
+            | Setting::TwoServers => String::new(),
         }
     }
 }
@@ -117,22 +130,27 @@ impl Subject {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a loopback port");
         let at = |name: &str| folder.path().join(name);
+        let is_loop = case.with.contains(&Setting::Loop);
+        let mut servers = vec![if is_loop { address } else { origin }.to_string()];
+        if case.with.contains(&Setting::TwoServers) {
+            servers.push(format!("127.0.0.2:{}", origin.port()));
+        }
         let mut command = match kind {
             Kind::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
                 command.args(["--workers=1", "--log-level=debug"]);
-                command.args([format!("--listen={address}"), format!("--upstream={origin}")]);
-                command.args(case.with.iter().map(Setting::flag));
+                command.args([format!("--listen={address}"), format!("--upstream={}", servers.join(","))]);
+                command.args(case.with.iter().map(Setting::flag).filter(|flag| !flag.is_empty()));
                 command
             }
             Kind::Nginx => {
-                std::fs::write(at("nginx.conf"), nginx(case, address, origin)).expect("a file");
+                std::fs::write(at("nginx.conf"), nginx(case, address, &servers)).expect("a file");
                 let mut command = Command::new("nginx");
                 command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
                 command
             }
             Kind::HaProxy => {
-                std::fs::write(at("haproxy.cfg"), haproxy(case, address, origin)).expect("a file");
+                std::fs::write(at("haproxy.cfg"), haproxy(case, address, &servers)).expect("a file");
                 let mut command = Command::new("haproxy");
                 command.args(["-db", "-f"]).arg(at("haproxy.cfg"));
                 command
@@ -140,26 +158,43 @@ impl Subject {
         };
         let log = std::fs::File::create(at("log")).expect("a log file");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a handle")).stderr(log);
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} does not start: {error}"));
+        let mut subject = Subject { kind, child, folder, address };
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if child.try_wait().expect("a child").is_some() {
-                return None;
-            }
+        while start.elapsed() < PATIENCE && subject.child.try_wait().expect("a child").is_none() {
             if TcpStream::connect(address).is_ok() {
-                return Some(Subject { kind, child, folder, address });
+                return Some(subject);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let _ = child.kill();
         None
+    }
+
+    /// Stops it; it has stopped when this returns.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE && !self.is_frozen() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether all its threads are stopped, as proc(5) has it.
+    fn is_frozen(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("a running child");
+        let stats = tasks.flatten().map(|task| std::fs::read_to_string(task.path().join("stat")));
+        stats.flatten().all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a running child");
     }
 
     /// Ends it. Returns what it logged, and whether it ended as it should.
     pub(crate) fn stop(mut self) -> (String, bool) {
         if self.kind == Kind::Ours {
-            let pid = rustix::process::Pid::from_child(&self.child);
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a running child");
+            self.signal(Signal::TERM);
         } else {
             self.child.kill().expect("a running child");
         }
@@ -189,7 +224,7 @@ impl Drop for Subject {
 }
 
 /// What the nginx documentation gives for a proxy with kept connections.
-fn nginx(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
+fn nginx(case: &Case, address: SocketAddr, servers: &[String]) -> String {
     let mut text = String::from(
         "daemon off; master_process off; pid nginx.pid; error_log error.log info;\n\
          events { worker_connections 64; }\n\
@@ -201,9 +236,10 @@ fn nginx(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
     for setting in &case.with {
         let _ = writeln!(text, "{}", setting.nginx());
     }
+    let servers: String = servers.iter().map(|server| format!("server {server}; ")).collect();
     let _ = write!(
         text,
-        "upstream origin {{ server {origin}; keepalive 8; }}\n\
+        "upstream origin {{ {servers}keepalive 8; }}\n\
          server {{ listen {address}; location / {{\n\
          proxy_pass http://origin; proxy_http_version 1.1;\n\
          proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n}} }}\n}}\n"
@@ -212,7 +248,7 @@ fn nginx(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
 }
 
 /// What HAProxy's documentation gives for the same.
-fn haproxy(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
+fn haproxy(case: &Case, address: SocketAddr, servers: &[String]) -> String {
     let mut text = String::from(
         "global\n  maxconn 64\ndefaults\n  mode http\n  timeout connect 4s\n  timeout client 60s\n  \
          timeout server 60s\n",
@@ -220,9 +256,9 @@ fn haproxy(case: &Case, address: SocketAddr, origin: SocketAddr) -> String {
     for setting in &case.with {
         let _ = writeln!(text, "  {}", setting.haproxy());
     }
-    let _ = write!(
-        text,
-        "frontend clients\n  bind {address}\n  default_backend origins\nbackend origins\n  server origin {origin}\n"
-    );
+    let _ = write!(text, "frontend clients\n  bind {address}\n  default_backend origins\nbackend origins\n");
+    for (number, server) in servers.iter().enumerate() {
+        let _ = writeln!(text, "  server origin{number} {server}");
+    }
     text
 }

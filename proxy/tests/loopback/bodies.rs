@@ -283,6 +283,10 @@ fn a_truncated_response_never_passes_for_a_whole_one() {
             conn.send(format!("GET / HTTP/{version}\r\nHost: test\r\n\r\n"));
             let (bytes, error) = conn.rest();
             let text = String::from_utf8_lossy(&bytes);
+            // What is bad before any of it has gone out never does.
+            if text.starts_with("HTTP/1.1 502 ") && text.ends_with("</html>\n") {
+                continue;
+            }
             let ended = error.is_some();
             let announced = text.contains("Content-Length: 100");
             let open_chunks = text.contains("chunked") && !text.ends_with("0\r\n\r\n");

@@ -141,7 +141,7 @@ fn connections_beyond_the_bound_wait_and_are_served() {
 #[test]
 fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     let origin = Origin::named("ok");
-    let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "");
+    let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "--upstream-idle-timeout 1h");
     proxy.wait_log("40 open files are allowed, but --max-connections 10000 may need");
     let mut conns: Vec<Conn> = (0..100).map(|_| proxy.connect()).collect();
     let line = proxy.wait_log("accepting pauses until");
@@ -165,9 +165,13 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     assert!(served >= 1, "{served} served, {refused} refused");
     drop(conns);
     assert!(proxy.log().iter().all(|line| !line.contains("is down")), "no server is to blame");
-    wait_until("all is free again", || proxy.descriptors() < 20);
     for _ in 0..20 {
         assert_eq!(proxy.get("/"), "ok");
+    }
+    // Idle connections to servers, however many have come together, make room for clients.
+    let mut conns: Vec<Conn> = (0..20).map(|_| proxy.connect()).collect();
+    for conn in &mut conns {
+        assert_eq!(conn.get("/").text(), "ok");
     }
 }
 
@@ -195,4 +199,29 @@ fn without_descriptors_clients_that_are_in_are_served() {
     let lines = proxy.log().iter().filter(|line| line.contains("accepting pauses until")).count();
     assert!(lines <= 2 + seconds, "{lines} lines in {seconds} s");
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_idle_connection_makes_room_for_clients_and_for_one_to_another_server() {
+    let (a, b) = (Origin::named("a"), Origin::named("b"));
+    let flags = "--upstream-idle-timeout 1h --balance ip_hash";
+    let proxy = Proxy::start_with_descriptors(40, format!("{a},{b}"), flags);
+    // A client of each server.
+    let mut clients = ["a", "b"].map(|name| {
+        let found = (0..50).find_map(|third| {
+            let mut conn = Conn::from_to([127, 0, third, 1].into(), proxy.address());
+            (conn.get("/").text() == name).then_some(conn)
+        });
+        found.expect("an address that is hashed to it")
+    });
+    // Others take all descriptors but that of one idle connection, which may serve them.
+    let _fill: Vec<Conn> = (0..60).map(|_| proxy.connect()).collect();
+    proxy.wait_log("accepting pauses until");
+    wait_until("the others are in", || a.open() + b.open() == 1);
+    // It has to give way each time that the other server is asked.
+    for _ in 0..5 {
+        for (client, name) in clients.iter_mut().zip(["a", "b"]) {
+            assert_eq!(client.get("/").text(), name);
+        }
+    }
 }

@@ -22,3 +22,4 @@ mod retry;
 mod signals;
 mod timeouts;
 mod tunnel;
+mod waiting;

@@ -159,6 +159,15 @@ impl Proxy {
         std::fs::read_dir(folder).expect("a running process").count()
     }
 
+    /// Processor time so far, in the kernel's ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
+        // The name in parentheses may hold anything; utime and stime are fields 14 and 15 (proc(5)).
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let numbers = fields.split(' ').skip(11).take(2);
+        numbers.map(|number| number.parse::<u64>().expect("a number")).sum()
+    }
+
     /// Memory of its own that is resident, in bytes: neither files nor anything shared.
     pub(crate) fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::proxy::buffer::Buffers;
 use super::proxy::config::{Config, Host, Server};
 use super::proxy::exchange::{Env, Exchange, Failure, Ready, Rules, Side, Step};
+use super::proxy::http::fields::Scratch;
 use super::proxy::time::Time;
 
 /// The HTTP date of every play.
@@ -67,6 +68,7 @@ pub(crate) enum Link {
 pub(crate) struct Play {
     pub(crate) exchange: Exchange,
     pub(crate) buffers: Buffers,
+    scratch: Scratch,
     pub(crate) rules: Rules,
     pub(crate) now: Time,
     pub(crate) draining: bool,
@@ -105,11 +107,20 @@ impl Play {
         let rules = Rules::new(&config);
         let mut buffers = Buffers::new(rules.buffer_size());
         let now = Time::from_nanos(3_600_000_000_000);
-        let env = Env { buffers: &mut buffers, rules: &rules, now, date: DATE.as_bytes(), draining: false };
+        let mut scratch = Scratch::new();
+        let env = Env {
+            buffers: &mut buffers,
+            scratch: &mut scratch,
+            rules: &rules,
+            now,
+            date: DATE.as_bytes(),
+            draining: false,
+        };
         let exchange = Exchange::new(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
         Play {
             exchange,
             buffers,
+            scratch,
             rules,
             now,
             draining: false,
@@ -133,6 +144,7 @@ impl Play {
     pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T) -> T {
         let mut env = Env {
             buffers: &mut self.buffers,
+            scratch: &mut self.scratch,
             rules: &self.rules,
             now: self.now,
             date: DATE.as_bytes(),

@@ -191,7 +191,8 @@ proptest! {
         };
         let target = target::of(head.method, head.target, head.version, &head.fields).expect("a target");
         let length = framing::request(&head.fields, head.version).expect("a length");
-        let sender = Sender { address: "192.0.2.7", trusted: false, default_host: "app" };
+        let address = "192.0.2.7";
+        let sender = Sender { address, real: address, trusted: false, default_host: "app" };
         let mut out = Buffers::new(1 << 16).small();
         rewrite::request(&mut out, &head, &target, length, &rewrite::wishes(&head), &sender).expect("it fits");
         out.append(&passed(length, &bytes)).expect("it fits");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::fields::{Connection, MAX_FIELDS, Role};
+use super::super::fields::{Connection, Scratch};
 use super::super::framing::Length;
 use super::super::head::{self, Parsed};
 use super::super::rewrite::{self, ClientFraming, Delivery, Sender, Wishes};
@@ -10,7 +10,8 @@ use super::super::{framing, target};
 use super::{buffer, field_lines, text, with_fields, with_request, with_response};
 use crate::buffer::{Buffers, Full};
 
-const STRANGER: Sender<'_> = Sender { address: "192.0.2.7", trusted: false, default_host: "app1:5000" };
+const STRANGER: Sender<'_> =
+    Sender { address: "192.0.2.7", real: "192.0.2.7", trusted: false, default_host: "app1:5000" };
 const FRIEND: Sender<'_> = Sender { trusted: true, ..STRANGER };
 
 /// The head that goes on for one that came.
@@ -341,9 +342,8 @@ fn a_response_is_written_anew() {
 fn trailers_pass_without_what_must_not_stand_there() {
     let write = |lines: &str, nominated: &str| {
         let bytes = format!("{}\r\n", field_lines(lines));
-        let (mut headers, mut roles) = ([httparse::EMPTY_HEADER; MAX_FIELDS], [Role::Other; MAX_FIELDS]);
-        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut headers, &mut roles)
-        else {
+        let mut scratch = Scratch::new();
+        let Ok(Parsed::Complete((fields, _))) = head::trailers(bytes.as_bytes(), &mut scratch) else {
             panic!("not a trailer section: {lines}")
         };
         let mut out = buffer();

@@ -91,7 +91,7 @@ fn health_goes_over_to_the_address_that_replaces_another() {
     driver.end(request, Outcome::Failed, at(0));
     let changes = driver.group.resolved(0, &addresses(&[7]));
     assert_eq!(changes.len(), 1);
-    assert_eq!(changes[0].to_string(), "a changed its address: 10.0.0.7:80 is new, 10.0.0.1:80 is gone");
+    assert_eq!(changes[0].to_string(), "a: 10.0.0.7:80 is new, 10.0.0.1:80 is gone");
     assert_eq!(driver.served(3, at(10)), "bbb");
     let request = start_to(&mut driver, 7, at(11));
     assert_eq!(driver.end(request, Outcome::Served, at(11)).unwrap().to_string(), "a is up again");

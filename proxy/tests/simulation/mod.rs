@@ -1,0 +1,236 @@
+//! The shipped worker on a simulated network, one run for each seed.
+//!
+//! A run draws its [`weather`](weather::Weather) (what goes wrong, how often), a configuration, origins and
+//! clients with their [scripts](script), and lets the [`Worker`] turn until nothing is due any more. The
+//! [`wires`] are the network with its edge-triggered events, [`net`] lends them to the worker,
+//! [`origin`]s answer with [`answers`] sound and unsound, [`client`]s read [`replies`]; the [`ledger`]
+//! remembers all of it, and whoever sees something that must not be says so there.
+
+mod answers;
+mod chance;
+mod client;
+mod http;
+mod ledger;
+mod net;
+mod origin;
+mod replies;
+mod script;
+mod trace;
+mod weather;
+mod wires;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use proxy::config::{AccessLog, Balance, Config, Host, NextUpstream, Server, Timeouts};
+use proxy::time::Duration;
+use proxy::upstream::Group;
+use proxy::worker::shared::{Command, Shared};
+use proxy::worker::{Turn, Worker};
+
+use chance::Chance;
+use client::Client;
+use ledger::{Leave, Ledger};
+use net::{FIRST_PORT, Happening, SimNet};
+use script::Bounds;
+use trace::Trace;
+use weather::Weather;
+use wires::Wires;
+
+/// What came of a run.
+pub(crate) struct Report {
+    /// What must not be, if it was.
+    pub(crate) violation: Option<String>,
+    pub(crate) trace: Vec<String>,
+    /// How often what was met.
+    pub(crate) seen: BTreeMap<&'static str, usize>,
+}
+
+/// After this, nothing more goes wrong.
+const CLEAR_UP: Duration = Duration::from_secs(40);
+
+/// Turns in one run before that counts as having no end.
+const TURNS_MAX: usize = 3_000_000;
+
+/// Runs one seed to its end.
+pub(crate) fn run(seed: u64, traced: bool) -> Report {
+    let mut worker = build(seed, traced);
+    let mut violation = None;
+    for turn in 0.. {
+        let checked = if turn == TURNS_MAX { Err("no end in sight".into()) } else { turn_once(&mut worker) };
+        match checked {
+            Ok(Turn::GoOn) if !worker.0.net().at_rest => {}
+            Ok(ended) => {
+                let net = worker.0.net_mut();
+                if ended == Turn::End {
+                    // The process is gone, and its listeners with it.
+                    net.w.stop_listening();
+                }
+                net.run_out();
+                violation = at_rest(&worker.0, &worker.1).err();
+                break;
+            }
+            Err(why) => {
+                violation = Some(why);
+                break;
+            }
+        }
+    }
+    let net = worker.0.net();
+    Report {
+        violation: net.ledger.violation.clone().or(violation),
+        trace: net.w.trace.lines().to_vec(),
+        seen: net.ledger.seen.clone(),
+    }
+}
+
+type Subject = (Worker<SimNet>, Arc<Shared>);
+
+fn turn_once((worker, shared): &mut Subject) -> Result<Turn, String> {
+    let turn = catch_unwind(AssertUnwindSafe(|| worker.turn())).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        format!("panic: {}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("?"))
+    })?;
+    let turn = turn.map_err(|error| format!("the worker fails: {error}"))?;
+    if let Some(why) = &worker.net().ledger.violation {
+        return Err(why.clone());
+    }
+    conserved(worker, shared)?;
+    Ok(turn)
+}
+
+/// What holds between any two turns.
+fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
+    let census = worker.census();
+    let active: u32 = shared.group().peers().map(|(_, peer)| peer.active()).sum();
+    if shared.connections() != census.clients {
+        return Err(format!(
+            "{} connections are counted, there are {}",
+            shared.connections(),
+            census.clients
+        ));
+    }
+    if active as usize > census.clients {
+        return Err(format!("{active} requests are counted, of {} clients", census.clients));
+    }
+    if census.upstreams < census.idle || census.upstreams - census.idle > census.clients {
+        return Err(format!("upstream connections belong to nobody: {census:?}"));
+    }
+    if census.clients == 0 && (active > 0 || census.buffers > 0 || census.upstreams != census.idle) {
+        return Err(format!("left behind by clients: {active} active requests, {census:?}"));
+    }
+    Ok(())
+}
+
+/// What holds when nothing is due any more.
+fn at_rest(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
+    let (census, net) = (worker.census(), worker.net());
+    conserved(worker, shared)?;
+    if census.clients + census.upstreams > 0 {
+        return Err(format!("waits that never end: {census:?}"));
+    }
+    if census.deadlines > 0 && !net.ledger.draining {
+        return Err(format!("deadlines that never come up: {census:?}"));
+    }
+    match net.clients.iter().position(|client| !client.closed) {
+        Some(number) => Err(format!("client {number} was never served to its end")),
+        None => Ok(()),
+    }
+}
+
+/// Draws everything that a seed decides.
+fn build(seed: u64, traced: bool) -> Subject {
+    let mut chance = Chance::new(seed);
+    let origins = chance.between(1, 3);
+    let mut weather = Weather::draw(&mut chance, origins);
+    let body_max = chance.of(&[100, 5_000, 60_000, 600_000]).min(weather.buffer_max * 200);
+    let config = configure(&mut chance, &weather, origins, body_max);
+    if config.tries > 0 || config.servers.iter().any(|server| server.max_conns > 0) {
+        weather.saint = None;
+    }
+    let shared = Arc::new(Shared::new(Group::new(&config.servers, config.balance), None));
+    let rules = config.next_upstream;
+    let leave = Leave {
+        non_idempotent: rules.non_idempotent,
+        retries_responses: rules.invalid_header || rules.statuses != [0; 7],
+        max_conns: config.servers.iter().any(|server| server.max_conns > 0),
+        saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
+        keepalive: config.timeouts.keepalive,
+    };
+    let mut ledger = Ledger::new(leave);
+    let bounds =
+        Bounds { body_max, allowed: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size } };
+    let count = 1 + chance.size(11);
+    let scripts: Vec<_> =
+        (0..count).map(|n| script::write(n, &bounds, &mut chance, &weather, &mut ledger)).collect();
+    let listeners = chance.between(1, 2);
+    let files_max = if weather.no_files_accept > 0.0 { 4 + chance.size(20) } else { usize::MAX };
+    let mut trace = Trace::new(traced);
+    trace.note(proxy::time::Time::ZERO + Duration::from_secs(3600), || format!("{config:?}"));
+    let crowded = chance.yes(0.5);
+    let orders = chance.yes(0.15).then(|| chance.of(&[Command::Drain, Command::Drain, Command::Stop]));
+    let w = Wires::new(chance, weather, trace, listeners);
+    let mut net = SimNet::new(w, ledger, shared.clone(), body_max, files_max);
+    for (number, (acts, asks)) in scripts.into_iter().enumerate() {
+        let client = Client::new(number, acts, asks, &mut net.w);
+        let within = Duration::from_millis(if crowded { 20 } else { 10_000 });
+        let after = net.w.chance.span(within);
+        net.add_client(client, after);
+    }
+    net.add_happening(Happening::ClearUp, CLEAR_UP);
+    if let Some(command) = orders {
+        let after = net.w.chance.span(Duration::from_secs(20));
+        net.add_happening(Happening::Order(command), after);
+    }
+    (Worker::new(&config, net, shared.clone(), None), shared)
+}
+
+fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: usize) -> Config {
+    let servers = (0..origins).map(|n| {
+        let port = FIRST_PORT + n as u16;
+        let name = if n == 0 { script::first_server().to_owned() } else { format!("app{n}:{port}") };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Server {
+            weight: chance.between(1, 3) as u32,
+            max_fails: chance.of(&[0, 1, 1, 3]),
+            fail_timeout: Duration::from_millis(chance.of(&[100, 1000, 10_000])),
+            max_conns: if chance.yes(0.1) { chance.between(1, 3) as u32 } else { 0 },
+            backup: n > 0 && weather.saint != Some(n) && chance.yes(0.1),
+            ..Server::new(&name, Host::Literal(address))
+        }
+    });
+    let servers = servers.collect();
+    let seconds = |chance: &mut Chance, list: &[u64]| Duration::from_secs(chance.of(list));
+    let mut statuses = [0; 7];
+    if chance.yes(0.3) {
+        statuses[..3].copy_from_slice(&[502, 503, 404]);
+    }
+    Config {
+        balance: chance.of(&[Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]),
+        next_upstream: NextUpstream {
+            error: chance.yes(0.9),
+            timeout: chance.yes(0.9),
+            invalid_header: chance.yes(0.3),
+            non_idempotent: chance.yes(0.1),
+            statuses,
+        },
+        tries: if chance.yes(0.2) { chance.between(1, 3) as u32 } else { 0 },
+        keepalive: chance.of(&[0, 1, 2, 8, 64, 64]),
+        timeouts: Timeouts {
+            connect: seconds(chance, &[1, 4]),
+            read: seconds(chance, &[5, 20]),
+            send: seconds(chance, &[5, 20]),
+            client_header: seconds(chance, &[30, 60]),
+            client_body: seconds(chance, &[5, 20]),
+            keepalive: seconds(chance, &[5, 75]),
+            upstream_idle: seconds(chance, &[1, 4, 60]),
+        },
+        max_body_size: if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 },
+        max_header_size: chance.of(&[1024, 4096, 16384]),
+        max_connections: if chance.yes(0.1) { chance.between(1, 4) } else { 1000 },
+        access_log: if chance.yes(0.5) { AccessLog::Stdout } else { AccessLog::Off },
+        ..Config::new(servers)
+    }
+}

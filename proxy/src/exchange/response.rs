@@ -115,6 +115,11 @@ impl ResponseSide {
         self.keep_alive
     }
 
+    /// The client connection does not persist after all.
+    pub(super) fn ends_connection(&mut self) {
+        self.keep_alive = false;
+    }
+
     /// Whether the upstream connection may serve again: a sound end, and nothing behind it.
     pub(super) fn leaves_reusable(&self) -> bool {
         self.reusable && self.judged() == self.input.as_ref().map_or(0, Buffer::len) && !self.eof

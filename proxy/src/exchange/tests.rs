@@ -3,8 +3,10 @@
 mod failures;
 mod lifetimes;
 mod messages;
-#[path = "tests/play.rs"]
 mod play;
+#[allow(dead_code)] // The fuzz targets use more of it.
+mod reference;
+mod splits;
 mod switches;
 
 use crate as proxy;

@@ -136,6 +136,15 @@ impl Cursor {
     /// Looks at the `bytes` that follow those of earlier calls, as far as it can: to their end, to the
     /// end of the body, to a trailer section, or past the first run that does not pass.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadChunk> {
+        // Most bodies are of a known length and here already, or are none.
+        match self.state {
+            State::End => return Ok(Scan { then: Then::End, ..Scan::default() }),
+            State::Exact(left) if left <= bytes.len() as u64 => {
+                self.state = State::End;
+                return Ok(Scan { pass: left as usize, skip: 0, data: left as usize, then: Then::End });
+            }
+            _ => {}
+        }
         let mut at = 0;
         let mut pass = 0;
         let mut data = 0;

@@ -7,16 +7,48 @@ use super::lines::Line;
 /// The most fields in one head or trailer section.
 pub const MAX_FIELDS: usize = 128;
 
-/// Room for the lines of one section, to be used again and again.
+/// How many roles there are, at most: a set of them fits 32 bits.
+const ROLES: usize = 32;
+
+/// Room for the lines of one section, to be used again and again, and what is known of them.
 #[derive(Debug)]
 pub struct Scratch {
-    pub(super) lines: Vec<Line>,
+    lines: Vec<Line>,
+    /// A bit for each role that there is.
+    present: u32,
+    /// A bit for each role that more than one line has.
+    repeated: u32,
+    /// The number of the first line with each role that there is.
+    first: [u8; ROLES],
 }
 
 impl Scratch {
     /// Room for [`MAX_FIELDS`].
     pub fn new() -> Scratch {
-        Scratch { lines: Vec::with_capacity(MAX_FIELDS) }
+        Scratch { lines: Vec::with_capacity(MAX_FIELDS), present: 0, repeated: 0, first: [0; ROLES] }
+    }
+
+    /// Forgets all lines.
+    pub(super) fn clear(&mut self) {
+        self.lines.clear();
+        (self.present, self.repeated) = (0, 0);
+    }
+
+    /// Takes a line in, if there is room.
+    pub(super) fn add(&mut self, line: Line) -> bool {
+        let number = self.lines.len();
+        if number == MAX_FIELDS {
+            return false;
+        }
+        let bit = line.role.bit();
+        if self.present & bit == 0 {
+            self.first[line.role as usize] = number as u8;
+        } else {
+            self.repeated |= bit;
+        }
+        self.present |= bit;
+        self.lines.push(line);
+        true
     }
 }
 
@@ -73,7 +105,8 @@ pub enum Role {
 
 impl Role {
     /// The role of the field called `name`, which is a token and not empty.
-    pub fn of(name: &[u8]) -> Role {
+    #[inline]
+    pub(super) fn of(name: &[u8]) -> Role {
         // By length and first letter: that leaves one candidate, for most names none.
         match (name.len(), name[0] | 0x20) {
             (2, b't') => Role::if_called(name, b"te", Role::Te),
@@ -109,12 +142,10 @@ impl Role {
     /// `role` where `name` is `known`, which is in lower case.
     #[inline(always)]
     fn if_called<const N: usize>(name: &[u8], known: &[u8; N], role: Role) -> Role {
-        let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
         let difference = difference(name, known);
         if difference == 0 {
             role
-        } else if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
-            // It differs only by what `_` for `-` makes.
+        } else if difference & !LOOKALIKE == 0 && reads_alike(name, known) {
             Role::Lookalike
         } else {
             Role::Other
@@ -154,30 +185,33 @@ impl Roles {
     }
 }
 
-/// In what `name` differs from `known`, which is in lower case: 0 where they are alike.
+/// In what `name` differs from `known`, which is in lower case: 0 where they are alike but for the case of
+/// letters, only bits of [`LOOKALIKE`] where they are but for `_` for `-`.
 ///
-/// Eight bytes at a time, since this is asked of every field. Setting bit 5 maps letters to lower case, and
-/// no other byte of a token to a byte of a known name; `_` becomes 0x7f, which differs from `-` by 0x52.
+/// Eight bytes at a time, since this is asked of every field.
 #[inline(always)]
-fn difference<const N: usize>(name: &[u8; N], known: &[u8; N]) -> u64 {
+fn difference<const N: usize>(name: &[u8], known: &[u8; N]) -> u64 {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return u64::MAX };
     let word = |bytes: &[u8; N], at: usize, len: usize| {
         let mut word = [0; 8];
         word[..len].copy_from_slice(&bytes[at..at + len]);
         u64::from_le_bytes(word)
     };
-    let fold =
-        |at, len| (word(name, at, len) | (0x2020_2020_2020_2020 >> (64 - 8 * len))) ^ word(known, at, len);
     let mut difference = 0;
     let mut at = 0;
-    while at + 8 <= N {
-        difference |= fold(at, 8);
-        at += 8;
-    }
-    if at < N {
-        difference |= fold(at, N - at);
+    while at < N {
+        let len = if N - at < 8 { N - at } else { 8 };
+        let known = word(known, at, len);
+        // Letters are lowered and nothing else: of the bytes of a known name only letters have bit 6.
+        let letters = (known & 0x4040_4040_4040_4040) >> 1;
+        difference |= (word(name, at, len) | letters) ^ known;
+        at += len;
     }
     difference
 }
+
+/// What `_` for `-` differs by, in each byte.
+const LOOKALIKE: u64 = 0x7272_7272_7272_7272;
 
 /// Whether `name` would be `known` (in lower case) if `_` were `-`.
 #[cold]
@@ -189,11 +223,7 @@ fn reads_alike(name: &[u8], known: &[u8]) -> bool {
 #[derive(Clone, Copy)]
 pub struct Fields<'h, 'b> {
     bytes: &'b [u8],
-    lines: &'h [Line],
-    /// A bit for each role that there is.
-    present: u32,
-    /// A bit for each role that more than one field has.
-    repeated: u32,
+    scratch: &'h Scratch,
 }
 
 /// There are several fields where one may be.
@@ -202,18 +232,13 @@ pub struct Repeated;
 
 impl<'h, 'b> Fields<'h, 'b> {
     /// Of lines that were scanned from `bytes`.
-    pub fn new(bytes: &'b [u8], lines: &'h [Line]) -> Fields<'h, 'b> {
-        let (mut present, mut repeated) = (0, 0);
-        for line in lines {
-            repeated |= present & line.role.bit();
-            present |= line.role.bit();
-        }
-        Fields { bytes, lines, present, repeated }
+    pub fn new(bytes: &'b [u8], scratch: &'h Scratch) -> Fields<'h, 'b> {
+        Fields { bytes, scratch }
     }
 
     /// Whether any field has this role.
     pub fn has(&self, role: Role) -> bool {
-        self.present & role.bit() != 0
+        self.scratch.present & role.bit() != 0
     }
 
     /// The value of the one field with this role that there may be.
@@ -221,27 +246,28 @@ impl<'h, 'b> Fields<'h, 'b> {
         if !self.has(role) {
             return Ok(None);
         }
-        if self.repeated & role.bit() != 0 {
+        if self.scratch.repeated & role.bit() != 0 {
             return Err(Repeated);
         }
-        Ok(self.values(role).next())
+        let first = usize::from(self.scratch.first[role as usize]);
+        Ok(Some(self.lines()[first].value(self.bytes)))
     }
 
     /// The values of the fields with this role, in their order.
     pub fn values(&self, role: Role) -> impl Iterator<Item = &'b [u8]> + '_ {
         // Nearly every question is about a field that is not there: that costs one test.
-        let asked = if self.has(role) { self.lines } else { &[] };
+        let asked = if self.has(role) { self.lines() } else { &[] };
         asked.iter().filter(move |line| line.role == role).map(|line| line.value(self.bytes))
     }
 
     /// All fields: role, name, value.
     pub fn iter(&self) -> impl Iterator<Item = (Role, &'b [u8], &'b [u8])> + '_ {
-        self.lines.iter().map(|line| (line.role, line.name(self.bytes), line.value(self.bytes)))
+        self.lines().iter().map(|line| (line.role, line.name(self.bytes), line.value(self.bytes)))
     }
 
     /// All field lines, as spans of [`bytes`](Fields::bytes).
     pub fn lines(&self) -> &'h [Line] {
-        self.lines
+        &self.scratch.lines
     }
 
     /// What the lines are spans of.

@@ -71,7 +71,7 @@ pub fn request<'h, 'b>(
         Parsed::Partial => return Ok(Parsed::Partial),
         Parsed::Complete(version) => version,
     };
-    let len = match lines::scan(bytes, fields_start, REQUEST, &mut scratch.lines) {
+    let len = match lines::scan(bytes, fields_start, REQUEST, scratch) {
         Ok(len) => len,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(stop) => return Err(refusal(stop)),
@@ -82,7 +82,7 @@ pub fn request<'h, 'b>(
         method_name,
         target: &bytes[method_end + 1..target_end],
         version,
-        fields: Fields::new(bytes, &scratch.lines),
+        fields: Fields::new(bytes, scratch),
         len,
     }))
 }
@@ -207,12 +207,12 @@ pub fn response<'h, 'b>(
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(_) => return Err(malformed),
     };
-    match lines::scan(bytes, fields_start, LENIENCY, &mut scratch.lines) {
+    match lines::scan(bytes, fields_start, LENIENCY, scratch) {
         Ok(len) => Ok(Parsed::Complete(ResponseHead {
             version: version(*minor),
             status,
             reason: if reason.is_ascii() { reason } else { &[] },
-            fields: Fields::new(bytes, &scratch.lines),
+            fields: Fields::new(bytes, scratch),
             len,
         })),
         Err(Stop::Partial) => Ok(Parsed::Partial),
@@ -232,8 +232,8 @@ pub fn trailers<'h, 'b>(
     scratch: &'h mut Scratch,
 ) -> Result<Parsed<(Fields<'h, 'b>, usize)>, &'static str> {
     const LENIENCY: Leniency = Leniency { space_before_colon: false, bare_lf: false };
-    match lines::scan(bytes, 0, LENIENCY, &mut scratch.lines) {
-        Ok(len) => Ok(Parsed::Complete((Fields::new(bytes, &scratch.lines), len))),
+    match lines::scan(bytes, 0, LENIENCY, scratch) {
+        Ok(len) => Ok(Parsed::Complete((Fields::new(bytes, scratch), len))),
         Err(Stop::Partial) => Ok(Parsed::Partial),
         Err(Stop::TooMany) => Err("too many trailer fields"),
         Err(Stop::BareLf) => Err("a bare LF in chunked framing"),

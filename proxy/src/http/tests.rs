@@ -4,6 +4,7 @@ mod body;
 mod fields;
 mod framing;
 mod head;
+mod parse_back;
 mod reply;
 mod rewrite;
 mod target;

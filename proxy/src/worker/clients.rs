@@ -182,9 +182,33 @@ impl<N: Net> Worker<N> {
     pub(super) fn drive(&mut self, key: ClientKey) {
         let mut share = SHARE;
         loop {
-            let Some(client) = self.clients.get_mut(key) else { return };
-            let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
-            let upstream = upstream.filter(|up| up.is_connected);
+            match self.drive_sockets(key, &mut share) {
+                Step::Wait => return self.rearm(key),
+                Step::Receive(_) | Step::Send(_) => {
+                    if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
+                        client.queued = true;
+                        self.ready.push_back(key);
+                    }
+                    return self.rearm(key);
+                }
+                Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
+                Step::Release { reusable, served } => self.release(key, reusable, served),
+                Step::Abandon => self.abandon(key),
+                Step::Finish => self.finish(key),
+                Step::Shutdown(side) => self.shutdown(key, side),
+                Step::Close { reset } => return self.close_client(key, reset),
+            }
+        }
+    }
+
+    /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
+    /// Returns the step that is still to be done.
+    fn drive_sockets(&mut self, key: ClientKey, share: &mut usize) -> Step {
+        let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
+        let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
+        let mut upstream = upstream.filter(|up| up.is_connected);
+        let (net, env) = (&mut self.net, &mut env!(self));
+        loop {
             let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
             let step = client.exchange.next(Ready {
                 client_readable: client.ready.readable,
@@ -192,35 +216,20 @@ impl<N: Net> Worker<N> {
                 upstream_readable: upstream_ready.readable,
                 upstream_writable: upstream_ready.writable,
             });
-            let used_up = share == 0 && matches!(step, Step::Receive(_) | Step::Send(_));
-            if used_up && !client.queued {
-                client.queued = true;
-                self.ready.push_back(key);
-            }
-            match step {
-                _ if used_up => return self.rearm(key),
-                Step::Wait => return self.rearm(key),
-                Step::Receive(side) | Step::Send(side) => {
-                    let exchange = &mut client.exchange;
-                    let (socket, ready) = match (side, upstream) {
-                        (Side::Client, _) => (&mut client.socket, &mut client.ready),
-                        (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
-                        (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
-                    };
-                    let moved = if matches!(step, Step::Receive(_)) {
-                        receive(&mut self.net, socket, ready, exchange, side, &mut env!(self))
-                    } else {
-                        send(&mut self.net, socket, ready, exchange, side, &mut env!(self))
-                    };
-                    share = share.saturating_sub(moved);
-                }
-                Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
-                Step::Release { reusable, served } => self.release(key, reusable, served),
-                Step::Abandon(failure) => self.abandon(key, failure),
-                Step::Finish => self.finish(key),
-                Step::Shutdown(side) => self.shutdown(key, side),
-                Step::Close { reset } => return self.close_client(key, reset),
-            }
+            let side = match step {
+                Step::Receive(side) | Step::Send(side) if *share > 0 => side,
+                _ => return step,
+            };
+            let (socket, ready) = match (side, &mut upstream) {
+                (Side::Client, _) => (&mut client.socket, &mut client.ready),
+                (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
+                (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
+            };
+            let moved = match step {
+                Step::Receive(_) => receive(net, socket, ready, &mut client.exchange, side, env),
+                _ => send(net, socket, ready, &mut client.exchange, side, env),
+            };
+            *share = share.saturating_sub(moved);
         }
     }
 
@@ -290,10 +299,8 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_all(&mut self) {
-        let keys: Vec<_> = self.clients.keys().collect();
-        for key in keys {
-            // A cut response must not pass for a whole one.
-            let reset = self.clients.get(key).is_some_and(|client| client.exchange.is_in_response());
+        let all: Vec<_> = self.clients.iter().map(|(key, c)| (key, c.exchange.is_responding())).collect();
+        for (key, reset) in all {
             self.close_client(key, reset);
         }
         self.close_idle_upstreams();

@@ -179,8 +179,9 @@ impl<N: Net> Worker<N> {
     }
 
     /// Closes an upstream connection that failed; the exchange decides how the request goes on.
-    pub(super) fn abandon(&mut self, key: ClientKey, failure: Failure) {
+    pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(failure) = client.exchange.failure() else { return };
         if let Some(up) = client.upstream.take() {
             self.close_upstream(up);
         }

@@ -35,8 +35,8 @@ pub(crate) enum Act {
     Reset,
 }
 
-/// No wait of a proxy's may be longer than this, all its timeouts taken together.
-const PATIENCE: Duration = Duration::from_secs(3000);
+/// A client's wait between two bytes is never longer than this, whatever timeouts and tries lie in it.
+const PATIENCE: Duration = Duration::from_secs(500);
 
 pub(crate) struct Client {
     number: usize,
@@ -60,7 +60,10 @@ pub(crate) struct Client {
     /// By a reset, which may take with it what was under way.
     was_reset: bool,
     pub(crate) closed: bool,
-    born: Time,
+    /// When a byte last went or came.
+    moved: Time,
+    /// When it asks itself whether it has waited too long.
+    look_at: Time,
 }
 
 impl Client {
@@ -77,7 +80,7 @@ impl Client {
             asks,
             piece,
             gap,
-            portion: if lazy { 1 + w.chance.size(w.weather.buffer_max) } else { usize::MAX },
+            portion: if lazy { w.lazy_portion() } else { usize::MAX },
             rest: w.chance.span(w.weather.gap),
             resume_at: w.now,
             read_at: w.now,
@@ -88,7 +91,8 @@ impl Client {
             ended: false,
             was_reset: false,
             closed: false,
-            born: w.now,
+            moved: w.now,
+            look_at: w.now,
         }
     }
 
@@ -97,19 +101,25 @@ impl Client {
             return;
         }
         if self.conn.is_none() {
-            self.born = w.now;
+            self.moved = w.now;
             self.conn = Some(w.dial(self.number));
-            let patience = Action::Step(Actor::Client(self.number));
-            w.schedule_in(PATIENCE, patience);
+        }
+        if w.now >= self.look_at {
+            self.look_at = w.now + PATIENCE;
+            self.wake(self.look_at, w);
         }
         let conn = self.conn.expect("just dialled");
+        if !w.is_accepted(conn) {
+            // Others are served before it; that it comes to its turn is looked at in the end.
+            self.moved = w.now;
+        }
         self.read(conn, w, ledger);
         if !self.ended || self.replies.tunnel().is_some() {
             self.act(conn, w, ledger);
         }
         if self.ended && (self.replies.tunnel().is_none() || self.acts.is_empty()) {
             self.close(conn, w, ledger, false);
-        } else if w.now >= self.born + PATIENCE && !self.closed {
+        } else if w.now >= self.moved + PATIENCE && !self.closed {
             ledger.violation(format!("client {} waits without end", self.number));
         }
     }
@@ -122,6 +132,7 @@ impl Client {
         while !self.ended && self.read_at <= w.now {
             match w.take(conn, FAR, self.portion) {
                 Got::Bytes(bytes) => {
+                    self.moved = w.now;
                     w.trace.note(w.now, || format!("client {} reads {}", self.number, excerpt(&bytes)));
                     if let Err(why) = self.replies.read(&bytes, ledger) {
                         ledger.violation(format!("what client {} receives: {why}", self.number));
@@ -137,7 +148,7 @@ impl Client {
                     let clean = matches!(end, Got::End);
                     w.trace.note(w.now, || format!("client {} sees an end (clean: {clean})", self.number));
                     self.ended = true;
-                    self.was_reset = !clean;
+                    self.was_reset |= !clean;
                     if !clean {
                         self.acts.clear();
                     }
@@ -166,6 +177,7 @@ impl Client {
                     let n = bytes.len().min(self.piece);
                     match w.send(conn, FAR, &bytes[..n]) {
                         Ok(n) => {
+                            self.moved = w.now;
                             w.trace.note(w.now, || {
                                 format!("client {} sends {}", self.number, excerpt(&bytes[..n]))
                             });
@@ -181,7 +193,8 @@ impl Client {
                         }
                         Err(ErrorKind::WouldBlock) => return,
                         Err(_) => {
-                            // What can still be read comes before the end.
+                            // What can still be read comes before the end. The error is told only once.
+                            self.was_reset = true;
                             self.acts.clear();
                             self.acts.push_back(Act::AwaitEnd);
                             return;
@@ -240,13 +253,13 @@ impl Client {
         let resets = w.close(conn, FAR, reset);
         w.trace.note(w.now, || format!("client {} closes (reset: {resets})", self.number));
         self.closed = true;
-        if let Err(why) = self.judge(ledger) {
+        if let Err(why) = self.judge(w.conns[conn].idled, ledger) {
             ledger.violation(format!("client {}: {why}", self.number));
         }
     }
 
     /// One response to each request, in order, unless there is a cause.
-    fn judge(&self, ledger: &mut Ledger) -> Result<(), String> {
+    fn judge(&self, idled: Duration, ledger: &mut Ledger) -> Result<(), String> {
         if self.excuse.is_some() || ledger.stopped {
             ledger.see("a client that went away");
             return Ok(());
@@ -260,7 +273,9 @@ impl Client {
             let Some(reply) = self.replies.list.get(at) else {
                 let given = ask.tries.last().and_then(|last| last.answer).map(|n| &ledger.answers[n]);
                 let broken_off = ask.spoiled || given.is_some_and(|given| given.status == 101 || given.early);
-                if ledger.draining || ledger.machine_faults > 0 || (self.was_reset && broken_off) {
+                // The proxy closed while it was idle, and this request crossed with that.
+                let idle = idled >= ledger.leave.keepalive;
+                if idle || ledger.draining || ledger.machine_faults > 0 || (self.was_reset && broken_off) {
                     return Ok(());
                 }
                 return Err(format!("no response to {method} {id}, and no reason for that"));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use proxy::time::Duration;
+
 use super::http::{BodyReader, Framing, Head, check_octets};
 use super::wires::{Conn, ConnId};
 
@@ -125,6 +127,8 @@ pub(crate) struct Leave {
     pub(crate) max_conns: bool,
     /// A server that never fails is always there to be asked.
     pub(crate) saint: bool,
+    /// How long a client connection may be idle.
+    pub(crate) keepalive: Duration,
 }
 
 #[derive(Debug)]

@@ -156,7 +156,8 @@ fn build(seed: u64, traced: bool) -> Subject {
         non_idempotent: rules.non_idempotent,
         retries_responses: rules.invalid_header || rules.statuses != [0; 7],
         max_conns: config.servers.iter().any(|server| server.max_conns > 0),
-        saint: weather.saint.is_some() && rules.error && rules.timeout,
+        saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
+        keepalive: config.timeouts.keepalive,
     };
     let mut ledger = Ledger::new(leave);
     let bounds =

@@ -217,10 +217,10 @@ fn malformed(id: u64, number: usize, chance: &mut Chance, acts: &mut Vec<Act>, l
             if byte == b'@' { bytes.extend(octets(id, 7)) } else { bytes.push(byte) }
         }
     } else if chance.yes(0.1) {
-        ask.fate = Fate::Refuse(&[414, 431]);
+        ask.fate = Fate::Refuse(&[408, 414, 431]);
         bytes = format!("GET /{id}?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(40_000)).into_bytes();
     } else if chance.yes(0.1) {
-        ask.fate = Fate::Refuse(&[431]);
+        ask.fate = Fate::Refuse(&[408, 431]);
         bytes = format!("GET /{id} HTTP/1.1\r\n{}Host: a\r\n\r\n", "X-Fill: 0123456789\r\n".repeat(2000))
             .into_bytes();
     } else {

@@ -108,9 +108,12 @@ pub(crate) struct Conn {
     /// Bytes that the far end has sent, and of those the ones that the proxy has received.
     pub(crate) far_sent: u64,
     pub(crate) proxy_took: u64,
+    /// When the proxy last moved a byte, and how long ago that was when it closed with nothing unread.
+    proxy_moved: Time,
+    pub(crate) idled: Duration,
     /// The origin owes nothing since it had sent so many bytes.
     pub(crate) far_idle_from: Option<u64>,
-    /// Bytes were reported to the proxy while nothing was asked of the origin.
+    /// The proxy was told of bytes, or has them, that no request asked for.
     pub(crate) warned: bool,
 }
 
@@ -134,7 +137,8 @@ impl Conn {
     /// Bytes lie there that cannot be an answer: nothing was asked, and all that was answered is read.
     fn has_unasked_bytes(&self) -> bool {
         let idle = self.far_idle_from.is_some_and(|from| from <= self.proxy_took);
-        idle && self.pipes[FAR].outstanding == 0 && !self.pipes[PROXY].buffer.is_empty()
+        let quiet = self.pipes[FAR].outstanding == 0 && !self.ends[PROXY].closed;
+        idle && quiet && !self.pipes[PROXY].buffer.is_empty()
     }
 }
 
@@ -225,7 +229,8 @@ impl Wires {
 
     fn open(&mut self, origin: Option<usize>, actor: Option<Actor>, state: State) -> ConnId {
         let max = self.weather.buffer_max;
-        let mut pipe = || Pipe { capacity: 1 + self.chance.size(max - 1), ..Pipe::default() };
+        let mut pipe =
+            || Pipe { capacity: (1 + self.chance.size(max - 1)).max(max / 200), ..Pipe::default() };
         let pipes = [pipe(), pipe()];
         let latency = self.chance.span(self.weather.latency);
         self.conns.push(Conn {
@@ -239,6 +244,8 @@ impl Wires {
             queued: false,
             far_sent: 0,
             proxy_took: 0,
+            proxy_moved: self.now,
+            idled: Duration::ZERO,
             far_idle_from: None,
             warned: false,
         });
@@ -424,8 +431,9 @@ impl Wires {
             return if bytes.is_empty() { Ok(0) } else { Err(ErrorKind::WouldBlock) };
         }
         pipe.outstanding += n;
-        if from == FAR {
-            self.conns[id].far_sent += n as u64;
+        match from {
+            PROXY => self.conns[id].proxy_moved = self.now,
+            _ => self.conns[id].far_sent += n as u64,
         }
         // Now and then in two parts, so that any border can be met.
         let cut = if n > 1 && self.chance.yes(0.2) { self.chance.between(1, n - 1) } else { n };
@@ -461,6 +469,9 @@ impl Wires {
             Got::Bytes(bytes) => {
                 space[..bytes.len()].copy_from_slice(&bytes);
                 self.conns[id].proxy_took += bytes.len() as u64;
+                self.conns[id].proxy_moved = self.now;
+                self.conns[id].warned |=
+                    self.conns[id].far_idle_from.is_some_and(|from| from < self.conns[id].proxy_took);
                 Ok(bytes.len())
             }
             Got::End => Ok(0),
@@ -485,6 +496,17 @@ impl Wires {
             return if told { Got::End } else { Got::Reset };
         }
         if pipe.fin { Got::End } else { Got::Nothing }
+    }
+
+    /// Whether the proxy has taken a client's connection in.
+    pub(crate) fn is_accepted(&self, id: ConnId) -> bool {
+        self.conns[id].token.is_some() || self.conns[id].ends[PROXY].closed
+    }
+
+    /// How much a slow reader reads at once: room in a full buffer comes before any send timeout.
+    pub(crate) fn lazy_portion(&mut self) -> usize {
+        let max = self.weather.buffer_max;
+        (1 + self.chance.size(max)).max(max / 100)
     }
 
     /// Whether a receive of the proxy's would give anything.
@@ -526,6 +548,9 @@ impl Wires {
         let unread = std::mem::take(&mut conn.pipes[from].buffer);
         conn.pipes[from].outstanding -= unread.len();
         let resets = reset || !unread.is_empty();
+        if from == PROXY && !resets {
+            conn.idled = self.now.since(conn.proxy_moved);
+        }
         if resets {
             conn.ends[from].protested = true;
             self.send_reset(id, from);
@@ -576,9 +601,11 @@ impl Wires {
             conn.queued = false;
             let (readable, writable, read_closed, broken) = conn.mask();
             if let (Some(token), true) = (conn.token, readable || writable || read_closed || broken) {
-                conn.warned |= conn.has_unasked_bytes();
                 events.push(Event { token, readable, writable, read_closed, broken });
             }
+        }
+        for conn in &mut self.conns {
+            conn.warned |= conn.has_unasked_bytes();
         }
         if self.chance.yes(self.weather.spurious) && !self.conns.is_empty() {
             let id = self.chance.below(self.conns.len());

@@ -35,11 +35,15 @@ pub(crate) struct Wire {
     pub(crate) sent: Vec<u8>,
     /// Sending to it has been shut.
     pub(crate) shut: bool,
+    /// Its end or its error has been received.
+    pub(crate) is_over: bool,
+    /// For which of the client's requests it was had, counted from 0.
+    pub(crate) request: usize,
 }
 
 impl Wire {
     fn is_readable(&self) -> bool {
-        !self.incoming.is_empty() || self.ends || self.breaks
+        !self.is_over && (!self.incoming.is_empty() || self.ends || self.breaks)
     }
 }
 
@@ -73,6 +77,8 @@ pub(crate) struct Play {
     pub(crate) upstreams: Vec<Wire>,
     /// The last of them is still the exchange's.
     pub(crate) has_upstream: bool,
+    /// One is being opened.
+    pub(crate) is_connecting: bool,
     /// What attempts to get one meet, in this order; behind the last, new connections.
     pub(crate) links: VecDeque<Link>,
     /// How many servers are left to be tried.
@@ -82,6 +88,10 @@ pub(crate) struct Play {
     /// The most bytes that each send takes, likewise.
     pub(crate) writes: Vec<usize>,
     calls: usize,
+    /// Requests that are over and were followed by waiting for another.
+    pub(crate) finished: usize,
+    /// Which upstream connection's response came to its end for which request.
+    pub(crate) served: Vec<(usize, usize)>,
     /// What happened to connections, in a word each.
     pub(crate) log: Vec<String>,
     /// The client connection is closed: with a reset or without.
@@ -117,11 +127,14 @@ impl Play {
             client: Wire::default(),
             upstreams: Vec::new(),
             has_upstream: false,
+            is_connecting: false,
             links: VecDeque::new(),
             tries: 3,
             reads: Vec::new(),
             writes: Vec::new(),
             calls: 0,
+            finished: 0,
+            served: Vec::new(),
             log: Vec::new(),
             closed: None,
         }
@@ -171,9 +184,13 @@ impl Play {
                 Step::Send(side) => self.send(side),
                 Step::Acquire { same_server, .. } => self.acquire(same_server),
                 Step::Release { reusable, served } => self.release(reusable, served),
-                Step::Abandon(failure) => self.abandon(failure),
+                Step::Abandon => {
+                    let failure = self.exchange.failure().expect("a failure to abandon for");
+                    self.abandon(failure);
+                }
                 Step::Finish => {
                     self.log.push("finish".into());
+                    self.finished += 1;
                     self.with(Exchange::finish);
                 }
                 Step::Shutdown(side) => {
@@ -219,12 +236,11 @@ impl Play {
             return;
         }
         self.with(|exchange, env| exchange.nothing_came(side, env));
+        self.wire(side).is_over = true;
         if breaks {
-            self.wire(side).breaks = false;
             self.exchange.failed(side, false, ErrorKind::ConnectionReset);
         } else {
             assert!(ends, "asked to receive where nothing is");
-            self.wire(side).ends = false;
             self.with(|exchange, env| exchange.eof(side, env));
         }
     }
@@ -266,7 +282,10 @@ impl Play {
                 self.had(Wire::default());
                 self.exchange.acquired(false);
             }
-            Link::Slow | Link::Nobody => self.exchange.connecting(),
+            Link::Slow | Link::Nobody => {
+                self.exchange.connecting();
+                self.is_connecting = true;
+            }
             Link::Refused => {
                 self.exchange.connecting();
                 self.exchange.connect_failed(Failure::Connect(ErrorKind::ConnectionRefused));
@@ -276,15 +295,27 @@ impl Play {
 
     /// A connection is there.
     pub(crate) fn had(&mut self, wire: Wire) {
-        self.upstreams.push(wire);
+        self.upstreams.push(Wire { request: self.finished, ..wire });
         self.has_upstream = true;
+        self.is_connecting = false;
+    }
+
+    /// It is there no more.
+    fn parted(&mut self) {
+        self.has_upstream = false;
+        self.is_connecting = false;
     }
 
     fn release(&mut self, reusable: bool, served: bool) {
+        // What has come and has not been received spoils a connection too: that is the driver's to see.
+        let reusable = reusable && self.upstreams.last().is_some_and(|wire| !wire.is_readable());
         let words = [("reusable", reusable), ("served", served)];
         let words: String = words.iter().filter(|(_, is)| *is).map(|(word, _)| format!(" {word}")).collect();
         self.log.push(format!("release{words}"));
-        self.has_upstream = false;
+        if served {
+            self.served.push((self.finished, self.upstreams.len() - 1));
+        }
+        self.parted();
         self.with(Exchange::released);
     }
 
@@ -292,14 +323,14 @@ impl Play {
         let stale = self.exchange.is_stale(failure);
         let word = if stale { "stale".into() } else { format!("abandon {}", failure.cause()) };
         self.log.push(word);
-        self.has_upstream = false;
+        self.parted();
         self.with(|exchange, env| exchange.abandoned(failure, env));
     }
 
     fn close(&mut self, reset: bool) {
         self.log.push(if reset { "reset" } else { "close" }.into());
         self.closed = Some(reset);
-        self.has_upstream = false;
+        self.parted();
         self.with(Exchange::dismantle);
         assert_eq!(self.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
     }

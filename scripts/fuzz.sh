@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Runs the fuzz targets of proxy/fuzz, one after the other; stops at the first finding.
+#
+#   bash scripts/fuzz.sh [SECONDS_PER_TARGET] [TARGET...]      default: 60 seconds, all targets
+#
+# Needs a nightly toolchain (rustup toolchain install nightly) and a C++ compiler; installs cargo-fuzz into
+# target/tools where it is missing. What a run learns stays in proxy/fuzz/corpus, a finding in proxy/fuzz/artifacts;
+# "cargo +nightly fuzz run TARGET FILE" in proxy/ plays it again.
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+seconds=60
+targets=()
+for argument in "$@"; do
+    case $argument in
+        -h | --help) usage; exit ;;
+        *[!0-9a-z_]* | "") bad_usage "unknown argument \"$argument\"" ;;
+        *[!0-9]*) targets+=("$argument") ;;
+        *) seconds=$argument ;;
+    esac
+done
+
+cargo +nightly --version > /dev/null 2>&1 || die "no nightly toolchain; run: rustup toolchain install nightly"
+command -v c++ > /dev/null || die "no C++ compiler; run: apt-get install g++"
+PATH=$ROOT/target/tools/bin:$PATH
+if ! command -v cargo-fuzz > /dev/null; then
+    cargo install --quiet --locked --root "$ROOT/target/tools" cargo-fuzz
+fi
+
+cd "$ROOT/proxy"
+mapfile -t known < <(cargo +nightly fuzz list)
+((${#targets[@]})) || targets=("${known[@]}")
+for target in "${targets[@]}"; do
+    [[ " ${known[*]} " == *" $target "* ]] || bad_usage "unknown target \"$target\"; there are ${known[*]}"
+done
+
+for target in "${targets[@]}"; do
+    echo "== $target: $seconds s"
+    mkdir -p "fuzz/corpus/$target"
+    log=$(mktemp)
+    status=0
+    cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -max_len=4096 -dict=fuzz/http.dict -print_final_stats=1 -verbosity=0 \
+        > "$log" 2>&1 || status=$?
+    if ((status)); then
+        tail -n 40 "$log"
+        rm "$log"
+        die "$target: a finding; its input lies in proxy/fuzz/artifacts/$target"
+    fi
+    sed -n 's/^stat::number_of_executed_units: */executions: /p; s/^stat::average_exec_per_sec: */per second: /p' "$log"
+    rm "$log"
+done

@@ -559,6 +559,11 @@ impl Exchange {
         self.client
     }
 
+    /// Whether the connections have become a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.response.is_tunnel()
+    }
+
     /// Whether the upstream has answered, whatever became of the answer.
     pub fn was_answered(&self) -> bool {
         self.response.is_forwarded()

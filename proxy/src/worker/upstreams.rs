@@ -193,6 +193,8 @@ impl<N: Net> Worker<N> {
             return;
         }
         let outcome = match failure {
+            // The server has answered; how the tunnel then ends is a matter between it and the client.
+            _ if client.exchange.is_tunnel() => Outcome::Served,
             Failure::Status(403 | 404) => Outcome::Next,
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,

@@ -184,7 +184,8 @@ impl<'i> Script<'i> {
                 play.links.push_back(kinds[size % kinds.len()]);
             }
             12 if play.is_connecting => {
-                play.had(Wire::default());
+                let room = (size > 8).then_some(16 * size);
+                play.had(Wire { room, ..Wire::default() });
                 play.exchange.acquired(size % 2 == 0);
             }
             13 => {

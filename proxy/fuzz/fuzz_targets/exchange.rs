@@ -128,6 +128,12 @@ struct Script<'i> {
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
+/// It takes so many bytes more, or as many as there are where it took none.
+fn stall(wire: &mut Wire, room: usize) {
+    wire.room = if wire.stalls { None } else { Some(4 * room) };
+    wire.stalls = wire.room == Some(0);
+}
+
 impl<'i> Script<'i> {
     fn byte(&mut self) -> usize {
         self.events.next().map_or(0, |&byte| usize::from(byte))
@@ -170,15 +176,16 @@ impl<'i> Script<'i> {
             5 => play.client.ends = true,
             6 if play.has_upstream => play.upstream().ends = true,
             7 if play.has_upstream => play.upstream().breaks = true,
-            8 => play.client.stalls = !play.client.stalls,
-            9 if play.has_upstream => play.upstream().stalls ^= true,
+            8 => stall(&mut play.client, event / 16),
+            9 if play.has_upstream => stall(play.upstream(), event / 16),
             10 if play.has_upstream => play.upstream().refuses = true,
             11 => {
                 let kinds = [Link::Fresh, Link::Pooled, Link::Dead, Link::Refused, Link::Slow, Link::Nobody];
                 play.links.push_back(kinds[size % kinds.len()]);
             }
             12 if play.is_connecting => {
-                play.had(Wire::default());
+                let room = (size > 8).then_some(16 * size);
+                play.had(Wire { room, ..Wire::default() });
                 play.exchange.acquired(size % 2 == 0);
             }
             13 => {
@@ -200,10 +207,10 @@ impl<'i> Script<'i> {
             if play.closed.is_some() {
                 return;
             }
-            play.client.stalls = false;
+            (play.client.stalls, play.client.room) = (false, None);
             self.client_sends(play, usize::MAX);
             if play.has_upstream {
-                play.upstream().stalls = false;
+                (play.upstream().stalls, play.upstream().room) = (false, None);
                 if self.has_more(play.upstreams.len() - 1) && !play.upstream().is_over {
                     self.upstream_sends(play, usize::MAX);
                 } else {

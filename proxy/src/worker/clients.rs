@@ -147,6 +147,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_event(&mut self, key: ClientKey, event: &Event) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         client.ready.note(event);
         if event.broken && !client.exchange.has_shut_client() {
@@ -157,6 +158,7 @@ impl<N: Net> Worker<N> {
 
     /// Goes on where a used-up share interrupted.
     pub(super) fn resume(&mut self, key: ClientKey) {
+        self.at_work = Some(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.queued = false;
             self.drive(key);
@@ -164,6 +166,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_deadline(&mut self, key: ClientKey, time: Time) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.scheduled != time {
             return;
@@ -268,9 +271,9 @@ impl<N: Net> Worker<N> {
         self.log_request(key);
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
+            self.shared.leave();
             client.exchange.dismantle(&mut env!(self));
             self.net.close(client.socket, reset);
-            self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
             let clients = &self.clients;

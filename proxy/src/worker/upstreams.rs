@@ -13,7 +13,7 @@ pub(super) struct Upstream<S> {
     pub(super) is_connected: bool,
     pub(super) ready: Readiness,
     /// Whom it serves; `None` while it is idle.
-    client: Option<ClientKey>,
+    pub(super) client: Option<ClientKey>,
     peer: PeerKey,
 }
 
@@ -33,6 +33,7 @@ impl<N: Net> Worker<N> {
     /// Goes on with the client of a connection that has changed.
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
+        self.at_work = up.client;
         let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
         let client_key = up.client;
         if !up.is_connected {
@@ -230,7 +231,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn close_upstream(&mut self, key: UpstreamKey) {
+    pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
         if let Some(up) = self.upstreams.remove(key) {
             self.net.close(up.socket, false);
         }

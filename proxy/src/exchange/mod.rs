@@ -94,8 +94,9 @@ pub enum Step {
         /// A response came to its end; else the request was called off, for which the server is not to blame.
         served: bool,
     },
-    /// Close the upstream connection and account for this failure, then say `abandoned`.
-    Abandon(Failure),
+    /// Close the upstream connection and account for its [`failure`](Exchange::failure), then say
+    /// `abandoned`.
+    Abandon,
     /// The request and its response are over and the connection persists: say `finish`.
     Finish,
     /// No more bytes go to this side: shut its sending direction, then say `shut`.
@@ -198,8 +199,8 @@ impl Exchange {
 
     /// What to do next, given what the sockets can do.
     pub fn next(&self, ready: Ready) -> Step {
-        if let Some(failure) = self.failure {
-            return Step::Abandon(failure);
+        if self.failure.is_some() {
+            return Step::Abandon;
         }
         match self.ending {
             Ending::Close => return Step::Close { reset: false },
@@ -222,8 +223,9 @@ impl Exchange {
             if self.response.wants_bytes() && ready.upstream_readable {
                 return Step::Receive(Side::Upstream);
             }
-            if let (Some(failure), false) = (self.send_failure, self.response.has_begun()) {
-                return Step::Abandon(failure);
+            // With an interim response on its way to the client, the final one may still lie unread.
+            if self.send_failure.is_some() && !self.response.has_begun() && !self.response.pending() {
+                return Step::Abandon;
             }
         }
         if self.request.wants_bytes(self.link) && ready.client_readable {
@@ -249,9 +251,10 @@ impl Exchange {
         if self.request.is_whole() && self.response.persists() {
             return Step::Finish;
         }
-        // Closing with unread bytes in the socket would reset the connection and might take the
-        // response with it (RFC 9112 section 9.6).
-        let nothing_unread = self.request.is_whole() && self.request.is_empty() && !ready.client_readable;
+        // Closing resets the connection if bytes lie unread in the socket or still come, which might take
+        // the response with it (RFC 9112 section 9.6). None come from a client that said it is through.
+        let is_through = self.request.is_whole() && !self.request.keep_alive;
+        let nothing_unread = is_through && self.request.is_empty() && !ready.client_readable;
         if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };
         }
@@ -267,6 +270,11 @@ impl Exchange {
             return Step::Shutdown(Side::Client);
         }
         if self.request.shut && self.response.shut { Step::Close { reset: false } } else { Step::Wait }
+    }
+
+    /// Why the upstream connection is to be abandoned.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.or(self.send_failure)
     }
 
     /// The room for bytes from `side`. Never empty.
@@ -502,6 +510,7 @@ impl Exchange {
             self.ending = Ending::Reset;
             return;
         }
+        self.request.recognise_head_method();
         self.request.cut(env);
         if let Link::Wanted { .. } = self.link {
             self.link = Link::None;
@@ -548,6 +557,11 @@ impl Exchange {
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    /// Whether the connections have become a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.response.is_tunnel()
     }
 
     /// Whether the upstream has answered, whatever became of the answer.

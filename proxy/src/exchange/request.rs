@@ -242,6 +242,15 @@ impl RequestSide {
         self.pass += std::mem::take(&mut self.held);
     }
 
+    /// A head that never became whole, or is malformed, may still tell that the answer must not have a body
+    /// (RFC 9110 section 9.3.2).
+    pub(super) fn recognise_head_method(&mut self) {
+        let bytes = self.input.as_ref().map_or(&[][..], Buffer::filled);
+        if self.phase == Phase::Head && bytes.trim_ascii_start().starts_with(b"HEAD ") {
+            self.method = Method::Head;
+        }
+    }
+
     /// Nothing more of this request is read or sent.
     pub(super) fn cut(&mut self, env: &mut Env<'_>) {
         if self.phase == Phase::Whole {

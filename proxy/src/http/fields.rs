@@ -105,7 +105,8 @@ pub enum Role {
 
 impl Role {
     /// The role of the field called `name`, which is a token and not empty.
-    pub fn of(name: &[u8]) -> Role {
+    #[inline]
+    pub(super) fn of(name: &[u8]) -> Role {
         // By length and first letter: that leaves one candidate, for most names none.
         match (name.len(), name[0] | 0x20) {
             (2, b't') => Role::if_called(name, b"te", Role::Te),
@@ -141,12 +142,10 @@ impl Role {
     /// `role` where `name` is `known`, which is in lower case.
     #[inline(always)]
     fn if_called<const N: usize>(name: &[u8], known: &[u8; N], role: Role) -> Role {
-        let Ok(name) = <&[u8; N]>::try_from(name) else { return Role::Other };
         let difference = difference(name, known);
         if difference == 0 {
             role
-        } else if difference & !0x5252_5252_5252_5252 == 0 && reads_alike(name, known) {
-            // It differs only by what `_` for `-` makes.
+        } else if difference & !LOOKALIKE == 0 && reads_alike(name, known) {
             Role::Lookalike
         } else {
             Role::Other
@@ -186,30 +185,33 @@ impl Roles {
     }
 }
 
-/// In what `name` differs from `known`, which is in lower case: 0 where they are alike.
+/// In what `name` differs from `known`, which is in lower case: 0 where they are alike but for the case of
+/// letters, only bits of [`LOOKALIKE`] where they are but for `_` for `-`.
 ///
-/// Eight bytes at a time, since this is asked of every field. Setting bit 5 maps letters to lower case, and
-/// no other byte of a token to a byte of a known name; `_` becomes 0x7f, which differs from `-` by 0x52.
+/// Eight bytes at a time, since this is asked of every field.
 #[inline(always)]
-fn difference<const N: usize>(name: &[u8; N], known: &[u8; N]) -> u64 {
+fn difference<const N: usize>(name: &[u8], known: &[u8; N]) -> u64 {
+    let Ok(name) = <&[u8; N]>::try_from(name) else { return u64::MAX };
     let word = |bytes: &[u8; N], at: usize, len: usize| {
         let mut word = [0; 8];
         word[..len].copy_from_slice(&bytes[at..at + len]);
         u64::from_le_bytes(word)
     };
-    let fold =
-        |at, len| (word(name, at, len) | (0x2020_2020_2020_2020 >> (64 - 8 * len))) ^ word(known, at, len);
     let mut difference = 0;
     let mut at = 0;
-    while at + 8 <= N {
-        difference |= fold(at, 8);
-        at += 8;
-    }
-    if at < N {
-        difference |= fold(at, N - at);
+    while at < N {
+        let len = if N - at < 8 { N - at } else { 8 };
+        let known = word(known, at, len);
+        // Letters are lowered and nothing else: of the bytes of a known name only letters have bit 6.
+        let letters = (known & 0x4040_4040_4040_4040) >> 1;
+        difference |= (word(name, at, len) | letters) ^ known;
+        at += len;
     }
     difference
 }
+
+/// What `_` for `-` differs by, in each byte.
+const LOOKALIKE: u64 = 0x7272_7272_7272_7272;
 
 /// Whether `name` would be `known` (in lower case) if `_` were `-`.
 #[cold]

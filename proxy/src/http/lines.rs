@@ -76,7 +76,7 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
             return Err(Stop::Partial);
         };
         if name_len == 0 {
-            return end_of_section(bytes, at, leniency);
+            return end_of_section(bytes, start, leniency);
         }
         let colon = start + name_len;
         // Nearly every line goes on with this.
@@ -118,6 +118,10 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
         }
     }
 }
+
+/// A byte of each eight: one, and the topmost bit.
+const ONES: u64 = 0x0101_0101_0101_0101;
+const TOPS: u64 = 0x8080_8080_8080_8080;
 
 /// Behind the blank line that is at `at`.
 fn end_of_section(bytes: &[u8], at: usize, leniency: Leniency) -> Result<usize, Stop> {
@@ -164,8 +168,6 @@ pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
 /// The first byte at or behind `at` that is below `limit` (at most 0x80) or DEL, or the end.
 #[inline]
 pub fn find_below(bytes: &[u8], mut at: usize, limit: u8) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*word);
         // A byte's top bit is set where subtracting borrowed into it: exact for the lowest such byte,

@@ -116,21 +116,16 @@ fn forwarded(
             out.append(b", ")?;
         }
     }
-    out.append(sender.address.as_bytes())?;
-    out.append(b"\r\n")?;
     let passed = |role, name| sender.trusted && fields.has(role) && stays(name);
+    out.append_all([sender.address.as_bytes(), b"\r\n"])?;
     if !passed(Role::ForwardedProto, b"X-Forwarded-Proto") {
         out.append(b"X-Forwarded-Proto: http\r\n")?;
     }
     if !passed(Role::ForwardedHost, b"X-Forwarded-Host") {
-        out.append(b"X-Forwarded-Host: ")?;
-        out.append(host)?;
-        out.append(b"\r\n")?;
+        out.append_all([b"X-Forwarded-Host: ", host, b"\r\n"])?;
     }
     if !passed(Role::RealIp, b"X-Real-IP") {
-        out.append(b"X-Real-IP: ")?;
-        out.append(sender.real.as_bytes())?;
-        out.append(b"\r\n")?;
+        out.append_all([b"X-Real-IP: ", sender.real.as_bytes(), b"\r\n"])?;
     }
     Ok(())
 }
@@ -172,11 +167,7 @@ pub fn response(
 ) -> Result<(), Full> {
     let status = head.status;
     let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
-    out.append(b"HTTP/1.1 ")?;
-    out.append(&digits)?;
-    out.append(b" ")?;
-    out.append(head.reason)?;
-    out.append(b"\r\n")?;
+    out.append_all([b"HTTP/1.1 ", &digits, b" ", head.reason, b"\r\n"])?;
     let bodiless = matches!(head.status, 100..=199 | 204);
     const DROPPED: Roles = Roles::of(&[Role::Connection, Role::HopByHop, Role::Lookalike, Role::Te]);
     let fields = &head.fields;

@@ -147,6 +147,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_event(&mut self, key: ClientKey, event: &Event) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         client.ready.note(event);
         if event.broken && !client.exchange.has_shut_client() {
@@ -157,6 +158,7 @@ impl<N: Net> Worker<N> {
 
     /// Goes on where a used-up share interrupted.
     pub(super) fn resume(&mut self, key: ClientKey) {
+        self.at_work = Some(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.queued = false;
             self.drive(key);
@@ -164,6 +166,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_deadline(&mut self, key: ClientKey, time: Time) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.scheduled != time {
             return;
@@ -193,7 +196,7 @@ impl<N: Net> Worker<N> {
                 }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => self.release(key, reusable, served),
-                Step::Abandon(failure) => self.abandon(key, failure),
+                Step::Abandon => self.abandon(key),
                 Step::Finish => self.finish(key),
                 Step::Shutdown(side) => self.shutdown(key, side),
                 Step::Close { reset } => return self.close_client(key, reset),
@@ -207,6 +210,7 @@ impl<N: Net> Worker<N> {
         let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
         let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
         let mut upstream = upstream.filter(|up| up.is_connected);
+        let (net, env) = (&mut self.net, &mut env!(self));
         loop {
             let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
             let step = client.exchange.next(Ready {
@@ -224,7 +228,6 @@ impl<N: Net> Worker<N> {
                 (Side::Upstream, Some(up)) => (&mut up.socket, &mut up.ready),
                 (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
             };
-            let (net, env) = (&mut self.net, &mut env!(self));
             let moved = match step {
                 Step::Receive(_) => receive(net, socket, ready, &mut client.exchange, side, env),
                 _ => send(net, socket, ready, &mut client.exchange, side, env),
@@ -268,9 +271,9 @@ impl<N: Net> Worker<N> {
         self.log_request(key);
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
+            self.shared.leave();
             client.exchange.dismantle(&mut env!(self));
             self.net.close(client.socket, reset);
-            self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
             let clients = &self.clients;

@@ -13,7 +13,7 @@ pub(super) struct Upstream<S> {
     pub(super) is_connected: bool,
     pub(super) ready: Readiness,
     /// Whom it serves; `None` while it is idle.
-    client: Option<ClientKey>,
+    pub(super) client: Option<ClientKey>,
     peer: PeerKey,
 }
 
@@ -33,6 +33,7 @@ impl<N: Net> Worker<N> {
     /// Goes on with the client of a connection that has changed.
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
+        self.at_work = up.client;
         let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
         let client_key = up.client;
         if !up.is_connected {
@@ -179,8 +180,9 @@ impl<N: Net> Worker<N> {
     }
 
     /// Closes an upstream connection that failed; the exchange decides how the request goes on.
-    pub(super) fn abandon(&mut self, key: ClientKey, failure: Failure) {
+    pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(failure) = client.exchange.failure() else { return };
         if let Some(up) = client.upstream.take() {
             self.close_upstream(up);
         }
@@ -192,6 +194,8 @@ impl<N: Net> Worker<N> {
             return;
         }
         let outcome = match failure {
+            // The server has answered; how the tunnel then ends is a matter between it and the client.
+            _ if client.exchange.is_tunnel() => Outcome::Served,
             Failure::Status(403 | 404) => Outcome::Next,
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,
@@ -227,7 +231,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    fn close_upstream(&mut self, key: UpstreamKey) {
+    pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
         if let Some(up) = self.upstreams.remove(key) {
             self.net.close(up.socket, false);
         }

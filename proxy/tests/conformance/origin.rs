@@ -8,9 +8,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 use crate::case::{Case, OK};
@@ -44,7 +44,8 @@ struct State {
     done: usize,
     /// Bytes that the client has received.
     client_got: usize,
-    stopped: bool,
+    /// The connection that is the last one comes from here.
+    last: Option<SocketAddr>,
     serving: Vec<JoinHandle<()>>,
 }
 
@@ -123,8 +124,11 @@ impl Origin {
 
     /// Ends, when whoever was connected has gone.
     pub(crate) fn stop(self) -> Sight {
-        self.shared.state().stopped = true;
-        let _ = TcpStream::connect(self.address);
+        // Connections that wait to be accepted come before this one.
+        let last = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        last.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a loopback port");
+        self.shared.state().last = last.local_addr().expect("its address").as_socket();
+        last.connect(&self.address.into()).expect("the listener");
         self.accepting.join().expect("accepting goes on to the end");
         let serving = std::mem::take(&mut self.shared.state().serving);
         for thread in serving {
@@ -161,10 +165,10 @@ fn summary(requests: &[Request]) -> String {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, stream) in listener.incoming().enumerate() {
         let mut state = shared.state();
-        if state.stopped {
+        let Ok(stream) = stream else { continue };
+        if state.last.is_some() && stream.peer_addr().ok() == state.last {
             return;
         }
-        let Ok(stream) = stream else { continue };
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         stream.set_nodelay(true).expect("an option");
         let shared = shared.clone();
@@ -173,11 +177,38 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             visit.serve();
             // Once the connection is closed, too.
             let Visit { stream, shared, is_done, .. } = visit;
+            let ports = (port(stream.peer_addr()), port(stream.local_addr()));
             drop(stream);
-            shared.change(|state| state.done += usize::from(!is_done));
+            if !is_done {
+                await_end(ports);
+                shared.change(|state| state.done += 1);
+            }
         });
         state.serving.push(thread);
     }
+}
+
+fn port(address: std::io::Result<SocketAddr>) -> u16 {
+    address.map_or(0, |address| address.port())
+}
+
+/// Waits until the end of a connection has reached the other side: on a busy machine the kernel takes its time.
+/// `ports` are the other side's and this one's.
+fn await_end(ports: (u16, u16)) {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE && is_established(ports) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether the socket between two ports knows of no end yet, by `/proc/net/tcp`: see proc_net_tcp(5).
+fn is_established((local, remote): (u16, u16)) -> bool {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the list of sockets");
+    sockets.lines().skip(1).any(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let port = |word: &str| word.rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok());
+        matches!(words[..], [_, from, to, "01", ..] if port(from) == Some(local) && port(to) == Some(remote))
+    })
 }
 
 /// One connection.
@@ -314,6 +345,7 @@ impl Visit {
                 Act::Send(bytes) => self.write(bytes)?,
                 Act::Finish => {
                     let _ = self.stream.shutdown(Shutdown::Write);
+                    await_end((port(self.stream.peer_addr()), port(self.stream.local_addr())));
                 }
                 Act::Close => return Err(Over),
                 Act::Reset => {

@@ -138,7 +138,7 @@ impl Subject {
         let mut command = match kind {
             Kind::Ours => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
-                command.args(["--workers=1", "--log-level=debug"]);
+                command.args(["--workers=1", "--log-level=debug", "--pid-file"]).arg(at("pid"));
                 command.args([format!("--listen={address}"), format!("--upstream={}", servers.join(","))]);
                 command.args(case.with.iter().map(Setting::flag).filter(|flag| !flag.is_empty()));
                 command
@@ -162,12 +162,21 @@ impl Subject {
         let mut subject = Subject { kind, child, folder, address };
         let start = Instant::now();
         while start.elapsed() < PATIENCE && subject.child.try_wait().expect("a child").is_none() {
-            if TcpStream::connect(address).is_ok() {
+            if subject.listens() {
                 return Some(subject);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
         None
+    }
+
+    /// Whether it has bound its address. That somebody listens there does not show that it is this process,
+    /// but HAProxy says nothing else.
+    fn listens(&self) -> bool {
+        match self.kind {
+            Kind::Ours | Kind::Nginx => self.folder.path().join("pid").exists(),
+            Kind::HaProxy => TcpStream::connect(self.address).is_ok(),
+        }
     }
 
     /// Stops it; it has stopped when this returns.
@@ -226,7 +235,7 @@ impl Drop for Subject {
 /// What the nginx documentation gives for a proxy with kept connections.
 fn nginx(case: &Case, address: SocketAddr, servers: &[String]) -> String {
     let mut text = String::from(
-        "daemon off; master_process off; pid nginx.pid; error_log error.log info;\n\
+        "daemon off; master_process off; pid pid; error_log error.log info;\n\
          events { worker_connections 64; }\n\
          http {\naccess_log off; client_body_temp_path body; proxy_temp_path temp;\n",
     );

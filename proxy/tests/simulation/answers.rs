@@ -14,6 +14,8 @@ pub(crate) enum Piece {
     Pause(Duration),
     /// The answer is out.
     Done,
+    /// Until all of the request has come.
+    AwaitRequest,
     /// Until the proxy has ended its direction of a tunnel.
     AwaitEnd,
     Fin,
@@ -59,7 +61,9 @@ const BAD_CHUNKS: [(&str, &[u8]); 5] = [
     ("a chunk size without CR", b"5\nabcde\r\n0\r\n\r\n"),
 ];
 
-/// An answer to `ask`, in which everything may go wrong that the weather of this origin lets go wrong.
+/// An answer to `ask`, in which everything may go wrong that the weather of this origin lets go wrong if it
+/// is `wicked`. What follows an interim response waits for the request's body if it `continues`.
+#[allow(clippy::too_many_arguments, reason = "they are all that decides about an answer")]
 pub(crate) fn plan(
     ask: u64,
     record: &Ask,
@@ -68,6 +72,7 @@ pub(crate) fn plan(
     chance: &mut Chance,
     weather: &Weather,
     wicked: bool,
+    continues: bool,
 ) -> Plan {
     let is = |chance: &mut Chance, probability: f64| wicked && chance.yes(probability);
     let answer = Answer {
@@ -87,12 +92,19 @@ pub(crate) fn plan(
     let mut plan = Plan { answer, pieces: Vec::new(), unclean: None, until_close: false };
     let mut wire = Vec::new();
     interims(&mut plan, record, number, chance, &mut wire);
+    let before = wire.len() as u64;
+    if continues {
+        in_pieces(&std::mem::take(&mut wire), chance, weather, &mut plan.pieces);
+        plan.pieces.push(Piece::AwaitRequest);
+    }
+    let before = before - wire.len() as u64;
     if is(chance, weather.garbage) {
         garbage(&mut plan, record, number, chance, &mut wire);
         return plan;
     }
     if record.upgrade && chance.yes(0.7) {
         tunnel(&mut plan, number, body_max, chance, weather, &mut wire);
+        plan.answer.length = before + wire.len() as u64;
         return plan;
     }
     let fault = is(chance, weather.error_status);
@@ -100,16 +112,17 @@ pub(crate) fn plan(
     if is(chance, weather.reset) || is(chance, weather.truncate) || is(chance, weather.stall) {
         return break_off(plan, wire, chance, weather);
     }
-    plan.answer.length = wire.len() as u64;
-    if !plan.until_close && is(chance, weather.extra) {
-        plan.unclean = Some("bytes lay behind the answer's end");
-        wire.extend_from_slice(chance.of(&[b"x".as_slice(), b"\r\n", b"HTTP/1.1 200 OK\r\n\r\n"]));
-    }
+    plan.answer.length = before + wire.len() as u64;
+    let extra: &[u8] = match plan.unclean.is_none() && is(chance, weather.extra) {
+        true => chance.of(&[b"x".as_slice(), b"\r\n", b"HTTP/1.1 "]),
+        false => b"",
+    };
+    wire.extend_from_slice(extra);
     in_pieces(&wire, chance, weather, &mut plan.pieces);
     plan.pieces.push(Piece::Done);
     if plan.until_close {
         plan.pieces.push(Piece::Close);
-    } else if plan.unclean.is_some() {
+    } else if plan.unclean.is_some() || !extra.is_empty() {
         plan.pieces.push(Piece::Pause(chance.span(Duration::from_secs(2))));
         plan.pieces.push(Piece::Close);
     }
@@ -174,7 +187,8 @@ fn garbage(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wi
     }
     plan.answer.kind = Kind::Unsound(why);
     plan.unclean = Some(why);
-    plan.pieces = vec![Piece::Bytes(std::mem::take(wire)), Piece::Pause(chance.span(Duration::from_secs(1)))];
+    plan.pieces.push(Piece::Bytes(std::mem::take(wire)));
+    plan.pieces.push(Piece::Pause(chance.span(Duration::from_secs(1))));
     plan.pieces.push(if chance.yes(0.5) { Piece::Close } else { Piece::Reset });
 }
 
@@ -194,7 +208,6 @@ fn tunnel(
     );
     wire.extend_from_slice(head.as_bytes());
     wire.extend_from_slice(&octets(number as u64, plan.answer.octets));
-    plan.answer.length = wire.len() as u64;
     in_pieces(wire, chance, weather, &mut plan.pieces);
     plan.pieces.push(Piece::Done);
     let ends: [&[fn() -> Piece]; 4] = [
@@ -332,6 +345,11 @@ pub(crate) fn chunk(
 /// Stops somewhere, in one way or another.
 fn break_off(mut plan: Plan, wire: Vec<u8>, chance: &mut Chance, weather: &Weather) -> Plan {
     let at = if chance.yes(0.3) { 0 } else { chance.below(wire.len()) };
+    // Now and then even before what is sent ahead of the request's body.
+    if !plan.pieces.is_empty() && chance.yes(0.3) {
+        plan.pieces.clear();
+        plan.answer.interims.clear();
+    }
     let why = match chance.below(3) {
         0 if weather.reset > 0.0 => "reset",
         1 if weather.stall > 0.0 => "stall",

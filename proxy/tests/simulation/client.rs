@@ -80,7 +80,7 @@ impl Client {
             asks,
             piece,
             gap,
-            portion: if lazy { 1 + w.chance.size(w.weather.buffer_max) } else { usize::MAX },
+            portion: if lazy { w.lazy_portion() } else { usize::MAX },
             rest: w.chance.span(w.weather.gap),
             resume_at: w.now,
             read_at: w.now,
@@ -109,6 +109,10 @@ impl Client {
             self.wake(self.look_at, w);
         }
         let conn = self.conn.expect("just dialled");
+        if !w.is_accepted(conn) {
+            // Others are served before it; that it comes to its turn is looked at in the end.
+            self.moved = w.now;
+        }
         self.read(conn, w, ledger);
         if !self.ended || self.replies.tunnel().is_some() {
             self.act(conn, w, ledger);
@@ -144,7 +148,7 @@ impl Client {
                     let clean = matches!(end, Got::End);
                     w.trace.note(w.now, || format!("client {} sees an end (clean: {clean})", self.number));
                     self.ended = true;
-                    self.was_reset = !clean;
+                    self.was_reset |= !clean;
                     if !clean {
                         self.acts.clear();
                     }
@@ -189,7 +193,8 @@ impl Client {
                         }
                         Err(ErrorKind::WouldBlock) => return,
                         Err(_) => {
-                            // What can still be read comes before the end.
+                            // What can still be read comes before the end. The error is told only once.
+                            self.was_reset = true;
                             self.acts.clear();
                             self.acts.push_back(Act::AwaitEnd);
                             return;

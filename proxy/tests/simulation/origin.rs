@@ -49,7 +49,7 @@ pub(crate) struct Serving {
 impl Serving {
     pub(crate) fn new(number: usize, conn: ConnId, wicked: bool, body_max: usize, w: &mut Wires) -> Serving {
         let slow = w.chance.yes(0.3);
-        let early = w.chance.yes(w.weather.early);
+        let early = wicked && w.chance.yes(w.weather.early);
         let mut serving = Serving {
             number,
             conn,
@@ -61,7 +61,7 @@ impl Serving {
             last: None,
             pieces: VecDeque::new(),
             resume_at: w.now,
-            portion: if slow { 1 + w.chance.size(w.weather.buffer_max) } else { usize::MAX },
+            portion: if slow { w.lazy_portion() } else { usize::MAX },
             rest: w.chance.span(w.weather.gap),
             read_at: w.now,
             early,
@@ -74,7 +74,7 @@ impl Serving {
     }
 
     fn become_idle(&mut self, w: &mut Wires) {
-        self.early = w.chance.yes(w.weather.early);
+        self.early = self.wicked && w.chance.yes(w.weather.early);
         w.conns[self.conn].far_idle_from = Some(w.conns[self.conn].far_sent);
         let unsolicited = self.wicked && w.chance.yes(w.weather.unsolicited);
         // To close a connection that has not served yet is a failure.
@@ -177,20 +177,29 @@ impl Serving {
         let Some(tap) = ledger.taps.get(&self.conn) else { return };
         let Some(mark) = tap.marks.get(self.answered).copied() else { return };
         let whole = mark.whole_at.is_some_and(|at| at <= self.read);
-        // A request with an expectation may wait for an answer before its body comes.
-        let waits = ledger.asks[mark.ask as usize].expects && w.chance.yes(0.6);
-        if mark.head_end > self.read || !(whole || self.early || waits) {
+        let expects = ledger.asks[mark.ask as usize].expects;
+        if mark.head_end > self.read || !(whole || self.early || expects) {
             return;
         }
+        let early = !whole && self.early;
+        let continues = !whole && !early;
         self.answered += 1;
         let number = ledger.answers.len();
         let record = &ledger.asks[mark.ask as usize];
-        let mut plan =
-            answers::plan(mark.ask, record, number, self.body_max, &mut w.chance, &w.weather, self.wicked);
-        plan.answer.early = !whole;
+        let mut plan = answers::plan(
+            mark.ask,
+            record,
+            number,
+            self.body_max,
+            &mut w.chance,
+            &w.weather,
+            self.wicked,
+            continues,
+        );
+        plan.answer.early = early;
         plan.answer.until_close = plan.until_close;
         plan.answer.begin = w.conns[self.conn].far_sent;
-        if !whole {
+        if early {
             if plan.answer.status == 101 {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
             }
@@ -207,10 +216,7 @@ impl Serving {
                 mark.ask
             )
         });
-        if kind != Kind::Sound
-            || (ledger.leave.retries_responses && status >= 403)
-            || plan.unclean.is_some_and(|why| why.starts_with("bytes"))
-        {
+        if kind != Kind::Sound || (ledger.leave.retries_responses && status >= 403) {
             ledger.faults += 1;
         }
         if let Kind::Unsound(why) = kind {
@@ -248,6 +254,12 @@ impl Serving {
                     Err(_) => return self.close(w, ledger, false),
                 },
                 Some(Piece::Done) => self.done(w, ledger),
+                Some(Piece::AwaitRequest) => {
+                    let mark = ledger.taps[&self.conn].marks[self.answered - 1];
+                    if mark.whole_at.is_none_or(|at| at > self.read) {
+                        return;
+                    }
+                }
                 Some(Piece::AwaitEnd) if !self.peer_ended => return,
                 Some(Piece::AwaitEnd) => {}
                 Some(Piece::Fin) => w.shutdown(self.conn, FAR),
@@ -267,14 +279,23 @@ impl Serving {
             return;
         }
         tap.answering = false;
-        if tap.unclean.is_none() && !ledger.answers[number].early {
+        if tap.unclean.is_some() {
+            return;
+        }
+        if ledger.answers[number].early || self.pieces.len() > 1 {
+            // It closes though it has not said so. The rest of a request that was answered early may be
+            // read, or not; one that follows is not.
+            let end = ledger.answers[number].begin + ledger.answers[number].length;
+            w.conns[self.conn].far_idle_from = Some(end);
+            ledger.idle_closes += 1;
+            ledger.unsolicited += 1;
+            if self.pieces.len() == 1 {
+                self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
+                self.pieces.push_back(Piece::Close);
+            }
+        } else {
             self.last = self.answer.take();
             self.become_idle(w);
-        } else if self.pieces.len() == 1 {
-            // It was answered early. The rest may be read, or not; a request that follows is not.
-            ledger.idle_closes += 1;
-            self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
-            self.pieces.push_back(Piece::Close);
         }
     }
 

@@ -113,7 +113,7 @@ pub(crate) struct Conn {
     pub(crate) idled: Duration,
     /// The origin owes nothing since it had sent so many bytes.
     pub(crate) far_idle_from: Option<u64>,
-    /// Bytes were reported to the proxy while nothing was asked of the origin.
+    /// The proxy was told of bytes, or has them, that no request asked for.
     pub(crate) warned: bool,
 }
 
@@ -137,7 +137,8 @@ impl Conn {
     /// Bytes lie there that cannot be an answer: nothing was asked, and all that was answered is read.
     fn has_unasked_bytes(&self) -> bool {
         let idle = self.far_idle_from.is_some_and(|from| from <= self.proxy_took);
-        idle && self.pipes[FAR].outstanding == 0 && !self.pipes[PROXY].buffer.is_empty()
+        let quiet = self.pipes[FAR].outstanding == 0 && !self.ends[PROXY].closed;
+        idle && quiet && !self.pipes[PROXY].buffer.is_empty()
     }
 }
 
@@ -469,6 +470,8 @@ impl Wires {
                 space[..bytes.len()].copy_from_slice(&bytes);
                 self.conns[id].proxy_took += bytes.len() as u64;
                 self.conns[id].proxy_moved = self.now;
+                self.conns[id].warned |=
+                    self.conns[id].far_idle_from.is_some_and(|from| from < self.conns[id].proxy_took);
                 Ok(bytes.len())
             }
             Got::End => Ok(0),
@@ -493,6 +496,17 @@ impl Wires {
             return if told { Got::End } else { Got::Reset };
         }
         if pipe.fin { Got::End } else { Got::Nothing }
+    }
+
+    /// Whether the proxy has taken a client's connection in.
+    pub(crate) fn is_accepted(&self, id: ConnId) -> bool {
+        self.conns[id].token.is_some() || self.conns[id].ends[PROXY].closed
+    }
+
+    /// How much a slow reader reads at once: room in a full buffer comes before any send timeout.
+    pub(crate) fn lazy_portion(&mut self) -> usize {
+        let max = self.weather.buffer_max;
+        (1 + self.chance.size(max)).max(max / 100)
     }
 
     /// Whether a receive of the proxy's would give anything.
@@ -587,9 +601,11 @@ impl Wires {
             conn.queued = false;
             let (readable, writable, read_closed, broken) = conn.mask();
             if let (Some(token), true) = (conn.token, readable || writable || read_closed || broken) {
-                conn.warned |= conn.has_unasked_bytes();
                 events.push(Event { token, readable, writable, read_closed, broken });
             }
+        }
+        for conn in &mut self.conns {
+            conn.warned |= conn.has_unasked_bytes();
         }
         if self.chance.yes(self.weather.spurious) && !self.conns.is_empty() {
             let id = self.chance.below(self.conns.len());

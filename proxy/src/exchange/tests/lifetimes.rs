@@ -206,7 +206,7 @@ fn draining_ends_connections_with_their_responses() {
     play.draining = true;
     play.upstream_sends(OK);
     assert_eq!(play.client_got(), OK_ON.replace("keep-alive", "close"));
-    assert_eq!(play.happened(), "fresh, release reusable served, close");
+    assert_eq!(play.happened(), "fresh, release reusable served, shut Client");
     // A promise that was given before is not kept, but nothing is begun either.
     let mut play = Play::plain();
     play.client_sends(GET);

@@ -186,7 +186,10 @@ impl Play {
                 Step::Send(side) => self.send(side),
                 Step::Acquire { same_server, .. } => self.acquire(same_server),
                 Step::Release { reusable, served } => self.release(reusable, served),
-                Step::Abandon(failure) => self.abandon(failure),
+                Step::Abandon => {
+                    let failure = self.exchange.failure().expect("a failure to abandon for");
+                    self.abandon(failure);
+                }
                 Step::Finish => {
                     self.log.push("finish".into());
                     self.finished += 1;

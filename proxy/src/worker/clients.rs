@@ -197,7 +197,11 @@ impl<N: Net> Worker<N> {
                     return self.rearm(key);
                 }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
-                Step::Release { reusable, served } => self.release(key, reusable, served),
+                Step::Release { reusable, served } => {
+                    if self.release(key, reusable, served) {
+                        self.finish(key);
+                    }
+                }
                 Step::Abandon => self.abandon(key),
                 Step::Finish => self.finish(key),
                 Step::Shutdown(side) => self.shutdown(key, side),
@@ -246,6 +250,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    #[cold]
     fn shutdown(&mut self, key: ClientKey, side: Side) {
         let Some(client) = self.clients.get_mut(key) else { return };
         match side {
@@ -260,7 +265,9 @@ impl<N: Net> Worker<N> {
     }
 
     fn finish(&mut self, key: ClientKey) {
-        self.log_request(key);
+        if self.access_log.is_some() {
+            self.log_request(key);
+        }
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
             client.last_peer = None;
@@ -269,6 +276,7 @@ impl<N: Net> Worker<N> {
     }
 
     /// Closes a client, and its upstream connection.
+    #[cold]
     pub(super) fn close_client(&mut self, key: ClientKey, reset: bool) {
         self.log_request(key);
         self.call_off(key);

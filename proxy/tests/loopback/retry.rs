@@ -112,10 +112,8 @@ fn a_read_timeout_moves_on_and_without_another_server_is_a_504() {
     let proxy = Proxy::start(alone.to_string(), "--read-timeout 1s");
     assert_eq!(proxy.status("/"), 504);
     let off = silent();
-    let proxy = Proxy::start(
-        format!("{off} max_fails=0,{second} backup"),
-        "--read-timeout 1s --next-upstream error",
-    );
+    let proxy =
+        Proxy::start(format!("{off} max_fails=0,{second} backup"), "--read-timeout 1s --next-upstream error");
     assert_eq!(proxy.status("/"), 504);
     assert_eq!(second.count(), 1);
     gate.open();

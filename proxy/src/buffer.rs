@@ -129,6 +129,17 @@ pub struct Buffers {
     lent: usize,
 }
 
+#[cold]
+fn map(size: usize) -> Buffer {
+    Buffer::new(size)
+}
+
+/// Apart, so that what is seldom needed does not stand in the way of what every request does.
+#[cold]
+fn unmap(buffer: Buffer) {
+    drop(buffer);
+}
+
 /// The size of a large buffer, in bytes, unless small ones are larger still.
 pub const LARGE: usize = 64 * 1024;
 
@@ -145,13 +156,13 @@ impl Buffers {
     /// A buffer that a head fits.
     pub fn small(&mut self) -> Buffer {
         self.lent += 1;
-        self.small.pop().unwrap_or_else(|| Buffer::new(self.small_size))
+        self.small.pop().unwrap_or_else(|| map(self.small_size))
     }
 
     /// A buffer for moving a long body.
     pub fn large(&mut self) -> Buffer {
         self.lent += 1;
-        self.large.pop().unwrap_or_else(|| Buffer::new(LARGE.max(2 * self.small_size)))
+        self.large.pop().unwrap_or_else(|| map(LARGE.max(2 * self.small_size)))
     }
 
     /// Takes a buffer back; what is in it is dropped.
@@ -165,6 +176,8 @@ impl Buffers {
         };
         if list.len() < kept {
             list.push(buffer);
+        } else {
+            unmap(buffer);
         }
     }
 

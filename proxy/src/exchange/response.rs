@@ -499,13 +499,11 @@ impl Exchange {
     pub(super) fn upstream_eof(&mut self, env: &mut Env<'_>) {
         self.response.eof = true;
         self.response.park(env);
+        // A reset that a send has reported reads as an end: the kernel tells an error only once.
+        let sound = self.send_failure.is_none() || planted!(ResetAsEnd);
+        let ends_here = sound && self.response.cursor.ends_at_close();
         match self.response.phase {
-            // A reset that a send has reported reads as an end: the kernel tells an error only once.
-            Phase::Body
-                if planted!(CutAsWhole)
-                    || (self.response.cursor.ends_at_close()
-                        && (self.send_failure.is_none() || planted!(ResetAsEnd))) =>
-            {
+            Phase::Body if ends_here || planted!(CutAsWhole) => {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };

@@ -85,40 +85,22 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
             let name_len = token_len(&bytes[start..colon]);
             if name_len < colon - start {
                 colon = start + name_len;
-                role = Role::of(&bytes[start..colon]);
+                role = Role::of_other(&bytes[start..colon]);
             }
         }
-        // Nearly every line goes on with this.
-        let mut is_plain = bytes.get(colon..colon + 2) == Some(b": ");
-        let mut value = colon + 2;
-        if !is_plain {
-            at = if leniency.space_before_colon { skip_white_space(bytes, colon) } else { colon };
-            match bytes.get(at) {
-                Some(b':') => value = at + 1,
-                Some(_) => return Err(Stop::Name),
-                None => return Err(Stop::Partial),
-            }
-        }
-        if let Some(b' ' | b'\t') = bytes.get(value) {
-            is_plain = false;
-            value = skip_white_space(bytes, value);
-        }
-        let value_end = end_of_text(bytes, value);
-        at = value_end + 2;
-        if bytes.get(value_end..at) != Some(b"\r\n") {
-            is_plain = false;
-            at = end_of_line(bytes, value_end, leniency)?;
-        }
-        let mut value_len = value_end - value;
-        while value_len > 0 && matches!(bytes[value + value_len - 1], b' ' | b'\t') {
-            is_plain = false;
-            value_len -= 1;
-        }
+        // Nearly every line stands there as it would be written.
+        let plain = plain_value(bytes, colon);
+        let is_plain = plain.is_some();
+        let (value, value_end, next) = match plain {
+            Some(value_end) => (colon + 2, value_end, value_end + 2),
+            None => odd_value(bytes, colon, leniency)?,
+        };
+        at = next;
         let line = Line {
             start: start as u32,
             name_len: (colon - start) as u32,
             value: value as u32,
-            value_len: value_len as u32,
+            value_len: (value_end - value) as u32,
             role,
             is_plain,
         };
@@ -126,6 +108,32 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
             return Err(Stop::TooMany);
         }
     }
+}
+
+/// The end of the value behind the colon at `colon`, where there is one and the line is plain.
+#[inline(always)]
+fn plain_value(bytes: &[u8], colon: usize) -> Option<usize> {
+    let [b':', b' ', b'!'..=0xff, ..] = bytes.get(colon..)? else { return None };
+    let end = find_below(bytes, colon + 2, b' ');
+    let [b'!'..=0xff, b'\r', b'\n'] = bytes.get(end - 1..end + 2)? else { return None };
+    Some(end)
+}
+
+/// The start and the end of the value of any line whose name ends at `colon`, and where the next line starts.
+#[cold]
+fn odd_value(bytes: &[u8], colon: usize, leniency: Leniency) -> Result<(usize, usize, usize), Stop> {
+    let at = if leniency.space_before_colon { skip_white_space(bytes, colon) } else { colon };
+    match bytes.get(at) {
+        Some(b':') => {}
+        Some(_) => return Err(Stop::Name),
+        None => return Err(Stop::Partial),
+    }
+    let value = skip_white_space(bytes, at + 1);
+    let text_end = end_of_text(bytes, value);
+    let next = end_of_line(bytes, text_end, leniency)?;
+    let trailing =
+        bytes[value..text_end].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    Ok((value, text_end - trailing, next))
 }
 
 /// A byte of each eight: one, and the topmost bit.

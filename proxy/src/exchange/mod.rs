@@ -261,15 +261,11 @@ impl Exchange {
         Step::Shutdown(Side::Client)
     }
 
-    /// Whether the request and its response are over and the connection persists: asked when the upstream
-    /// connection has been released, it spares the driver the question for [`Step::Finish`].
+    /// Whether the request and its response are over and the connection persists: then `finish` is due.
     pub fn is_over(&self) -> bool {
-        self.response.is_whole()
-            && !self.response.pending()
-            && self.request.is_whole()
-            && self.response.persists()
-            && self.ending == Ending::Open
-            && self.failure.is_none()
+        let sound = self.ending == Ending::Open && self.failure.is_none();
+        let sent = self.response.is_whole() && !self.response.pending();
+        sound && sent && self.request.is_whole() && self.response.persists()
     }
 
     /// One direction of a tunnel has ended and everything of it is sent.

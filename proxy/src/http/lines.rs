@@ -76,7 +76,8 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
     loop {
         let start = at;
         if bytes.get(start).is_none_or(|&byte| !TOKEN[usize::from(byte)]) {
-            return end_of_section(bytes, start, leniency);
+            let is_blank = bytes.get(start..start + 2) == Some(b"\r\n");
+            return if is_blank { Ok(start + 2) } else { end_of_section(bytes, start, leniency) };
         }
         let mut colon = find_colon(bytes, start);
         let mut role = Role::of(&bytes[start..colon]);
@@ -114,7 +115,7 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
 #[inline(always)]
 fn plain_value(bytes: &[u8], colon: usize) -> Option<usize> {
     let [b':', b' ', b'!'..=0xff, ..] = bytes.get(colon..)? else { return None };
-    let end = find_below(bytes, colon + 2, b' ');
+    let end = find_below::<b' '>(bytes, colon + 2);
     let [b'!'..=0xff, b'\r', b'\n'] = bytes.get(end - 1..end + 2)? else { return None };
     Some(end)
 }
@@ -174,7 +175,7 @@ fn skip_white_space(bytes: &[u8], mut at: usize) -> usize {
 #[inline]
 pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = find_below(bytes, at, b' ');
+        at = find_below::<b' '>(bytes, at);
         if bytes.get(at) != Some(&b'\t') {
             return at;
         }
@@ -182,15 +183,15 @@ pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// The first byte at or behind `at` that is below `limit` (at most 0x80) or DEL, or the end.
-#[inline]
-pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
+/// The first byte at or behind `at` that is below `LIMIT` (at most 0x80) or DEL, or the end.
+#[inline(always)]
+pub fn find_below<const LIMIT: u8>(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((word, behind)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
         // A byte's top bit is set where subtracting borrowed into it: exact for the lowest such byte,
         // which is the one that is looked for.
-        let below = word.wrapping_sub(ONES * u64::from(limit));
+        let below = word.wrapping_sub(ONES * u64::from(LIMIT));
         let del = (word & !TOPS) + ONES;
         let found = (below | del) & !word & TOPS;
         if found != 0 {
@@ -198,7 +199,7 @@ pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
         }
         rest = behind;
     }
-    let is_text = |byte: u8| byte >= limit && byte != 0x7f;
+    let is_text = |byte: u8| byte >= LIMIT && byte != 0x7f;
     while let Some((&byte, behind)) = rest.split_first()
         && is_text(byte)
     {
@@ -208,7 +209,7 @@ pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
 }
 
 /// The first colon at or behind `at`, or the end.
-#[inline]
+#[inline(always)]
 fn find_colon(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((word, behind)) = rest.split_first_chunk() {

@@ -198,7 +198,7 @@ impl<'i> Script<'i> {
                 play.expire();
             }
             14 => (play.reads, play.writes) = (vec![size, self.byte()], vec![self.byte(), size]),
-            15 if size == 16 => play.draining = true,
+            15 if size == 16 => play.env.draining = true,
             15 if size == 15 => play.exchange.client_gone(),
             _ => {}
         }

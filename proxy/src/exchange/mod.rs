@@ -413,7 +413,9 @@ impl Exchange {
     /// The upstream connection has been parted with, as `next` asked.
     pub fn released(&mut self, env: &mut Env<'_>) {
         self.link = Link::None;
-        self.send_failure = None;
+        if !planted!(FailureKept) {
+            self.send_failure = None;
+        }
         self.response.drop_input_if_whole(env);
         // What was not sent of the request (its response came first) is of no use any more.
         self.request.cut(env);
@@ -466,7 +468,7 @@ impl Exchange {
         }
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
-            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+            || (self.request.is_held() && (rules.next_upstream.non_idempotent || planted!(ReplayedPost)));
         if !safe {
             Sequel::Unsafe
         } else if stale {
@@ -516,7 +518,7 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        if self.response.has_begun() {
+        if self.response.has_begun() || planted!(HalfInterim) {
             self.response.reset(env);
         } else {
             self.response.reset_behind_interim(env);
@@ -587,7 +589,9 @@ impl Exchange {
     /// Gives back all buffers; the exchange is over.
     pub fn dismantle(&mut self, env: &mut Env<'_>) {
         self.request.drop_all(env);
-        self.response.drop_all(env);
+        if !planted!(LeakedBuffer) {
+            self.response.drop_all(env);
+        }
     }
 }
 

@@ -524,7 +524,8 @@ pub(super) fn read_trailers(
                 nominated
                     .is_some_and(|list| fields::members(list).any(|option| option.eq_ignore_ascii_case(name)))
             };
-            rewrite::trailers(out, &trailers, is_nominated).map_err(|_| too_large)?;
+            rewrite::trailers(out, &trailers, |name| is_nominated(name) || planted!(MissedTrailer))
+                .map_err(|_| too_large)?;
             Ok(Parsed::Complete(len))
         }
         Err(why) => Err(Refusal::bad(why)),

@@ -501,7 +501,11 @@ impl Exchange {
         self.response.park(env);
         match self.response.phase {
             // A reset that a send has reported reads as an end: the kernel tells an error only once.
-            Phase::Body if self.response.cursor.ends_at_close() && self.send_failure.is_none() => {
+            Phase::Body
+                if planted!(CutAsWhole)
+                    || (self.response.cursor.ends_at_close()
+                        && (self.send_failure.is_none() || planted!(ResetAsEnd))) =>
+            {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };

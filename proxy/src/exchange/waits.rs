@@ -107,7 +107,7 @@ impl Exchange {
         let upstream = self.upstream_wait();
         let moved =
             self.waits.upstream_moved || (upstream == UpstreamWait::Tunnel && self.waits.client_moved);
-        if upstream != self.waits.upstream || moved {
+        if upstream != self.waits.upstream || (moved && !planted!(DeadlineKept)) {
             let timeouts = &env.rules.timeouts;
             self.waits.upstream_at = match upstream {
                 UpstreamWait::Nothing => Time::NEVER,

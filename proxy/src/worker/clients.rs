@@ -174,7 +174,9 @@ impl<N: Net> Worker<N> {
         client.scheduled = Time::NEVER;
         let deadline = client.exchange.deadline();
         if deadline > self.now {
-            self.deadlines.schedule(key, deadline, &mut client.scheduled);
+            if !planted!(DeadlineLost) {
+                self.deadlines.schedule(key, deadline, &mut client.scheduled);
+            }
         } else {
             client.exchange.expired(&mut env!(self));
             self.drive(key);
@@ -355,7 +357,7 @@ fn receive<N: Net>(
         }
         Ok(n) => {
             // A short read has drained the socket; with an end behind it, that is still to be read.
-            if n < room && !ready.read_closed {
+            if (n < room || planted!(LostReadEdge)) && !ready.read_closed {
                 ready.readable = false;
             }
             exchange.filled(side, n, env);
@@ -386,7 +388,7 @@ fn send<N: Net>(
     let length = first.len() + second.len();
     match net.send(socket, first, second) {
         Ok(n) => {
-            ready.writable &= n == length;
+            ready.writable &= n == length && !planted!(LostWriteEdge);
             exchange.flushed(side, n, env);
             n
         }

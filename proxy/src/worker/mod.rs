@@ -204,7 +204,13 @@ impl<N: Net> Worker<N> {
     }
 
     fn dispatch(&mut self, event: &Event) {
-        match event.token.target() {
+        let target = event.token.target();
+        #[cfg(feature = "planted-bugs")]
+        let target = match target {
+            Target::Client(key) => Target::Client(crate::planted::slot_of(&self.clients, key)),
+            other => other,
+        };
+        match target {
             Target::Client(key) => self.client_event(key, event),
             Target::Upstream(key) => self.upstream_event(key, event),
             Target::Listener(number) => {

@@ -24,7 +24,7 @@ impl<N: Net> Worker<N> {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         up.ready.note(event);
         // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
-        if up.client.is_none() && event.readable {
+        if up.client.is_none() && event.readable && !planted!(UnaskedResponse) {
             self.idle.remove(up.peer, key);
             self.close_upstream(key);
         }
@@ -163,7 +163,8 @@ impl<N: Net> Worker<N> {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            if reusable && silent && !up.ready.read_closed && !self.draining {
+            let clean = reusable && silent && !up.ready.read_closed;
+            if (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.draining {
                 up.ready.readable = false;
                 up.client = None;
                 if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
@@ -213,6 +214,9 @@ impl<N: Net> Worker<N> {
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
     pub(super) fn call_off(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
+        if planted!(LeakedActive) {
+            client.peer = None;
+        }
         let served = client.exchange.was_answered();
         if let Some(up) = client.upstream.take() {
             self.close_upstream(up);

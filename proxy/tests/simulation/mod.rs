@@ -160,6 +160,11 @@ fn build(seed: u64, traced: bool) -> Subject {
         retries_responses: rules.invalid_header || rules.statuses != [0; 7],
         max_conns: config.servers.iter().any(|server| server.max_conns > 0),
         saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
+        memory: match config.servers.as_slice() {
+            // It is never left alone.
+            [_] => Duration::ZERO,
+            servers => servers[0].fail_timeout.max(servers[1].fail_timeout) + Duration::from_secs(60),
+        },
         keepalive: config.timeouts.keepalive,
     };
     let mut ledger = Ledger::new(leave);

@@ -112,7 +112,9 @@ impl Serving {
         self.idle_end = None;
         w.trace.note(w.now, || format!("origin ends idle conn {}: {end:?}", self.conn));
         ledger.idle_closes += 1;
-        ledger.faults += usize::from(self.answered == 0);
+        if self.answered == 0 {
+            ledger.fault(w.now);
+        }
         ledger.see("an idle connection ended by its origin");
         match end {
             IdleEnd::Close => self.close(w, ledger, false),
@@ -130,7 +132,7 @@ impl Serving {
                     ),
                     _ => "what is this?".to_owned(),
                 };
-                ledger.faults += 1;
+                ledger.fault(w.now);
                 ledger.unsolicited += 1;
                 self.pieces.push_back(Piece::Bytes(bytes.into_bytes()));
                 self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
@@ -204,7 +206,7 @@ impl Serving {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
             }
             // What still comes of the request may be answered by a reset, which takes the answer with it.
-            ledger.faults += 1;
+            ledger.fault(w.now);
             ledger.asks[mark.ask as usize].spoiled = true;
             ledger.see("an answer before the request's end");
         }
@@ -217,7 +219,7 @@ impl Serving {
             )
         });
         if kind != Kind::Sound || (ledger.leave.retries_responses && status >= 403) {
-            ledger.faults += 1;
+            ledger.fault(w.now);
         }
         if let Kind::Unsound(why) = kind {
             ledger.see(why);
@@ -311,7 +313,7 @@ impl Serving {
         } else if conn.far_sent < end {
             ledger.spoil(number, "closed before its end");
         } else if resets && conn.proxy_took < end {
-            ledger.faults += 1;
+            ledger.fault(w.now);
             ledger.doubt(number);
         }
     }

@@ -344,7 +344,13 @@ pub(crate) fn chunk(
 }
 
 /// Stops somewhere, in one way or another.
-fn break_off(mut plan: Plan, interims_len: usize, wire: Vec<u8>, chance: &mut Chance, weather: &Weather) -> Plan {
+fn break_off(
+    mut plan: Plan,
+    interims_len: usize,
+    wire: Vec<u8>,
+    chance: &mut Chance,
+    weather: &Weather,
+) -> Plan {
     let interims = if plan.pieces.is_empty() { interims_len } else { 0 };
     let at = match chance.below(4) {
         0 => 0,

@@ -121,7 +121,13 @@ impl Replies {
             return Ok(());
         }
         let closes = head.has_option("close") || (record.http10 && !head.has_option("keep-alive"));
-        self.list.push(Reply { status, answer, closes, is_complete: false, has_cause: ledger.has_cause(ask) });
+        self.list.push(Reply {
+            status,
+            answer,
+            closes,
+            is_complete: false,
+            has_cause: ledger.has_cause(ask),
+        });
         if let Some(number) = answer {
             self.check_interims(number, record.http10, ledger)?;
         }

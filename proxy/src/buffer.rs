@@ -4,20 +4,33 @@
 //! socket becomes readable and given back when it is empty, so an idle connection costs its slot and
 //! its socket. There are two sizes: a head fits the small one; a long body is moved through large ones,
 //! because the number of system calls for it is its length over the buffer's size.
+//!
+//! Each is a mapping of its own, not a block of the allocator's heap. There, a few thousand buffers that have
+//! served a rush of clients would stay resident for good, pinned by whatever small thing lies behind them;
+//! unmapped, they are the system's again. It takes two system calls, but only where the number of buffers
+//! in use swings by more than the free list holds.
+
+use memmap2::MmapMut;
 
 /// Bytes between a `start` and an `end` in a fixed block.
 ///
 /// Invariant: `start <= end <= bytes.len()`, and both are 0 when the buffer is empty.
 #[derive(Debug)]
 pub struct Buffer {
-    bytes: Box<[u8]>,
+    bytes: MmapMut,
     start: u32,
     end: u32,
 }
 
 impl Buffer {
+    /// # Panics
+    ///
+    /// Where the system has no memory, or no more mappings (`vm.max_map_count`): that costs the connection for
+    /// which it was wanted.
     fn new(size: usize) -> Buffer {
-        Buffer { bytes: vec![0; size].into_boxed_slice(), start: 0, end: 0 }
+        let bytes = MmapMut::map_anon(size)
+            .unwrap_or_else(|error| panic!("no memory for a buffer of {size} bytes: {error}"));
+        Buffer { bytes, start: 0, end: 0 }
     }
 
     /// The bytes that are in it.
@@ -116,10 +129,21 @@ pub struct Buffers {
     lent: usize,
 }
 
+#[cold]
+fn map(size: usize) -> Buffer {
+    Buffer::new(size)
+}
+
+/// Apart, so that what is seldom needed does not stand in the way of what every request does.
+#[cold]
+fn unmap(buffer: Buffer) {
+    drop(buffer);
+}
+
 /// The size of a large buffer, in bytes, unless small ones are larger still.
 pub const LARGE: usize = 64 * 1024;
 
-/// Free buffers of each size kept for the next connection; beyond it they go back to the allocator.
+/// Free buffers of each size kept for the next connection; beyond it they go back to the system.
 const KEPT_SMALL: usize = 512;
 const KEPT_LARGE: usize = 64;
 
@@ -132,13 +156,13 @@ impl Buffers {
     /// A buffer that a head fits.
     pub fn small(&mut self) -> Buffer {
         self.lent += 1;
-        self.small.pop().unwrap_or_else(|| Buffer::new(self.small_size))
+        self.small.pop().unwrap_or_else(|| map(self.small_size))
     }
 
     /// A buffer for moving a long body.
     pub fn large(&mut self) -> Buffer {
         self.lent += 1;
-        self.large.pop().unwrap_or_else(|| Buffer::new(LARGE.max(2 * self.small_size)))
+        self.large.pop().unwrap_or_else(|| map(LARGE.max(2 * self.small_size)))
     }
 
     /// Takes a buffer back; what is in it is dropped.
@@ -152,6 +176,8 @@ impl Buffers {
         };
         if list.len() < kept {
             list.push(buffer);
+        } else {
+            unmap(buffer);
         }
     }
 

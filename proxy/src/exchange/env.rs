@@ -48,7 +48,7 @@ impl Rules {
 
     /// Whether what this peer says of the client is believed.
     pub(super) fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
+        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
     }
 }
 

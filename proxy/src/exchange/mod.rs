@@ -251,7 +251,7 @@ impl Exchange {
             let drains = drains && ready.client_readable && !self.request.has_eof();
             return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
-        if self.request.is_whole() && self.response.persists() {
+        if self.is_over() {
             return Step::Finish;
         }
         // Closing resets the connection if bytes lie unread in the socket or still come, which might take
@@ -262,6 +262,17 @@ impl Exchange {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)
+    }
+
+    /// Whether the request and its response are over and the connection persists: asked when the upstream
+    /// connection has been released, it spares the driver the question for [`Step::Finish`].
+    pub fn is_over(&self) -> bool {
+        self.response.is_whole()
+            && !self.response.pending()
+            && self.request.is_whole()
+            && self.response.persists()
+            && self.ending == Ending::Open
+            && self.failure.is_none()
     }
 
     /// One direction of a tunnel has ended and everything of it is sent.

@@ -147,6 +147,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_event(&mut self, key: ClientKey, event: &Event) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         client.ready.note(event);
         if event.broken && !client.exchange.has_shut_client() {
@@ -157,6 +158,7 @@ impl<N: Net> Worker<N> {
 
     /// Goes on where a used-up share interrupted.
     pub(super) fn resume(&mut self, key: ClientKey) {
+        self.at_work = Some(key);
         if let Some(client) = self.clients.get_mut(key) {
             client.queued = false;
             self.drive(key);
@@ -164,6 +166,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn client_deadline(&mut self, key: ClientKey, time: Time) {
+        self.at_work = Some(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         if client.scheduled != time {
             return;
@@ -194,7 +197,11 @@ impl<N: Net> Worker<N> {
                     return self.rearm(key);
                 }
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
-                Step::Release { reusable, served } => self.release(key, reusable, served),
+                Step::Release { reusable, served } => {
+                    if self.release(key, reusable, served) {
+                        self.finish(key);
+                    }
+                }
                 Step::Abandon => self.abandon(key),
                 Step::Finish => self.finish(key),
                 Step::Shutdown(side) => self.shutdown(key, side),
@@ -243,6 +250,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    #[cold]
     fn shutdown(&mut self, key: ClientKey, side: Side) {
         let Some(client) = self.clients.get_mut(key) else { return };
         match side {
@@ -257,7 +265,9 @@ impl<N: Net> Worker<N> {
     }
 
     fn finish(&mut self, key: ClientKey) {
-        self.log_request(key);
+        if self.access_log.is_some() {
+            self.log_request(key);
+        }
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
             client.last_peer = None;
@@ -266,13 +276,14 @@ impl<N: Net> Worker<N> {
     }
 
     /// Closes a client, and its upstream connection.
+    #[cold]
     pub(super) fn close_client(&mut self, key: ClientKey, reset: bool) {
         self.log_request(key);
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
+            self.shared.leave();
             client.exchange.dismantle(&mut env!(self));
             self.net.close(client.socket, reset);
-            self.shared.leave();
             // A place is free: accepting need not pause any longer.
             self.accept_after = self.accept_after.min(self.now);
             let clients = &self.clients;

@@ -6,11 +6,12 @@
 //! [`Exchange::next`](crate::exchange::Exchange::next) and does.
 //!
 //! One turn: wait for a batch of events; note for each what its socket can do now and drive its client;
-//! go on with clients whose share was used up; accept; expire. A short read or write means that the
+//! go on with clients whose share was used up; expire; accept. A short read or write means that the
 //! socket is drained or full, so no call is spent on hearing `WouldBlock`; the next change is reported.
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `panics.rs`: what becomes of a panic
 
 pub mod access;
 mod clients;
@@ -18,13 +19,18 @@ pub mod deadlines;
 pub mod listen;
 pub mod mio_net;
 pub mod net;
+mod panics;
 pub mod resolver;
 pub mod shared;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::vec::Drain;
 
 use slotmap::SlotMap;
 
@@ -71,6 +77,10 @@ pub struct Worker<N: Net> {
     /// No connection is accepted before.
     accept_after: Time,
     events: Vec<Event>,
+    /// Whose work is being done, so that a panic costs this connection only. `None` in between.
+    at_work: Option<ClientKey>,
+    /// Clients lost to a panic so far.
+    lost: u64,
 
     now: Time,
     date: Date,
@@ -117,6 +127,8 @@ impl<N: Net> Worker<N> {
             acceptable: Vec::new(),
             accept_after: Time::ZERO,
             events: Vec::new(),
+            at_work: None,
+            lost: 0,
             date,
             access_log,
             log_line: Vec::new(),
@@ -154,14 +166,15 @@ impl<N: Net> Worker<N> {
                 self.upstream_changed(key, event);
             }
         }
-        for event in events.drain(..) {
-            self.dispatch(&event);
+        let mut left = events.drain(..);
+        // Once for a whole batch, so that it costs a request nothing.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.serve(&mut left))) {
+            self.survive(panic);
         }
+        drop(left);
         self.events = events;
 
-        self.go_on();
         self.accept();
-        self.expire();
         self.flush_log();
         if self.ended() {
             self.close_all();
@@ -180,6 +193,16 @@ impl<N: Net> Worker<N> {
         self.deadlines.first().min(accept).min(idle).min(self.log_due)
     }
 
+    /// Drives all clients for which there is something to do. It can be called again to go on where a panic
+    /// has ended it.
+    fn serve(&mut self, events: &mut Drain<'_, Event>) {
+        for event in events {
+            self.dispatch(&event);
+        }
+        self.go_on();
+        self.expire();
+    }
+
     fn dispatch(&mut self, event: &Event) {
         let target = event.token.target();
         #[cfg(feature = "planted-bugs")]
@@ -191,11 +214,15 @@ impl<N: Net> Worker<N> {
             Target::Client(key) => self.client_event(key, event),
             Target::Upstream(key) => self.upstream_event(key, event),
             Target::Listener(number) => {
+                self.at_work = None;
                 if !self.acceptable.contains(&number) {
                     self.acceptable.push(number);
                 }
             }
-            Target::Wake => self.obey(),
+            Target::Wake => {
+                self.at_work = None;
+                self.obey();
+            }
         }
     }
 
@@ -212,6 +239,7 @@ impl<N: Net> Worker<N> {
         while let Some((time, key)) = self.deadlines.due(self.now) {
             self.client_deadline(key, time);
         }
+        self.at_work = None;
         self.expire_idle();
     }
 
@@ -268,6 +296,7 @@ impl<N: Net> Worker<N> {
             idle: self.idle.len(),
             buffers: self.buffers.lent(),
             deadlines: self.deadlines.len(),
+            lost: self.lost,
         }
     }
 
@@ -312,6 +341,8 @@ pub struct Census {
     pub buffers: usize,
     /// Entries in the heap of deadlines.
     pub deadlines: usize,
+    /// Clients lost to a panic so far: bugs that were survived.
+    pub lost: u64,
 }
 
 /// The time of day as an HTTP date, made once a second.

@@ -1,7 +1,10 @@
 //! Upstream connections: acquiring one for a request, pooling it, parting with it.
 
-use super::clients::Readiness;
+use slotmap::SlotMap;
+
+use super::clients::{Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::shared::Shared;
 use super::{Worker, env};
 use crate::exchange::Failure;
 use crate::time::Time;
@@ -13,7 +16,7 @@ pub(super) struct Upstream<S> {
     pub(super) is_connected: bool,
     pub(super) ready: Readiness,
     /// Whom it serves; `None` while it is idle.
-    client: Option<ClientKey>,
+    pub(super) client: Option<ClientKey>,
     peer: PeerKey,
 }
 
@@ -33,6 +36,7 @@ impl<N: Net> Worker<N> {
     /// Goes on with the client of a connection that has changed.
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
+        self.at_work = up.client;
         let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
         let client_key = up.client;
         if !up.is_connected {
@@ -53,51 +57,28 @@ impl<N: Net> Worker<N> {
     /// Chooses a server for the client's request, unless the one it has is to be kept, and takes an idle
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
-        if !same_server && !self.choose(key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if !same_server && !choose(client, &self.shared, self.tries, self.now) {
             return self.no_live_server(key);
         }
-        let Some(peer) = self.clients.get(key).and_then(|client| client.peer) else { return };
-        // The pooled connection was dead: whatever else is pooled may be as dead.
-        let pooled = if same_server { None } else { self.take_idle(peer, replay_safe) };
-        match pooled {
-            Some(up) => {
-                self.upstreams[up].client = Some(key);
-                let client = &mut self.clients[key];
-                client.upstream = Some(up);
-                client.exchange.acquired(true);
-            }
-            None => self.connect(key, peer),
-        }
-    }
-
-    /// Chooses a server; says whether there is one.
-    fn choose(&mut self, key: ClientKey) -> bool {
-        let Some(client) = self.clients.get_mut(key) else { return false };
-        let mut group = self.shared.group();
-        if !client.has_chosen {
-            client.has_chosen = true;
-            group.begin(&mut client.attempt, client.exchange.client(), self.tries);
-        }
-        client.peer = group.pick(&mut client.attempt, self.now).ok();
-        client.exchange.chosen(!client.attempt.is_last_try());
-        client.peer.is_some()
-    }
-
-    /// The youngest idle connection to `peer`.
-    ///
-    /// A request that must not be sent twice deserves a look whether it lives: the server may have closed
-    /// it, or sent something, just now.
-    fn take_idle(&mut self, peer: PeerKey, replay_safe: bool) -> Option<UpstreamKey> {
-        while let Some(key) = self.idle.take(peer) {
-            let up = &mut self.upstreams[key];
+        let Some(peer) = client.peer else { return };
+        // The youngest is the likeliest to live. Where a pooled connection was dead already, whatever else is
+        // pooled may be as dead.
+        while let Some(up_key) = if same_server { None } else { self.idle.take(peer) } {
+            let up = &mut self.upstreams[up_key];
+            // A request that must not be sent twice deserves a look: the server may have closed the connection,
+            // or sent something, just now.
             if replay_safe || !self.net.has_input(&mut up.socket) {
-                return Some(key);
+                up.client = Some(key);
+                client.upstream = Some(up_key);
+                return client.exchange.acquired(true);
             }
-            self.close_upstream(key);
+            close(&mut self.net, &mut self.upstreams, up_key);
         }
-        None
+        self.connect(key, peer);
     }
 
+    #[cold]
     fn connect(&mut self, key: ClientKey, peer: PeerKey) {
         let mut connection = self.open(key, peer);
         if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
@@ -141,6 +122,7 @@ impl<N: Net> Worker<N> {
         oldest.is_some()
     }
 
+    #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
         if self.no_live_server.is_due(self.now) {
             let state = self.shared.group().servers_state(self.now);
@@ -151,38 +133,40 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Parts with the upstream connection in peace: pools it or closes it.
-    pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+    /// Parts with the upstream connection in peace: pools it or closes it. Says whether the request is over
+    /// with it.
+    pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
         if let Some(up_key) = client.upstream.take() {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
             let clean = reusable && silent && !up.ready.read_closed;
-            if (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.draining {
+            let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.draining;
+            let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
-                    self.close_upstream(evicted);
-                }
+                self.idle.put(up.peer, up_key, self.now)
             } else {
-                self.close_upstream(up_key);
+                Some(up_key)
+            };
+            if let Some(closed) = closed {
+                close(&mut self.net, &mut self.upstreams, closed);
             }
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.released(&mut env!(self));
-        }
-        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        client.exchange.released(&mut env!(self));
+        account(client, &self.shared, self.now, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        client.exchange.is_over()
     }
 
     /// Closes an upstream connection that failed; the exchange decides how the request goes on.
+    #[cold]
     pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(failure) = client.exchange.failure() else { return };
         if let Some(up) = client.upstream.take() {
-            self.close_upstream(up);
+            close(&mut self.net, &mut self.upstreams, up);
         }
-        let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
         let sequel = client.exchange.abandoned(failure, &mut env!(self));
         self.shared.count(sequel);
@@ -203,10 +187,11 @@ impl<N: Net> Worker<N> {
                 self.shared.suspect(server);
             }
         }
-        self.account(key, outcome, &failure.cause());
+        account(client, &self.shared, self.now, outcome, &failure.cause());
     }
 
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
+    #[cold]
     pub(super) fn call_off(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if planted!(LeakedActive) {
@@ -214,26 +199,13 @@ impl<N: Net> Worker<N> {
         }
         let served = client.exchange.was_answered();
         if let Some(up) = client.upstream.take() {
-            self.close_upstream(up);
+            close(&mut self.net, &mut self.upstreams, up);
         }
-        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        account(client, &self.shared, self.now, if served { Outcome::Served } else { Outcome::Neutral }, "");
     }
 
-    /// Tells the group how the chosen server did, and logs what that changes.
-    fn account(&mut self, key: ClientKey, outcome: Outcome, cause: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(peer) = client.peer.take() else { return };
-        client.last_peer = Some(peer);
-        let change = self.shared.group().release(peer, &mut client.attempt, outcome, self.now);
-        if let Some(change) = change {
-            log::warn!("{}", change.line(cause));
-        }
-    }
-
-    fn close_upstream(&mut self, key: UpstreamKey) {
-        if let Some(up) = self.upstreams.remove(key) {
-            self.net.close(up.socket, false);
-        }
+    pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
+        close(&mut self.net, &mut self.upstreams, key);
     }
 
     pub(super) fn expire_idle(&mut self) {
@@ -249,6 +221,34 @@ impl<N: Net> Worker<N> {
         while let Some(key) = self.idle.take_expired(Time::NEVER) {
             self.close_upstream(key);
         }
+    }
+}
+
+/// Chooses a server; says whether there is one.
+fn choose<S>(client: &mut Client<S>, shared: &Shared, tries: u32, now: Time) -> bool {
+    let mut group = shared.group();
+    if !client.has_chosen {
+        client.has_chosen = true;
+        group.begin(&mut client.attempt, client.exchange.client(), tries);
+    }
+    client.peer = group.pick(&mut client.attempt, now).ok();
+    client.exchange.chosen(!client.attempt.is_last_try());
+    client.peer.is_some()
+}
+
+/// Tells the group how the chosen server did, and logs what that changes.
+fn account<S>(client: &mut Client<S>, shared: &Shared, now: Time, outcome: Outcome, cause: &str) {
+    let Some(peer) = client.peer.take() else { return };
+    client.last_peer = Some(peer);
+    let change = shared.group().release(peer, &mut client.attempt, outcome, now);
+    if let Some(change) = change {
+        log::warn!("{}", change.line(cause));
+    }
+}
+
+fn close<N: Net>(net: &mut N, upstreams: &mut SlotMap<UpstreamKey, Upstream<N::Socket>>, key: UpstreamKey) {
+    if let Some(up) = upstreams.remove(key) {
+        net.close(up.socket, false);
     }
 }
 

@@ -104,6 +104,9 @@ fn turn_once((worker, shared): &mut Subject) -> Result<Turn, String> {
 /// What holds between any two turns.
 fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     let census = worker.census();
+    if census.lost > 0 {
+        return Err("a panic, survived; it stands in the output".into());
+    }
     let active: u32 = shared.group().peers().map(|(_, peer)| peer.active()).sum();
     if shared.connections() != census.clients {
         return Err(format!(

@@ -29,6 +29,8 @@ pub(crate) struct Wire {
     pub(crate) breaks: bool,
     /// It takes no bytes for now.
     pub(crate) stalls: bool,
+    /// It takes so many bytes and then stalls.
+    pub(crate) room: Option<usize>,
     /// Sending to it fails.
     pub(crate) refuses: bool,
     /// Bytes that were sent to it.
@@ -246,7 +248,7 @@ impl Play {
     }
 
     fn send(&mut self, side: Side) {
-        let most = self.call(|play| &play.writes);
+        let most = self.call(|play| &play.writes).min(self.wire(side).room.unwrap_or(usize::MAX));
         assert!(!self.wire(side).shut, "sent behind the end");
         if self.wire(side).refuses {
             self.exchange.failed(side, true, ErrorKind::BrokenPipe);
@@ -255,7 +257,10 @@ impl Play {
         let (first, second) = self.exchange.outgoing(side);
         let bytes: Vec<u8> = first.iter().chain(second).copied().take(most).collect();
         assert!(!bytes.is_empty(), "asked to send nothing");
-        self.wire(side).sent.extend_from_slice(&bytes);
+        let wire = self.wire(side);
+        wire.sent.extend_from_slice(&bytes);
+        wire.room = wire.room.map(|room| room - bytes.len());
+        wire.stalls = wire.room == Some(0);
         self.with(|exchange, env| exchange.flushed(side, bytes.len(), env));
     }
 

@@ -1,0 +1,281 @@
+//! A worker on a network of queues whose receiving can be made to panic.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::net::Token;
+use super::*;
+use crate::config::{Host, Server};
+use crate::upstream::{Address, Group};
+
+/// What a client or a server sends so that whoever receives it panics.
+const BOMB: &[u8] = b"a bomb";
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[derive(Default)]
+struct Wire {
+    token: Option<Token>,
+    to_proxy: VecDeque<u8>,
+    from_proxy: Vec<u8>,
+    is_closed: bool,
+    /// It was closed with a reset.
+    is_reset: bool,
+}
+
+/// All that a test and its network share. Sockets are numbers, clients and servers in the order of their
+/// connecting.
+#[derive(Default)]
+struct Wires {
+    wires: HashMap<usize, Wire>,
+    waiting: VecDeque<usize>,
+    events: Vec<Event>,
+}
+
+#[derive(Clone, Default)]
+struct FakeNet(Rc<RefCell<Wires>>);
+
+impl Wires {
+    fn open(&mut self) -> usize {
+        let number = self.wires.len();
+        self.wires.insert(number, Wire::default());
+        number
+    }
+
+    fn event(&mut self, target: Token) {
+        let event =
+            Event { token: target, readable: true, writable: true, read_closed: false, broken: false };
+        self.events.push(event);
+    }
+}
+
+impl FakeNet {
+    fn connect_client(&self) -> usize {
+        let mut wires = self.0.borrow_mut();
+        let number = wires.open();
+        wires.waiting.push_back(number);
+        wires.event(Token::from(Target::Listener(0)));
+        number
+    }
+
+    fn send(&self, number: usize, bytes: impl AsRef<[u8]>) {
+        let mut wires = self.0.borrow_mut();
+        let wire = wires.wires.get_mut(&number).expect("a wire");
+        wire.to_proxy.extend(bytes.as_ref());
+        let token = wire.token.expect("accepted");
+        wires.event(token);
+    }
+
+    fn sent_to(&self, number: usize) -> String {
+        let sent =
+            std::mem::take(&mut self.0.borrow_mut().wires.get_mut(&number).expect("a wire").from_proxy);
+        String::from_utf8(sent).expect("text")
+    }
+
+    fn is_closed(&self, number: usize) -> bool {
+        self.0.borrow().wires[&number].is_closed
+    }
+
+    fn is_reset(&self, number: usize) -> bool {
+        self.0.borrow().wires[&number].is_reset
+    }
+}
+
+impl Net for FakeNet {
+    type Socket = usize;
+
+    fn now(&self) -> Time {
+        Time::ZERO + Duration::from_secs(3600)
+    }
+
+    fn wall(&self) -> Duration {
+        Duration::from_secs(1_800_000_000)
+    }
+
+    fn poll(&mut self, events: &mut Vec<Event>, _: Time) -> io::Result<()> {
+        events.append(&mut self.0.borrow_mut().events);
+        Ok(())
+    }
+
+    fn accept(&mut self, _: usize) -> io::Result<(usize, Option<IpAddr>)> {
+        let number = self.0.borrow_mut().waiting.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok((number, Some(Ipv4Addr::LOCALHOST.into())))
+    }
+
+    fn stop_listening(&mut self) {}
+
+    fn connect(&mut self, _: &Address) -> io::Result<usize> {
+        Ok(self.0.borrow_mut().open())
+    }
+
+    fn register(&mut self, socket: &mut usize, token: Token) -> io::Result<()> {
+        let mut wires = self.0.borrow_mut();
+        wires.wires.get_mut(socket).expect("a wire").token = Some(token);
+        if let Target::Upstream(_) = token.target() {
+            wires.event(token);
+        }
+        Ok(())
+    }
+
+    fn connected(&mut self, _: &mut usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, socket: &mut usize, space: &mut [u8]) -> io::Result<usize> {
+        let mut wires = self.0.borrow_mut();
+        let from = &mut wires.wires.get_mut(socket).expect("a wire").to_proxy;
+        assert!(!from.make_contiguous().starts_with(BOMB), "boom");
+        let n = io::Read::read(from, space)?;
+        if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+    }
+
+    fn has_input(&mut self, socket: &mut usize) -> bool {
+        !self.0.borrow().wires[socket].to_proxy.is_empty()
+    }
+
+    fn send(&mut self, socket: &mut usize, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let mut wires = self.0.borrow_mut();
+        let to = &mut wires.wires.get_mut(socket).expect("a wire").from_proxy;
+        to.extend_from_slice(first);
+        to.extend_from_slice(second);
+        Ok(first.len() + second.len())
+    }
+
+    fn shutdown(&mut self, _: &mut usize) {}
+
+    fn close(&mut self, socket: usize, reset: bool) {
+        let mut wires = self.0.borrow_mut();
+        let wire = wires.wires.get_mut(&socket).expect("a wire");
+        (wire.is_closed, wire.is_reset) = (true, reset);
+    }
+}
+
+struct Stage {
+    net: FakeNet,
+    worker: Worker<FakeNet>,
+    shared: Arc<Shared>,
+}
+
+fn stage() -> Stage {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
+    let net = FakeNet::default();
+    let shared = Arc::new(Shared::new(Group::new(&config.servers, config.balance), None));
+    let worker = Worker::new(&config, net.clone(), shared.clone(), None);
+    Stage { net, worker, shared }
+}
+
+impl Stage {
+    /// Turns until nothing happens any more.
+    fn settle(&mut self) {
+        loop {
+            assert_eq!(self.worker.turn().expect("a turn"), Turn::GoOn);
+            if self.net.0.borrow().events.is_empty() && self.worker.ready.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn active(&self) -> u32 {
+        self.shared.group().peers().map(|(_, peer)| peer.active()).sum()
+    }
+
+    /// `client` asks, and `server` (the wire that its request goes to) answers.
+    fn serves(&mut self, client: usize, server: usize) {
+        self.net.send(client, REQUEST);
+        self.settle();
+        assert!(self.net.sent_to(server).starts_with("GET / HTTP/1.1\r\n"));
+        self.net.send(server, ANSWER);
+        self.settle();
+        assert!(self.net.sent_to(client).ends_with("\r\n\r\nok"));
+    }
+}
+
+#[test]
+fn a_panic_over_what_a_client_sends_costs_this_client_only() {
+    let mut stage = stage();
+    let clients = [(); 3].map(|()| stage.net.connect_client());
+    stage.settle();
+    // All three in one batch, the bad one in the middle.
+    stage.net.send(clients[0], REQUEST);
+    stage.net.send(clients[1], BOMB);
+    stage.net.send(clients[2], REQUEST);
+    stage.settle();
+    assert!(stage.net.is_reset(clients[1]));
+    for (client, server) in [(clients[0], 3), (clients[2], 4)] {
+        assert!(stage.net.sent_to(server).starts_with("GET / HTTP/1.1\r\n"));
+        stage.net.send(server, ANSWER);
+        stage.settle();
+        assert!(stage.net.sent_to(client).ends_with("\r\n\r\nok"));
+    }
+    let census = stage.worker.census();
+    assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (2, 2, 2, 1));
+    assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 2, 0));
+}
+
+#[test]
+fn a_panic_over_what_a_server_sends_costs_its_client_only() {
+    let mut stage = stage();
+    let clients = [(); 2].map(|()| stage.net.connect_client());
+    stage.settle();
+    for client in clients {
+        stage.net.send(client, REQUEST);
+    }
+    stage.settle();
+    assert_eq!(stage.active(), 2);
+    stage.net.send(2, BOMB);
+    stage.net.send(3, ANSWER);
+    stage.settle();
+    assert!(stage.net.is_reset(clients[0]));
+    assert!(stage.net.is_closed(2), "its upstream connection is in an unknown state");
+    assert!(stage.net.sent_to(clients[1]).ends_with("\r\n\r\nok"));
+    let census = stage.worker.census();
+    assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (1, 1, 1, 1));
+    assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 1, 0));
+    assert!(
+        !stage.shared.group().servers_state(stage.worker.now).contains("down"),
+        "the server is not to blame"
+    );
+
+    // And the worker goes on, with old connections and new ones.
+    stage.serves(clients[1], 3);
+    let late = stage.net.connect_client();
+    stage.settle();
+    stage.serves(late, 3);
+}
+
+#[test]
+fn an_upstream_connection_that_nobody_owns_is_closed_with_the_client_it_was_for() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.net.send(client, REQUEST);
+    stage.settle();
+    // A panic on the way between the two books.
+    let (key, _) = stage.worker.clients.iter().next().expect("a client");
+    stage.worker.clients[key].upstream = None;
+    stage.worker.at_work = Some(key);
+    stage.worker.survive(Box::new("a test"));
+    assert!(stage.net.is_closed(1));
+    let census = stage.worker.census();
+    assert_eq!((census.clients, census.upstreams, census.buffers, stage.active()), (0, 0, 0, 0));
+}
+
+#[test]
+fn a_panic_that_is_no_client_s_ends_the_worker() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.serves(client, 1);
+    let panic = catch_unwind(AssertUnwindSafe(|| {
+        stage.worker.at_work = None;
+        stage.worker.survive(Box::new("the worker itself"));
+    }));
+    assert_eq!(panic.expect_err("passed on").downcast_ref(), Some(&"the worker itself"));
+    assert_eq!(stage.worker.census().lost, 0);
+}

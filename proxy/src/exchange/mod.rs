@@ -217,7 +217,10 @@ impl Exchange {
             return Step::Acquire { same_server, replay_safe: self.request.may_be_sent_twice() };
         }
         if matches!(self.link, Link::Up { .. }) {
-            if self.request.pending() && ready.upstream_writable && self.send_failure.is_none() {
+            // What lies there before the request must not be taken for a response to it: see `filled`.
+            let unasked = ready.upstream_readable && self.request.nothing_sent();
+            let sends = self.request.pending() && self.send_failure.is_none() && !unasked;
+            if sends && ready.upstream_writable {
                 return Step::Send(Side::Upstream);
             }
             if self.response.wants_bytes() && ready.upstream_readable {
@@ -304,6 +307,11 @@ impl Exchange {
                 self.waits.client_moved();
                 self.request.commit(n);
                 self.advance_request(env);
+            }
+            // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
+            Side::Upstream if self.request.nothing_sent() => {
+                self.response.park(env);
+                self.failure = Some(Failure::Unasked);
             }
             Side::Upstream => {
                 self.waits.upstream_moved();
@@ -393,13 +401,7 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
-    /// can come.
-    pub fn has_sent_nothing(&self) -> bool {
-        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
-    }
-
-    /// It could not be opened, or is of no use.
+    /// It could not be opened.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }

@@ -49,10 +49,6 @@ impl<N: Net> Worker<N> {
                 Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
-        if event.readable && client.exchange.has_sent_nothing() && self.net.has_input(&mut up.socket) {
-            client.exchange.connect_failed(Failure::Unasked);
-        }
         if let Some(key) = client_key {
             self.drive(key);
         }

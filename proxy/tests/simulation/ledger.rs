@@ -237,6 +237,7 @@ impl Ledger {
                 tap.tunnel = Some((ask, 1));
                 return Ok(());
             }
+            tap.answering &= !self.has_come(tap, conn);
             may_be_used(tap, conn)?;
             tap.answering = true;
             tap.named = false;
@@ -267,6 +268,13 @@ impl Ledger {
         let ask = tap.marks.last()?.ask;
         let answer = &self.answers[self.asks[ask as usize].tries.last()?.answer?];
         (tap.answering && answer.status == 101 && tap.took > answer.begin).then_some(ask)
+    }
+
+    /// Whether the proxy has all of the last answer, though more may follow behind it.
+    fn has_come(&self, tap: &Tap, conn: &Conn) -> bool {
+        let ask = tap.marks.last().map(|mark| &self.asks[mark.ask as usize]);
+        let answer = ask.and_then(|ask| ask.tries.last()?.answer).map(|number| &self.answers[number]);
+        answer.is_some_and(|a| a.kind == Kind::Sound && conn.proxy_took >= a.begin + a.length)
     }
 
     /// Which request a head is that begins like this.

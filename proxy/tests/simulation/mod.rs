@@ -163,7 +163,10 @@ fn build(seed: u64, traced: bool) -> Subject {
         memory: match config.servers.as_slice() {
             // It is never left alone.
             [_] => Duration::ZERO,
-            servers => servers[0].fail_timeout.max(servers[1].fail_timeout) + Duration::from_secs(60),
+            servers => {
+                let longest = servers.iter().map(|server| server.fail_timeout).max();
+                longest.unwrap_or_default() + Duration::from_secs(60)
+            }
         },
         keepalive: config.timeouts.keepalive,
     };

@@ -82,7 +82,9 @@ impl Serving {
         if unsolicited || (may_close && w.chance.yes(w.weather.idle_close)) {
             let end = match unsolicited {
                 true => w.chance.of(&[IdleEnd::Timeout, IdleEnd::Timeout, IdleEnd::Bytes]),
-                false => w.chance.of(&[IdleEnd::Close, IdleEnd::Close, IdleEnd::Fin, IdleEnd::Reset]),
+                // A reset can take an answer with it that is still under way.
+                false if self.wicked => w.chance.of(&[IdleEnd::Close, IdleEnd::Fin, IdleEnd::Reset]),
+                false => w.chance.of(&[IdleEnd::Close, IdleEnd::Fin]),
             };
             let at = w.now + w.chance.span(Duration::from_secs(5));
             self.idle_end = Some((at, end));
@@ -292,6 +294,9 @@ impl Serving {
             ledger.idle_closes += 1;
             ledger.unsolicited += 1;
             if self.pieces.len() == 1 {
+                if w.chance.yes(0.5) {
+                    self.pieces.push_back(Piece::Close);
+                }
                 self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
                 self.pieces.push_back(Piece::Close);
             }

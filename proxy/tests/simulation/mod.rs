@@ -9,6 +9,7 @@
 mod answers;
 mod chance;
 mod client;
+mod conn;
 mod http;
 mod ledger;
 mod net;

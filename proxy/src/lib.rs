@@ -1,4 +1,37 @@
 //! An HTTP/1.1 reverse proxy and load balancer on a hand-rolled epoll loop.
+//!
+//! Layers, from the bottom up; each knows only what stands above it in this list, and `http` and
+//! `upstream` never meet (`tests/tidy.rs` reads the tree and says so when that breaks):
+//!
+//! | layer | what it is | knows |
+//! |---|---|---|
+//! | [`time`], [`buffer`] | nanoseconds that are passed in; fixed-size buffers and their free list | nothing |
+//! | [`config`] | text to one checked value | [`time`] |
+//! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
+//! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`config`]'s values |
+//! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
+//! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
+//! | [`run`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`], [`pid_file`], [`limits`] |
+//!
+//! Invariants that hold everywhere: no clock is read and no socket touched below [`worker`]; nothing waits
+//! without a deadline; nothing that comes from outside is held without a bound; a connection is found
+//! by a key with a generation, so a stale event finds nothing. There is no unsafe code.
+//!
+//! The way of a request through these files, and why they are as they are: `docs/architecture.md`.
+
+/// Whether a planted bug is at work: `false` unless this is a build to show that the simulation finds it.
+#[cfg(not(feature = "planted-bugs"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+#[cfg(feature = "planted-bugs")]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::planted::is_on(crate::planted::Bug::$bug)
+    };
+}
 
 pub mod access_log;
 pub mod buffer;
@@ -8,6 +41,8 @@ pub mod http;
 pub mod limits;
 pub mod logging;
 pub mod pid_file;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod run;
 pub mod time;
 pub mod upstream;

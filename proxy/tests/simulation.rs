@@ -62,3 +62,32 @@ fn seeds() {
         println!("{times:>8} {what}");
     }
 }
+
+/// Seeds in which each planted bug is found at the latest.
+#[cfg(feature = "planted-bugs")]
+const FOUND_WITHIN: u64 = 40000;
+
+/// The simulation bites: see `proxy/src/planted.rs`. Run with
+/// `cargo test --features planted-bugs --test simulation planted`.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_found() {
+    use proxy::planted::{Bug, plant};
+
+    // What a planted bug does to an assertion is found like all else, and not worth a page each.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    let only = std::env::var("SIM_BUG").ok();
+    for bug in Bug::ALL.into_iter().filter(|bug| only.as_ref().is_none_or(|only| format!("{bug:?}") == *only))
+    {
+        plant(Some(bug));
+        let found = (0..FOUND_WITHIN).find_map(|seed| Some((seed, run(seed, false).violation?)));
+        match found {
+            Some((seed, violation)) => println!("{bug:?}: seed {seed}: {violation}"),
+            None => missed.push(bug),
+        }
+    }
+    plant(None);
+    let _ = std::panic::take_hook();
+    assert!(missed.is_empty(), "not found within {FOUND_WITHIN} seeds: {missed:?}");
+}

@@ -9,6 +9,7 @@
 //! - no request that may not be sent twice was sent to two;
 //! - what the client got is a sequence of canonical responses in the order of its requests, and only a reset
 //!   ends it in the middle of one;
+//! - no sound request is called a bad one;
 //! - each response that an upstream is said to have served has that upstream's status and body.
 
 #![no_main]
@@ -37,6 +38,8 @@ struct Meant {
     /// `None` where it is not even a head that could go on.
     host: Option<Vec<u8>>,
     is_old: bool,
+    /// Its framing is in order.
+    is_framed: bool,
     body: Vec<u8>,
     is_whole: bool,
     /// Where it ends in the client's bytes.
@@ -75,27 +78,34 @@ fn body(length: Length, bytes: &[u8]) -> (Vec<u8>, usize, bool) {
     }
 }
 
-/// The client's requests, up to one that is not whole or not to be passed on.
-fn requests(bytes: &[u8]) -> Vec<Meant> {
+/// The client's requests, up to one that is not whole or not to be passed on, and the method of what comes
+/// behind them, as far as it can be told.
+fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
     let (mut list, mut at) = (Vec::new(), 0);
     loop {
         let rest = &bytes[at..];
         let mut scratch = Scratch::new();
-        let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else { return list };
+        let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else {
+            let is_head = rest.trim_ascii_start().starts_with(b"HEAD ");
+            return (list, if is_head { "HEAD" } else { "GET" });
+        };
         let target = target::of(head.method, head.target, head.version, &head.fields).ok();
-        let length = framing::request(&head.fields, head.version).unwrap_or_default();
+        let length = framing::request(&head.fields, head.version);
+        let is_framed = length.is_ok();
+        let length = length.unwrap_or_default();
         let (body, len, is_whole) = body(length, &rest[head.len..]);
         at += head.len + len;
         list.push(Meant {
             method: String::from_utf8_lossy(head.method_name).into_owned(),
             host: target.map(|target| target.host.unwrap_or(b"app1:5000").to_vec()),
             is_old: head.version == Version::Http10,
+            is_framed,
             body,
             is_whole,
             end: at,
         });
         if !is_whole {
-            return list;
+            return (list, "GET");
         }
     }
 }
@@ -127,6 +137,12 @@ struct Script<'i> {
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// It takes so many bytes more, or as many as there are where it took none.
+fn stall(wire: &mut Wire, room: usize) {
+    wire.room = if wire.stalls { None } else { Some(4 * room) };
+    wire.stalls = wire.room == Some(0);
+}
 
 impl<'i> Script<'i> {
     fn byte(&mut self) -> usize {
@@ -170,22 +186,23 @@ impl<'i> Script<'i> {
             5 => play.client.ends = true,
             6 if play.has_upstream => play.upstream().ends = true,
             7 if play.has_upstream => play.upstream().breaks = true,
-            8 => play.client.stalls = !play.client.stalls,
-            9 if play.has_upstream => play.upstream().stalls ^= true,
+            8 => stall(&mut play.client, event / 16),
+            9 if play.has_upstream => stall(play.upstream(), event / 16),
             10 if play.has_upstream => play.upstream().refuses = true,
             11 => {
                 let kinds = [Link::Fresh, Link::Pooled, Link::Dead, Link::Refused, Link::Slow, Link::Nobody];
                 play.links.push_back(kinds[size % kinds.len()]);
             }
             12 if play.is_connecting => {
-                play.had(Wire::default());
+                let room = (size > 8).then_some(16 * size);
+                play.had(Wire { room, ..Wire::default() });
                 play.exchange.acquired(size % 2 == 0);
             }
             13 => {
                 play.expire();
             }
             14 => (play.reads, play.writes) = (vec![size, self.byte()], vec![self.byte(), size]),
-            15 if size == 16 => play.draining = true,
+            15 if size == 16 => play.env.draining = true,
             15 if size == 15 => play.exchange.client_gone(),
             _ => {}
         }
@@ -200,10 +217,10 @@ impl<'i> Script<'i> {
             if play.closed.is_some() {
                 return;
             }
-            play.client.stalls = false;
+            (play.client.stalls, play.client.room) = (false, None);
             self.client_sends(play, usize::MAX);
             if play.has_upstream {
-                play.upstream().stalls = false;
+                (play.upstream().stalls, play.upstream().room) = (false, None);
                 if self.has_more(play.upstreams.len() - 1) && !play.upstream().is_over {
                     self.upstream_sends(play, usize::MAX);
                 } else {
@@ -245,13 +262,13 @@ fn check_upstreams(play: &Play, meant: &[Meant], client: &[u8]) {
     }
 }
 
-fn check_client(play: &Play, meant: &[Meant], script: &Script<'_>) {
+fn check_client(play: &Play, meant: &[Meant], next: &str, script: &Script<'_>) {
     let cut = play.closed == Some(true);
     let (mut rest, mut answered, mut closes) = (&play.client.sent[..], 0, false);
     while !rest.is_empty() {
         assert!(!closes, "something behind the last response");
         let request = meant.get(answered);
-        let method = request.map_or("GET", |request| &request.method);
+        let method = request.map_or(next, |request| &request.method);
         let Some(message) = reference::response(rest, method).expect("canonical") else {
             assert!(cut, "half a head");
             return;
@@ -281,6 +298,10 @@ fn check_client(play: &Play, meant: &[Meant], script: &Script<'_>) {
                 if let (Some(given), true) = (given, message.is_whole && !(message.until_close && cut)) {
                     assert_eq!((status, &message.body), (given.status, &given.body));
                 }
+                let own = served.is_none() && message.values("server") == [b"proxy"];
+                let is_sound = request
+                    .is_some_and(|request| request.host.is_some() && request.is_framed && request.is_whole);
+                assert!(!(own && status == 400 && is_sound), "a sound request was refused");
                 answered += 1;
             }
         }
@@ -309,7 +330,9 @@ fuzz_target!(|input: &[u8]| {
     }
     script.finish(&mut play);
     script.fed.resize(play.upstreams.len(), 0);
-    let meant = requests(client);
+    // What the client never got to send was not meant.
+    let client = &client[..client.len() - script.client.len() - play.client.incoming.len()];
+    let (meant, next) = requests(client);
     check_upstreams(&play, &meant, client);
-    check_client(&play, &meant, &script);
+    check_client(&play, &meant, next, &script);
 });

@@ -18,8 +18,9 @@ use proxy::http::rewrite::{self, ClientFraming, Delivery};
 use proxy::http::{Method, Version};
 
 /// What becomes of these bytes: the length of the head, nothing yet, or an error.
-fn outcome(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
-    match head::response(bytes, &mut Scratch::new())? {
+fn outcome(bytes: &[u8]) -> Result<Option<usize>, ()> {
+    // The error's words are for the log and may differ.
+    match head::response(bytes, &mut Scratch::new()).map_err(drop)? {
         Parsed::Complete(head) => Ok(Some(head.len)),
         Parsed::Partial => Ok(None),
     }

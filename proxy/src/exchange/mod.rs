@@ -177,7 +177,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// For a client that has just connected from `peer` (`None`: over a Unix socket).
-    pub fn new(peer: Option<IpAddr>, env: &Env<'_>) -> Exchange {
+    pub fn new(peer: Option<IpAddr>, env: &Env) -> Exchange {
         let peer = peer.map(|address| address.to_canonical());
         let mut exchange = Exchange {
             request: RequestSide::default(),
@@ -217,7 +217,10 @@ impl Exchange {
             return Step::Acquire { same_server, replay_safe: self.request.may_be_sent_twice() };
         }
         if matches!(self.link, Link::Up { .. }) {
-            if self.request.pending() && ready.upstream_writable && self.send_failure.is_none() {
+            // What lies there before the request must not be taken for a response to it: see `filled`.
+            let unasked = ready.upstream_readable && self.request.nothing_sent();
+            let sends = self.request.pending() && self.send_failure.is_none() && !unasked;
+            if sends && ready.upstream_writable {
                 return Step::Send(Side::Upstream);
             }
             if self.response.wants_bytes() && ready.upstream_readable {
@@ -248,7 +251,7 @@ impl Exchange {
             let drains = drains && ready.client_readable && !self.request.has_eof();
             return if drains { Step::Receive(Side::Client) } else { Step::Wait };
         }
-        if self.request.is_whole() && self.response.persists() {
+        if self.is_over() {
             return Step::Finish;
         }
         // Closing resets the connection if bytes lie unread in the socket or still come, which might take
@@ -259,6 +262,13 @@ impl Exchange {
             return Step::Close { reset: false };
         }
         Step::Shutdown(Side::Client)
+    }
+
+    /// Whether the request and its response are over and the connection persists: then `finish` is due.
+    pub fn is_over(&self) -> bool {
+        let sound = self.ending == Ending::Open && self.failure.is_none();
+        let sent = self.response.is_whole() && !self.response.pending();
+        sound && sent && self.request.is_whole() && self.response.persists()
     }
 
     /// One direction of a tunnel has ended and everything of it is sent.
@@ -278,7 +288,7 @@ impl Exchange {
     }
 
     /// The room for bytes from `side`. Never empty.
-    pub fn space(&mut self, side: Side, env: &mut Env<'_>) -> &mut [u8] {
+    pub fn space(&mut self, side: Side, env: &mut Env) -> &mut [u8] {
         let space = match side {
             Side::Client => self.request.space(env),
             Side::Upstream => self.response.space(env),
@@ -288,7 +298,7 @@ impl Exchange {
     }
 
     /// `n` bytes came from `side` into its space; `n` is not 0.
-    pub fn filled(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+    pub fn filled(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client if self.ending == Ending::Linger || self.request.is_cut() => {
                 self.request.drop_input(env);
@@ -297,6 +307,11 @@ impl Exchange {
                 self.waits.client_moved();
                 self.request.commit(n);
                 self.advance_request(env);
+            }
+            // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
+            Side::Upstream if self.request.nothing_sent() => {
+                self.response.park(env);
+                self.failure = Some(Failure::Unasked);
             }
             Side::Upstream => {
                 self.waits.upstream_moved();
@@ -308,7 +323,7 @@ impl Exchange {
     }
 
     /// Receiving from `side` gave nothing for now.
-    pub fn nothing_came(&mut self, side: Side, env: &mut Env<'_>) {
+    pub fn nothing_came(&mut self, side: Side, env: &mut Env) {
         match side {
             Side::Client => self.request.park(env),
             Side::Upstream => self.response.park(env),
@@ -324,7 +339,7 @@ impl Exchange {
     }
 
     /// `n` bytes of what was outgoing to `side` have been sent.
-    pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+    pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client => {
                 self.waits.client_moved();
@@ -342,7 +357,7 @@ impl Exchange {
     }
 
     /// `side` will send no more bytes.
-    pub fn eof(&mut self, side: Side, env: &mut Env<'_>) {
+    pub fn eof(&mut self, side: Side, env: &mut Env) {
         match side {
             Side::Client => self.client_eof(env),
             Side::Upstream => self.upstream_eof(env),
@@ -386,13 +401,7 @@ impl Exchange {
         self.waits.upstream_moved();
     }
 
-    /// Whether a connection is there on which no byte of the request has been sent yet, so that no response
-    /// can come.
-    pub fn has_sent_nothing(&self) -> bool {
-        matches!(self.link, Link::Up { .. }) && self.request.nothing_sent()
-    }
-
-    /// It could not be opened, or is of no use.
+    /// It could not be opened.
     pub fn connect_failed(&mut self, failure: Failure) {
         self.failure = Some(failure);
     }
@@ -405,15 +414,17 @@ impl Exchange {
     }
 
     /// No server can take the request.
-    pub fn unavailable(&mut self, env: &mut Env<'_>) {
+    pub fn unavailable(&mut self, env: &mut Env) {
         self.link = Link::None;
         self.refuse(Refusal::new(502, "no live upstream server"), env);
     }
 
     /// The upstream connection has been parted with, as `next` asked.
-    pub fn released(&mut self, env: &mut Env<'_>) {
+    pub fn released(&mut self, env: &mut Env) {
         self.link = Link::None;
-        self.send_failure = None;
+        if !planted!(FailureKept) {
+            self.send_failure = None;
+        }
         self.response.drop_input_if_whole(env);
         // What was not sent of the request (its response came first) is of no use any more.
         self.request.cut(env);
@@ -429,8 +440,8 @@ impl Exchange {
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
-    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) -> Sequel {
-        let sequel = self.sequel(failure, self.is_stale(failure), env.rules);
+    pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
+        let sequel = self.sequel(failure, self.is_stale(failure), &env.rules);
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
@@ -466,7 +477,7 @@ impl Exchange {
         }
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
-            || (self.request.is_held() && rules.next_upstream.non_idempotent);
+            || (self.request.is_held() && (rules.next_upstream.non_idempotent || planted!(ReplayedPost)));
         if !safe {
             Sequel::Unsafe
         } else if stale {
@@ -488,7 +499,7 @@ impl Exchange {
     }
 
     /// Gets ready for the next request, which may lie here already.
-    pub fn finish(&mut self, env: &mut Env<'_>) {
+    pub fn finish(&mut self, env: &mut Env) {
         if env.draining && self.request.is_empty() {
             // The next request may have come, unread: so not by closing at once, see `wind_up`.
             self.response.ends_connection();
@@ -503,7 +514,7 @@ impl Exchange {
     }
 
     /// Answers the request itself and gives up the rest of it.
-    fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
+    fn refuse(&mut self, refusal: Refusal, env: &mut Env) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
         if self.response.is_delivered() {
@@ -516,7 +527,7 @@ impl Exchange {
             self.link = Link::None;
         }
         self.failure = None;
-        if self.response.has_begun() {
+        if self.response.has_begun() || planted!(HalfInterim) {
             self.response.reset(env);
         } else {
             self.response.reset_behind_interim(env);
@@ -527,7 +538,7 @@ impl Exchange {
             why: refusal.why,
             keep_alive,
             head: self.request.method == crate::http::Method::Head,
-            date: env.date,
+            date: env.date.as_bytes(),
         };
         match reply::write(out, &answer) {
             Ok(body) => self.response.is_own(refusal.status, keep_alive, body),
@@ -538,7 +549,7 @@ impl Exchange {
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
-    fn settle(&mut self, env: &mut Env<'_>) {
+    fn settle(&mut self, env: &mut Env) {
         if self.response.has_begun() {
             self.request.settle(env);
         }
@@ -557,6 +568,11 @@ impl Exchange {
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    /// Whether the connections have become a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.response.is_tunnel()
     }
 
     /// Whether the upstream has answered, whatever became of the answer.
@@ -580,15 +596,17 @@ impl Exchange {
     }
 
     /// Gives back all buffers; the exchange is over.
-    pub fn dismantle(&mut self, env: &mut Env<'_>) {
+    pub fn dismantle(&mut self, env: &mut Env) {
         self.request.drop_all(env);
-        self.response.drop_all(env);
+        if !planted!(LeakedBuffer) {
+            self.response.drop_all(env);
+        }
     }
 }
 
 /// Inlined, since most calls find nothing to give back.
 #[inline(always)]
-fn put(slot: &mut Option<Buffer>, env: &mut Env<'_>) {
+fn put(slot: &mut Option<Buffer>, env: &mut Env) {
     if let Some(buffer) = slot.take() {
         env.buffers.put(buffer);
     }

@@ -101,7 +101,7 @@ impl Cursor {
     pub fn new(length: Length, coding: Coding) -> Cursor {
         let state = match length {
             Length::Empty => State::End,
-            Length::Exact(n) => State::Exact(n),
+            Length::Exact(n) => State::Exact(n - u64::from(planted!(BoundaryOffByOne) && n > 1)),
             Length::Chunked => State::Size { size: 0, digits: 0 },
             Length::UntilClose => State::UntilClose,
         };

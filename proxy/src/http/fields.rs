@@ -13,7 +13,9 @@ const ROLES: usize = 32;
 /// Room for the lines of one section, to be used again and again, and what is known of them.
 #[derive(Debug)]
 pub struct Scratch {
-    lines: Vec<Line>,
+    /// The first `count` of them are lines.
+    lines: Box<[Line; MAX_FIELDS]>,
+    count: usize,
     /// A bit for each role that there is.
     present: u32,
     /// A bit for each role that more than one line has.
@@ -25,21 +27,23 @@ pub struct Scratch {
 impl Scratch {
     /// Room for [`MAX_FIELDS`].
     pub fn new() -> Scratch {
-        Scratch { lines: Vec::with_capacity(MAX_FIELDS), present: 0, repeated: 0, first: [0; ROLES] }
+        let lines = Box::new([Line::EMPTY; MAX_FIELDS]);
+        Scratch { lines, count: 0, present: 0, repeated: 0, first: [0; ROLES] }
     }
 
     /// Forgets all lines.
     pub(super) fn clear(&mut self) {
-        self.lines.clear();
+        self.count = 0;
         (self.present, self.repeated) = (0, 0);
     }
 
     /// Takes a line in, if there is room.
+    #[inline(always)]
     pub(super) fn add(&mut self, line: Line) -> bool {
-        let number = self.lines.len();
-        if number == MAX_FIELDS {
-            return false;
-        }
+        let number = self.count;
+        let Some(place) = self.lines.get_mut(number) else { return false };
+        *place = line;
+        self.count += 1;
         let bit = line.role.bit();
         if self.present & bit == 0 {
             self.first[line.role as usize] = number as u8;
@@ -47,7 +51,6 @@ impl Scratch {
             self.repeated |= bit;
         }
         self.present |= bit;
-        self.lines.push(line);
         true
     }
 }
@@ -104,8 +107,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of the field called `name`, which is a token and not empty.
-    #[inline]
+    /// The role of the field called `name`, which is a token and not empty. Inlined where it is asked for each
+    /// field.
+    #[inline(always)]
     pub(super) fn of(name: &[u8]) -> Role {
         // By length and first letter: that leaves one candidate, for most names none.
         match (name.len(), name[0] | 0x20) {
@@ -137,6 +141,12 @@ impl Role {
             (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
             _ => Role::Other,
         }
+    }
+
+    /// The same, not inlined.
+    #[cold]
+    pub(super) fn of_other(name: &[u8]) -> Role {
+        Role::of(name)
     }
 
     /// `role` where `name` is `known`, which is in lower case.
@@ -242,6 +252,7 @@ impl<'h, 'b> Fields<'h, 'b> {
     }
 
     /// The value of the one field with this role that there may be.
+    #[inline]
     pub fn only(&self, role: Role) -> Result<Option<&'b [u8]>, Repeated> {
         if !self.has(role) {
             return Ok(None);
@@ -250,7 +261,7 @@ impl<'h, 'b> Fields<'h, 'b> {
             return Err(Repeated);
         }
         let first = usize::from(self.scratch.first[role as usize]);
-        Ok(Some(self.lines()[first].value(self.bytes)))
+        Ok(Some(self.scratch.lines[first].value(self.bytes)))
     }
 
     /// The values of the fields with this role, in their order.
@@ -267,7 +278,7 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// All field lines, as spans of [`bytes`](Fields::bytes).
     pub fn lines(&self) -> &'h [Line] {
-        &self.scratch.lines
+        &self.scratch.lines[..self.scratch.count]
     }
 
     /// What the lines are spans of.

@@ -115,6 +115,13 @@ pub fn digits(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }
+    if value.len() <= 18 {
+        // So many cannot overflow.
+        return value.iter().try_fold(0_u64, |n, b| {
+            let digit = b.wrapping_sub(b'0');
+            (digit < 10).then_some(n * 10 + u64::from(digit))
+        });
+    }
     value.iter().try_fold(0_u64, |n, b| {
         let digit = b.is_ascii_digit().then_some(u64::from(b.wrapping_sub(b'0')))?;
         n.checked_mul(10)?.checked_add(digit).filter(|n| *n <= i64::MAX as u64)

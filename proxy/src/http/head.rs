@@ -37,6 +37,8 @@ pub struct ResponseHead<'h, 'b> {
     pub status: u16,
     /// The reason phrase; empty where there is none or it is not ASCII.
     pub reason: &'b [u8],
+    /// How long the status line is, where it stands there as it would be written; else 0.
+    pub plain_line: usize,
     /// The fields.
     pub fields: Fields<'h, 'b>,
     /// Bytes that the head takes, blank line included.
@@ -101,7 +103,7 @@ fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, R
         Some(0x16) if method_end == 0 => return Err(Refusal::bad("a TLS handshake on a cleartext port")),
         Some(_) => return Err(Refusal::bad("malformed request line")),
     }
-    let target_end = lines::find_below(bytes, method_end + 1, b'!');
+    let target_end = lines::find_below::<b'!'>(bytes, method_end + 1);
     match bytes.get(target_end) {
         None => Ok(Parsed::Partial),
         Some(b' ') if target_end > method_end + 1 && bytes[method_end + 1..target_end].is_ascii() => {
@@ -207,11 +209,13 @@ pub fn response<'h, 'b>(
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(_) => return Err(malformed),
     };
+    let is_plain = *minor == b'1' && *behind == b' ' && fields_start == reason_end + 2 && reason.is_ascii();
     match lines::scan(bytes, fields_start, LENIENCY, scratch) {
         Ok(len) => Ok(Parsed::Complete(ResponseHead {
             version: version(*minor),
             status,
-            reason: if reason.is_ascii() { reason } else { &[] },
+            reason: if is_plain || reason.is_ascii() { reason } else { &[] },
+            plain_line: if is_plain { fields_start } else { 0 },
             fields: Fields::new(bytes, scratch),
             len,
         })),

@@ -73,7 +73,7 @@ pub fn request(
         .and_if(old_client, &[Role::Expect])
         .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
     let nominates = wishes.connection.nominates;
-    copy_lines(out, fields, |line| {
+    copy_lines(out, fields, 0, |line| {
         !dropped.contains(line.role)
             && (!nominates || line.role == Role::Upgrade || !nominated(fields, line.name(fields.bytes())))
     })?;
@@ -95,8 +95,10 @@ pub fn request(
         (false, false) => {}
     }
     forwarded(out, fields, host, wishes, sender)?;
-    via(out, head.version)?;
-    out.append(b"\r\n")
+    out.append(match head.version {
+        Version::Http10 => b"Via: 1.0 proxy\r\n\r\n",
+        Version::Http11 => b"Via: 1.1 proxy\r\n\r\n",
+    })
 }
 
 /// `X-Forwarded-*` and `X-Real-IP`: what the client says of itself is replaced unless it is trusted, the
@@ -108,6 +110,14 @@ fn forwarded(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
+    if !sender.trusted && !fields.has(Role::ForwardedFor) {
+        // Nearly always: nothing of it is the client's own word.
+        let (address, real) = (sender.address.as_bytes(), sender.real.as_bytes());
+        let proto_and_host = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ";
+        let parts: [&[u8]; 7] =
+            [b"X-Forwarded-For: ", address, proto_and_host, host, b"\r\nX-Real-IP: ", real, b"\r\n"];
+        return out.append_all(parts);
+    }
     let stays = |name: &[u8]| !(wishes.connection.nominates && nominated(fields, name));
     out.append(b"X-Forwarded-For: ")?;
     if stays(b"X-Forwarded-For") {
@@ -166,8 +176,10 @@ pub fn response(
     date: &[u8],
 ) -> Result<(), Full> {
     let status = head.status;
-    let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
-    out.append_all([b"HTTP/1.1 ", &digits, b" ", head.reason, b"\r\n"])?;
+    if head.plain_line == 0 {
+        let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
+        out.append_all([b"HTTP/1.1 ", &digits, b" ", head.reason, b"\r\n"])?;
+    }
     let bodiless = matches!(head.status, 100..=199 | 204);
     const DROPPED: Roles = Roles::of(&[Role::Connection, Role::HopByHop, Role::Lookalike, Role::Te]);
     let fields = &head.fields;
@@ -176,7 +188,7 @@ pub fn response(
         // RFC 9110 section 8.6: neither in 1xx and 204.
         .and_if(bodiless, &[Role::ContentLength, Role::TransferEncoding])
         .and_if(delivery.framing != ClientFraming::Same, &[Role::TransferEncoding]);
-    copy_lines(out, fields, |line| {
+    copy_lines(out, fields, head.plain_line, |line| {
         !dropped.contains(line.role)
             && (!delivery.nominates || essential(line.role) || !nominated(fields, line.name(fields.bytes())))
     })?;
@@ -186,17 +198,21 @@ pub fn response(
     if !head.fields.has(Role::Date) && head.status >= 200 {
         field(out, b"Date", date)?;
     }
-    via(out, head.version)?;
+    let via: &[u8] = match head.version {
+        Version::Http10 => b"Via: 1.0 proxy\r\n",
+        Version::Http11 => b"Via: 1.1 proxy\r\n",
+    };
     // RFC 9110 section 7.8: Upgrade is named in Connection, in a 426 too.
     let advises = head.status == 426 && head.fields.has(Role::Upgrade);
-    out.append(match (delivery.upgrade, delivery.keep_alive) {
+    let connection = match (delivery.upgrade, delivery.keep_alive) {
         (true, _) => b"Connection: upgrade\r\n\r\n".as_slice(),
         (false, _) if head.status < 200 => b"\r\n",
         (false, true) if advises => b"Connection: keep-alive, upgrade\r\n\r\n",
         (false, false) if advises => b"Connection: close, upgrade\r\n\r\n",
         (false, true) => b"Connection: keep-alive\r\n\r\n",
         (false, false) => b"Connection: close\r\n\r\n",
-    })
+    };
+    out.append_all([via, connection])
 }
 
 /// Fields that stay even where `Connection` nominates them, because without them the message would be
@@ -271,34 +287,34 @@ fn append_framing(
     }
 }
 
-fn via(out: &mut Buffer, received: Version) -> Result<(), Full> {
-    out.append(match received {
-        Version::Http10 => b"Via: 1.0 proxy\r\n",
-        Version::Http11 => b"Via: 1.1 proxy\r\n",
-    })
-}
-
 /// Copies the field lines that `pass`, in as few pieces as they allow.
 ///
 /// Most lines stand there as they would be written, one behind the other: a run of them that all pass is
-/// one copy.
+/// one copy. The `plain` bytes in front of the fields are the first of a run.
 #[inline]
-fn copy_lines(out: &mut Buffer, fields: &Fields<'_, '_>, pass: impl Fn(&Line) -> bool) -> Result<(), Full> {
+fn copy_lines(
+    out: &mut Buffer,
+    fields: &Fields<'_, '_>,
+    plain: usize,
+    pass: impl Fn(&Line) -> bool,
+) -> Result<(), Full> {
     let bytes = fields.bytes();
-    let mut run = 0..0;
+    let mut run = 0..plain;
     for line in fields.lines().iter().filter(|line| pass(line)) {
         let place = line.place();
         if line.is_plain && place.start == run.end {
             run.end = place.end;
             continue;
         }
-        out.append(&bytes[run])?;
+        if !run.is_empty() {
+            out.append(&bytes[run])?;
+        }
         run = if line.is_plain { place } else { 0..0 };
         if !line.is_plain {
             field(out, line.name(bytes), line.value(bytes))?;
         }
     }
-    out.append(&bytes[run])
+    if run.is_empty() { Ok(()) } else { out.append(&bytes[run]) }
 }
 
 fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {

@@ -90,7 +90,13 @@ pub fn is_host(host: &[u8]) -> bool {
             (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let mut end = host.iter().position(|&b| !HOST[b as usize]).unwrap_or(host.len());
+            let is_name = |&byte: &u8| HOST[usize::from(byte)];
+            // Four at a time, since every request has one.
+            let quads = host.as_chunks::<4>().0.iter();
+            let sound = 4 * quads
+                .take_while(|[a, b, c, d]| is_name(a) & is_name(b) & is_name(c) & is_name(d))
+                .count();
+            let mut end = sound + host[sound..].iter().take_while(|byte| is_name(byte)).count();
             if host.get(end) == Some(&b'%') {
                 end = memchr::memchr(b':', host).unwrap_or(host.len());
                 if !escapes_are_whole(&host[..end]) {

@@ -19,9 +19,7 @@ pub(super) struct Choice<'a> {
 
 impl Choice<'_> {
     fn is_open(&self, index: usize) -> bool {
-        let peer = &self.peers[index];
-        peer.eligible(self.in_flight, self.now)
-            && (self.tried.is_empty() || self.tried.binary_search(&peer.key).is_err())
+        is_open(&self.peers[index], self.in_flight, self.tried, self.now)
     }
 
     /// Smooth weighted round robin: everyone gains its effective weight, the richest pays for all.
@@ -80,13 +78,12 @@ impl Choice<'_> {
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
     fn richest(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> Option<usize> {
-        let mut best: Option<usize> = None;
+        let mut best: Option<(usize, i64)> = None;
         let mut total: i64 = 0;
-        for index in from..self.peers.len() {
-            if !take_part(&self.peers[index]) || !self.is_open(index) {
+        for (offset, peer) in self.peers[from..].iter_mut().enumerate() {
+            if !take_part(peer) || !is_open(peer, self.in_flight, self.tried, self.now) {
                 continue;
             }
-            let peer = &mut self.peers[index];
             let gain = i64::from(peer.effective_weight);
             peer.current_weight += gain;
             total += gain;
@@ -94,12 +91,13 @@ impl Choice<'_> {
                 peer.effective_weight += 1;
             }
             let credit = peer.current_weight;
-            if best.is_none_or(|best| credit > self.peers[best].current_weight) {
-                best = Some(index);
+            if best.is_none_or(|(_, most)| credit > most) {
+                best = Some((from + offset, credit));
             }
         }
-        self.peers[best?].current_weight -= total;
-        best
+        let (best, _) = best?;
+        self.peers[best].current_weight -= total;
+        Some(best)
     }
 
     /// The peer that covers `place` when all weights are laid end to end.
@@ -113,6 +111,12 @@ impl Choice<'_> {
         }
         unreachable!("a place below the total weight lies in some peer's share")
     }
+}
+
+/// Whether a peer is eligible and not `tried`.
+#[inline]
+fn is_open(peer: &Peer, in_flight: &[u32], tried: &[PeerKey], now: Time) -> bool {
+    peer.eligible(in_flight, now) && (tried.is_empty() || tried.binary_search(&peer.key).is_err())
 }
 
 /// Compares requests in flight per weight, without dividing.

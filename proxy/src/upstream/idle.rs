@@ -97,12 +97,11 @@ impl<C: Copy + Eq> Idle<C> {
             self.entries[index as usize] = entry;
             index
         };
-        if !self.by_peer.contains_key(peer) {
-            self.by_peer.insert(peer, List::EMPTY);
-        }
         push(&mut self.entries, &mut self.all, ALL, index);
         if let Some(list) = self.by_peer.get_mut(peer) {
             push(&mut self.entries, list, PEER, index);
+        } else {
+            self.by_peer.insert(peer, List { youngest: index, oldest: index });
         }
         self.len += 1;
         evicted

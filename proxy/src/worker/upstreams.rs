@@ -1,8 +1,11 @@
 //! Upstream connections: acquiring one for a request, pooling it, parting with it.
 
-use super::clients::Readiness;
+use slotmap::SlotMap;
+
+use super::Worker;
+use super::clients::{Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
-use super::{Worker, env};
+use super::shared::Shared;
 use crate::exchange::Failure;
 use crate::time::Time;
 use crate::upstream::{Outcome, PeerKey};
@@ -24,7 +27,7 @@ impl<N: Net> Worker<N> {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         up.ready.note(event);
         // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
-        if up.client.is_none() && event.readable {
+        if up.client.is_none() && event.readable && !planted!(UnaskedResponse) {
             self.idle.remove(up.peer, key);
             self.close_upstream(key);
         }
@@ -46,10 +49,6 @@ impl<N: Net> Worker<N> {
                 Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
-        if event.readable && client.exchange.has_sent_nothing() && self.net.has_input(&mut up.socket) {
-            client.exchange.connect_failed(Failure::Unasked);
-        }
         if let Some(key) = client_key {
             self.drive(key);
         }
@@ -58,51 +57,28 @@ impl<N: Net> Worker<N> {
     /// Chooses a server for the client's request, unless the one it has is to be kept, and takes an idle
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
-        if !same_server && !self.choose(key) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if !same_server && !choose(client, &self.shared, self.tries, self.env.now) {
             return self.no_live_server(key);
         }
-        let Some(peer) = self.clients.get(key).and_then(|client| client.peer) else { return };
-        // The pooled connection was dead: whatever else is pooled may be as dead.
-        let pooled = if same_server { None } else { self.take_idle(peer, replay_safe) };
-        match pooled {
-            Some(up) => {
-                self.upstreams[up].client = Some(key);
-                let client = &mut self.clients[key];
-                client.upstream = Some(up);
-                client.exchange.acquired(true);
-            }
-            None => self.connect(key, peer),
-        }
-    }
-
-    /// Chooses a server; says whether there is one.
-    fn choose(&mut self, key: ClientKey) -> bool {
-        let Some(client) = self.clients.get_mut(key) else { return false };
-        let mut group = self.shared.group();
-        if !client.has_chosen {
-            client.has_chosen = true;
-            group.begin(&mut client.attempt, client.exchange.client(), self.tries);
-        }
-        client.peer = group.pick(&mut client.attempt, self.now).ok();
-        client.exchange.chosen(!client.attempt.is_last_try());
-        client.peer.is_some()
-    }
-
-    /// The youngest idle connection to `peer`.
-    ///
-    /// A request that must not be sent twice deserves a look whether it lives: the server may have closed
-    /// it, or sent something, just now.
-    fn take_idle(&mut self, peer: PeerKey, replay_safe: bool) -> Option<UpstreamKey> {
-        while let Some(key) = self.idle.take(peer) {
-            let up = &mut self.upstreams[key];
+        let Some(peer) = client.peer else { return };
+        // The youngest is the likeliest to live. Where a pooled connection was dead already, whatever else is
+        // pooled may be as dead.
+        while let Some(up_key) = if same_server { None } else { self.idle.take(peer) } {
+            let up = &mut self.upstreams[up_key];
+            // A request that must not be sent twice deserves a look: the server may have closed the connection,
+            // or sent something, just now.
             if replay_safe || !self.net.has_input(&mut up.socket) {
-                return Some(key);
+                up.client = Some(key);
+                client.upstream = Some(up_key);
+                return client.exchange.acquired(true);
             }
-            self.close_upstream(key);
+            close(&mut self.net, &mut self.upstreams, up_key);
         }
-        None
+        self.connect(key, peer);
     }
 
+    #[cold]
     fn connect(&mut self, key: ClientKey, peer: PeerKey) {
         let mut connection = self.open(key, peer);
         if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
@@ -113,7 +89,7 @@ impl<N: Net> Worker<N> {
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
-                if self.connect_failed.is_due(self.now) {
+                if self.connect_failed.is_due(self.env.now) {
                     log::error!("no connection to a server could be opened: {error}");
                 }
                 client.exchange.connect_failed(Failure::Local(error.kind()));
@@ -146,54 +122,66 @@ impl<N: Net> Worker<N> {
         oldest.is_some()
     }
 
+    #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
-        if self.no_live_server.is_due(self.now) {
-            let state = self.shared.group().servers_state(self.now);
+        if self.no_live_server.is_due(self.env.now) {
+            let state = self.shared.group().servers_state(self.env.now);
             log::error!("no live server: {state}");
         }
         if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.unavailable(&mut env!(self));
+            client.exchange.unavailable(&mut self.env);
         }
     }
 
-    /// Parts with the upstream connection in peace: pools it or closes it.
-    pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+    /// Parts with the upstream connection in peace: pools it or closes it. Says whether the request is over
+    /// with it.
+    pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
         if let Some(up_key) = client.upstream.take() {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            if reusable && silent && !up.ready.read_closed && !self.draining {
+            let clean = reusable && silent && !up.ready.read_closed;
+            let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining;
+            let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                if let Some(evicted) = self.idle.put(up.peer, up_key, self.now) {
-                    self.close_upstream(evicted);
-                }
+                self.idle.put(up.peer, up_key, self.env.now)
             } else {
-                self.close_upstream(up_key);
+                Some(up_key)
+            };
+            if let Some(closed) = closed {
+                close(&mut self.net, &mut self.upstreams, closed);
             }
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.released(&mut env!(self));
-        }
-        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        client.exchange.released(&mut self.env);
+        account(
+            client,
+            &self.shared,
+            self.env.now,
+            if served { Outcome::Served } else { Outcome::Neutral },
+            "",
+        );
+        client.exchange.is_over()
     }
 
     /// Closes an upstream connection that failed; the exchange decides how the request goes on.
+    #[cold]
     pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(failure) = client.exchange.failure() else { return };
         if let Some(up) = client.upstream.take() {
-            self.close_upstream(up);
+            close(&mut self.net, &mut self.upstreams, up);
         }
-        let Some(client) = self.clients.get_mut(key) else { return };
         let stale = client.exchange.is_stale(failure);
-        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut self.env);
         self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
         }
         let outcome = match failure {
+            // The server has answered; how the tunnel then ends is a matter between it and the client.
+            _ if client.exchange.is_tunnel() => Outcome::Served,
             Failure::Status(403 | 404) => Outcome::Next,
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,
@@ -205,39 +193,36 @@ impl<N: Net> Worker<N> {
                 self.shared.suspect(server);
             }
         }
-        self.account(key, outcome, &failure.cause());
+        account(client, &self.shared, self.env.now, outcome, &failure.cause());
     }
 
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
+    #[cold]
     pub(super) fn call_off(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
+        if planted!(LeakedActive) {
+            client.peer = None;
+        }
         let served = client.exchange.was_answered();
         if let Some(up) = client.upstream.take() {
-            self.close_upstream(up);
+            close(&mut self.net, &mut self.upstreams, up);
         }
-        self.account(key, if served { Outcome::Served } else { Outcome::Neutral }, "");
-    }
-
-    /// Tells the group how the chosen server did, and logs what that changes.
-    fn account(&mut self, key: ClientKey, outcome: Outcome, cause: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(peer) = client.peer.take() else { return };
-        client.last_peer = Some(peer);
-        let change = self.shared.group().release(peer, &mut client.attempt, outcome, self.now);
-        if let Some(change) = change {
-            log::warn!("{}", change.line(cause));
-        }
+        account(
+            client,
+            &self.shared,
+            self.env.now,
+            if served { Outcome::Served } else { Outcome::Neutral },
+            "",
+        );
     }
 
     pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
-        if let Some(up) = self.upstreams.remove(key) {
-            self.net.close(up.socket, false);
-        }
+        close(&mut self.net, &mut self.upstreams, key);
     }
 
     pub(super) fn expire_idle(&mut self) {
         // An entry's time of expiry lies that far behind its beginning.
-        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.now) {
+        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.env.now) {
             if let Some(key) = self.idle.take_expired(Time::NEVER) {
                 self.close_upstream(key);
             }
@@ -248,6 +233,34 @@ impl<N: Net> Worker<N> {
         while let Some(key) = self.idle.take_expired(Time::NEVER) {
             self.close_upstream(key);
         }
+    }
+}
+
+/// Chooses a server; says whether there is one.
+fn choose<S>(client: &mut Client<S>, shared: &Shared, tries: u32, now: Time) -> bool {
+    let mut group = shared.group();
+    if !client.has_chosen {
+        client.has_chosen = true;
+        group.begin(&mut client.attempt, client.exchange.client(), tries);
+    }
+    client.peer = group.pick(&mut client.attempt, now).ok();
+    client.exchange.chosen(!client.attempt.is_last_try());
+    client.peer.is_some()
+}
+
+/// Tells the group how the chosen server did, and logs what that changes.
+fn account<S>(client: &mut Client<S>, shared: &Shared, now: Time, outcome: Outcome, cause: &str) {
+    let Some(peer) = client.peer.take() else { return };
+    client.last_peer = Some(peer);
+    let change = shared.group().release(peer, &mut client.attempt, outcome, now);
+    if let Some(change) = change {
+        log::warn!("{}", change.line(cause));
+    }
+}
+
+fn close<N: Net>(net: &mut N, upstreams: &mut SlotMap<UpstreamKey, Upstream<N::Socket>>, key: UpstreamKey) {
+    if let Some(up) = upstreams.remove(key) {
+        net.close(up.socket, false);
     }
 }
 

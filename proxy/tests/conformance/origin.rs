@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::PATIENCE;
 use crate::case::{Case, OK};
@@ -44,7 +44,8 @@ struct State {
     done: usize,
     /// Bytes that the client has received.
     client_got: usize,
-    stopped: bool,
+    /// The connection that is the last one comes from here.
+    last: Option<SocketAddr>,
     serving: Vec<JoinHandle<()>>,
 }
 
@@ -123,8 +124,11 @@ impl Origin {
 
     /// Ends, when whoever was connected has gone.
     pub(crate) fn stop(self) -> Sight {
-        self.shared.state().stopped = true;
-        let _ = TcpStream::connect(self.address);
+        // Connections that wait to be accepted come before this one.
+        let last = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        last.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a loopback port");
+        self.shared.state().last = last.local_addr().expect("its address").as_socket();
+        last.connect(&self.address.into()).expect("the listener");
         self.accepting.join().expect("accepting goes on to the end");
         let serving = std::mem::take(&mut self.shared.state().serving);
         for thread in serving {
@@ -161,10 +165,10 @@ fn summary(requests: &[Request]) -> String {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, stream) in listener.incoming().enumerate() {
         let mut state = shared.state();
-        if state.stopped {
+        let Ok(stream) = stream else { continue };
+        if state.last.is_some() && stream.peer_addr().ok() == state.last {
             return;
         }
-        let Ok(stream) = stream else { continue };
         stream.set_read_timeout(Some(PATIENCE)).expect("an option");
         stream.set_nodelay(true).expect("an option");
         let shared = shared.clone();

@@ -106,16 +106,14 @@ fn a_read_timeout_moves_on_and_without_another_server_is_a_504() {
     };
     let (first, alone) = (silent(), silent());
     let second = Origin::named("second");
-    let proxy = Proxy::start(format!("{first} max_fails=0,{second} backup"), "--read-timeout 200ms");
+    let proxy = Proxy::start(format!("{first} max_fails=0,{second} backup"), "--read-timeout 1s");
     assert_eq!(proxy.get("/"), "second");
     assert_eq!(proxy.connect().post("/", "body").status(), 504);
-    let proxy = Proxy::start(alone.to_string(), "--read-timeout 200ms");
+    let proxy = Proxy::start(alone.to_string(), "--read-timeout 1s");
     assert_eq!(proxy.status("/"), 504);
     let off = silent();
-    let proxy = Proxy::start(
-        format!("{off} max_fails=0,{second} backup"),
-        "--read-timeout 200ms --next-upstream error",
-    );
+    let proxy =
+        Proxy::start(format!("{off} max_fails=0,{second} backup"), "--read-timeout 1s --next-upstream error");
     assert_eq!(proxy.status("/"), 504);
     assert_eq!(second.count(), 1);
     gate.open();

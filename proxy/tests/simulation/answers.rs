@@ -92,6 +92,7 @@ pub(crate) fn plan(
     let mut plan = Plan { answer, pieces: Vec::new(), unclean: None, until_close: false };
     let mut wire = Vec::new();
     interims(&mut plan, record, number, chance, &mut wire);
+    let interims_len = wire.len();
     let before = wire.len() as u64;
     if continues {
         in_pieces(&std::mem::take(&mut wire), chance, weather, &mut plan.pieces);
@@ -110,7 +111,7 @@ pub(crate) fn plan(
     let fault = is(chance, weather.error_status);
     sound(&mut plan, record, number, body_max, chance, weather, fault, &mut wire);
     if is(chance, weather.reset) || is(chance, weather.truncate) || is(chance, weather.stall) {
-        return break_off(plan, wire, chance, weather);
+        return break_off(plan, interims_len, wire, chance, weather);
     }
     plan.answer.length = before + wire.len() as u64;
     let extra: &[u8] = match plan.unclean.is_none() && is(chance, weather.extra) {
@@ -131,7 +132,7 @@ pub(crate) fn plan(
 
 /// Interim responses, of which the proxy passes all on to an HTTP/1.1 client.
 fn interims(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wire: &mut Vec<u8>) {
-    let count = match (record.expects, chance.yes(0.1)) {
+    let count = match (record.expects, chance.yes(0.2)) {
         (true, many) => usize::from(chance.yes(0.7)) + if many { 2 } else { 0 },
         (false, true) => chance.between(1, 3),
         (false, false) => 0,
@@ -269,7 +270,7 @@ fn sound(
         if !bodiless {
             plan.answer.trailers = chunk(&mut body, number as u64, length, chance, nominates);
         }
-    } else if !bodiless && chance.yes(0.2) {
+    } else if !bodiless && chance.yes(if record.has_body() { 0.4 } else { 0.2 }) {
         plan.until_close = true;
         body = octets(number as u64, length);
     } else if !(bodiless && chance.yes(0.3)) {
@@ -343,8 +344,20 @@ pub(crate) fn chunk(
 }
 
 /// Stops somewhere, in one way or another.
-fn break_off(mut plan: Plan, wire: Vec<u8>, chance: &mut Chance, weather: &Weather) -> Plan {
-    let at = if chance.yes(0.3) { 0 } else { chance.below(wire.len()) };
+fn break_off(
+    mut plan: Plan,
+    interims_len: usize,
+    wire: Vec<u8>,
+    chance: &mut Chance,
+    weather: &Weather,
+) -> Plan {
+    let interims = if plan.pieces.is_empty() { interims_len } else { 0 };
+    let at = match chance.below(4) {
+        0 => 0,
+        // Between an interim response and the final one.
+        1 => interims,
+        _ => chance.below(wire.len()),
+    };
     // Now and then even before what is sent ahead of the request's body.
     if !plan.pieces.is_empty() && chance.yes(0.3) {
         plan.pieces.clear();

@@ -15,6 +15,8 @@ use super::wires::{Action, Actor, ConnId, FAR, Got, Wires};
 #[derive(Debug)]
 pub(crate) enum Act {
     Send(Vec<u8>),
+    /// What follows is this request.
+    Begin(u64),
     Pause(Duration),
     /// Until so many responses are complete, or a tunnel stands.
     Await(usize),
@@ -234,6 +236,7 @@ impl Client {
                     self.read_at = w.now + *span;
                     self.wake(self.read_at, w);
                 }
+                Act::Begin(ask) => ledger.asks[*ask as usize].begun = Some(w.now),
                 Act::Excuse(why) => self.excuse = Some(why),
                 Act::AwaitEnd if !self.ended => return,
                 Act::Await(_) | Act::AwaitEnd => {}
@@ -328,8 +331,8 @@ impl Client {
             return Err(format!("{status} of the proxy's own for {} {id}", ask.method));
         }
         let crossing = ledger.idle_closes > 0 && (!ask.is_idempotent() || ask.has_body());
-        let troubled = ledger.faults + ledger.machine_faults > 0 || ledger.leave.max_conns;
-        if !troubled && !crossing {
+        let excused = ledger.machine_faults > 0 || ledger.leave.max_conns || crossing;
+        if !reply.has_cause && !excused {
             return Err(format!("{status} for {} {id} though nothing went wrong", ask.method));
         }
         if ledger.leave.saint

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proxy::time::Duration;
+use proxy::time::{Duration, Time};
 
 use super::http::{BodyReader, Framing, Head, check_octets};
 use super::wires::{Conn, ConnId};
@@ -37,6 +37,8 @@ pub(crate) struct Ask {
     pub(crate) expects: bool,
     pub(crate) upgrade: bool,
     pub(crate) fate: Fate,
+    /// When its client began to send it.
+    pub(crate) begun: Option<Time>,
     /// Where it went.
     pub(crate) tries: Vec<Try>,
     /// An origin began to answer it as no origin should, or was kept from answering to the end.
@@ -127,6 +129,8 @@ pub(crate) struct Leave {
     pub(crate) max_conns: bool,
     /// A server that never fails is always there to be asked.
     pub(crate) saint: bool,
+    /// For how long a fault may be felt: by the server being left alone, and by what waits for it.
+    pub(crate) memory: Duration,
     /// How long a client connection may be idle.
     pub(crate) keepalive: Duration,
 }
@@ -138,8 +142,9 @@ pub(crate) struct Ledger {
     pub(crate) answers: Vec<Answer>,
     pub(crate) taps: BTreeMap<ConnId, Tap>,
     pub(crate) violation: Option<String>,
-    /// Things that can turn into errors for requests: of servers, and of this machine.
-    pub(crate) faults: usize,
+    /// When a server last did what can turn into an error for a request.
+    last_fault: Option<Time>,
+    /// How often this machine was at its limits.
     pub(crate) machine_faults: usize,
     pub(crate) idle_closes: usize,
     pub(crate) unsolicited: usize,
@@ -157,7 +162,7 @@ impl Ledger {
             answers: Vec::new(),
             taps: BTreeMap::new(),
             violation: None,
-            faults: 0,
+            last_fault: None,
             machine_faults: 0,
             idle_closes: 0,
             unsolicited: 0,
@@ -174,6 +179,21 @@ impl Ledger {
 
     pub(crate) fn see(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn fault(&mut self, now: Time) {
+        self.last_fault = Some(now);
+    }
+
+    /// Whether an error of the proxy's own in answer to this request has a cause on the servers' side.
+    pub(crate) fn has_cause(&self, ask: u64) -> bool {
+        let record = &self.asks[ask as usize];
+        let failed = record.tries.last().is_some_and(|last| {
+            let given = last.answer.map(|number| &self.answers[number]);
+            given.is_none_or(|given| given.kind != Kind::Sound || given.early || given.doubtful)
+        });
+        let felt = self.last_fault.zip(record.begun);
+        failed || felt.is_some_and(|(fault, begun)| fault + self.leave.memory >= begun)
     }
 
     /// The proxy has sent these bytes to an origin.
@@ -217,6 +237,7 @@ impl Ledger {
                 tap.tunnel = Some((ask, 1));
                 return Ok(());
             }
+            tap.answering &= !self.has_come(tap, conn);
             may_be_used(tap, conn)?;
             tap.answering = true;
             tap.named = false;
@@ -247,6 +268,13 @@ impl Ledger {
         let ask = tap.marks.last()?.ask;
         let answer = &self.answers[self.asks[ask as usize].tries.last()?.answer?];
         (tap.answering && answer.status == 101 && tap.took > answer.begin).then_some(ask)
+    }
+
+    /// Whether the proxy has all of the last answer, though more may follow behind it.
+    fn has_come(&self, tap: &Tap, conn: &Conn) -> bool {
+        let ask = tap.marks.last().map(|mark| &self.asks[mark.ask as usize]);
+        let answer = ask.and_then(|ask| ask.tries.last()?.answer).map(|number| &self.answers[number]);
+        answer.is_some_and(|a| a.kind == Kind::Sound && conn.proxy_took >= a.begin + a.length)
     }
 
     /// Which request a head is that begins like this.

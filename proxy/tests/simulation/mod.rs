@@ -160,6 +160,14 @@ fn build(seed: u64, traced: bool) -> Subject {
         retries_responses: rules.invalid_header || rules.statuses != [0; 7],
         max_conns: config.servers.iter().any(|server| server.max_conns > 0),
         saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
+        memory: match config.servers.as_slice() {
+            // It is never left alone.
+            [_] => Duration::ZERO,
+            servers => {
+                let longest = servers.iter().map(|server| server.fail_timeout).max();
+                longest.unwrap_or_default() + Duration::from_secs(60)
+            }
+        },
         keepalive: config.timeouts.keepalive,
     };
     let mut ledger = Ledger::new(leave);

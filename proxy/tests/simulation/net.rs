@@ -129,11 +129,11 @@ impl SimNet {
         let wicked = self.w.weather.saint != Some(origin);
         if wicked && self.w.chance.yes(self.w.weather.swallow) {
             self.w.trace.note(self.w.now, || format!("origin {origin} swallows conn {id}"));
-            self.ledger.faults += 1;
+            self.ledger.fault(self.w.now);
             self.ledger.see("an attempt to connect swallowed");
         } else if wicked && self.w.chance.yes(self.w.weather.refuse) {
             self.w.trace.note(self.w.now, || format!("origin {origin} refuses conn {id}"));
-            self.ledger.faults += 1;
+            self.ledger.fault(self.w.now);
             self.ledger.see("an attempt to connect refused");
             self.w.refuse(id);
         } else {
@@ -267,7 +267,7 @@ impl Net for SimNet {
         let Address::Inet(address) = address else { panic!("no such origin: {address}") };
         let origin = usize::from(address.port() - FIRST_PORT);
         if self.w.weather.saint != Some(origin) && self.w.chance.yes(self.w.weather.refuse * 0.3) {
-            self.ledger.faults += 1;
+            self.ledger.fault(self.w.now);
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let id = self.w.connect(origin);

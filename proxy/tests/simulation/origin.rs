@@ -82,7 +82,9 @@ impl Serving {
         if unsolicited || (may_close && w.chance.yes(w.weather.idle_close)) {
             let end = match unsolicited {
                 true => w.chance.of(&[IdleEnd::Timeout, IdleEnd::Timeout, IdleEnd::Bytes]),
-                false => w.chance.of(&[IdleEnd::Close, IdleEnd::Close, IdleEnd::Fin, IdleEnd::Reset]),
+                // A reset can take an answer with it that is still under way.
+                false if self.wicked => w.chance.of(&[IdleEnd::Close, IdleEnd::Fin, IdleEnd::Reset]),
+                false => w.chance.of(&[IdleEnd::Close, IdleEnd::Fin]),
             };
             let at = w.now + w.chance.span(Duration::from_secs(5));
             self.idle_end = Some((at, end));
@@ -112,7 +114,9 @@ impl Serving {
         self.idle_end = None;
         w.trace.note(w.now, || format!("origin ends idle conn {}: {end:?}", self.conn));
         ledger.idle_closes += 1;
-        ledger.faults += usize::from(self.answered == 0);
+        if self.answered == 0 {
+            ledger.fault(w.now);
+        }
         ledger.see("an idle connection ended by its origin");
         match end {
             IdleEnd::Close => self.close(w, ledger, false),
@@ -130,7 +134,7 @@ impl Serving {
                     ),
                     _ => "what is this?".to_owned(),
                 };
-                ledger.faults += 1;
+                ledger.fault(w.now);
                 ledger.unsolicited += 1;
                 self.pieces.push_back(Piece::Bytes(bytes.into_bytes()));
                 self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
@@ -204,7 +208,7 @@ impl Serving {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
             }
             // What still comes of the request may be answered by a reset, which takes the answer with it.
-            ledger.faults += 1;
+            ledger.fault(w.now);
             ledger.asks[mark.ask as usize].spoiled = true;
             ledger.see("an answer before the request's end");
         }
@@ -217,7 +221,7 @@ impl Serving {
             )
         });
         if kind != Kind::Sound || (ledger.leave.retries_responses && status >= 403) {
-            ledger.faults += 1;
+            ledger.fault(w.now);
         }
         if let Kind::Unsound(why) = kind {
             ledger.see(why);
@@ -290,6 +294,9 @@ impl Serving {
             ledger.idle_closes += 1;
             ledger.unsolicited += 1;
             if self.pieces.len() == 1 {
+                if w.chance.yes(0.5) {
+                    self.pieces.push_back(Piece::Close);
+                }
                 self.pieces.push_back(Piece::Pause(w.chance.span(Duration::from_secs(2))));
                 self.pieces.push_back(Piece::Close);
             }
@@ -311,7 +318,7 @@ impl Serving {
         } else if conn.far_sent < end {
             ledger.spoil(number, "closed before its end");
         } else if resets && conn.proxy_took < end {
-            ledger.faults += 1;
+            ledger.fault(w.now);
             ledger.doubt(number);
         }
     }

@@ -12,6 +12,8 @@ pub(crate) struct Reply {
     /// The proxy says that the connection ends with it.
     pub(crate) closes: bool,
     pub(crate) is_complete: bool,
+    /// Being the proxy's own, it has a cause on the servers' side.
+    pub(crate) has_cause: bool,
 }
 
 #[derive(Debug)]
@@ -119,7 +121,13 @@ impl Replies {
             return Ok(());
         }
         let closes = head.has_option("close") || (record.http10 && !head.has_option("keep-alive"));
-        self.list.push(Reply { status, answer, closes, is_complete: false });
+        self.list.push(Reply {
+            status,
+            answer,
+            closes,
+            is_complete: false,
+            has_cause: ledger.has_cause(ask),
+        });
         if let Some(number) = answer {
             self.check_interims(number, record.http10, ledger)?;
         }

@@ -80,6 +80,7 @@ pub(crate) fn write(
         let (expects, upgrade, fate, closes) = (ask.expects, ask.upgrade, ask.fate, !ask.keep_alive);
         ledger.asks.push(ask);
         asks.push(id);
+        acts.push(Act::Begin(id));
         if leaves_at == Some(at) {
             leave(head, body, chance, &mut acts);
             return (acts, asks);
@@ -134,6 +135,7 @@ fn blank(method: &'static str, fate: Fate) -> Ask {
         expects: false,
         upgrade: false,
         fate,
+        begun: None,
         tries: Vec::new(),
         spoiled: false,
     }
@@ -213,6 +215,14 @@ fn malformed(id: u64, number: usize, chance: &mut Chance, acts: &mut Vec<Act>, l
             "POST /{id} HTTP/1.1\r\nHost: a\r\nX-Kept: {number}\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         .into_bytes();
+        if chance.yes(0.5) {
+            ask.expects = true;
+            let end = bytes.len() - 2;
+            bytes.splice(end.., *b"Expect: 100-continue\r\n\r\n");
+        }
+        acts.push(Act::Begin(id));
+        acts.push(Act::Send(std::mem::take(&mut bytes)));
+        acts.push(Act::Pause(chance.span(Duration::from_millis(300))));
         for byte in chance.of(&BAD_BODIES).bytes() {
             if byte == b'@' { bytes.extend(octets(id, 7)) } else { bytes.push(byte) }
         }

@@ -90,6 +90,8 @@ pub(crate) struct Answer {
     pub(crate) until_close: bool,
     /// All of it was sent, but a reset may have taken part of it.
     pub(crate) doubtful: bool,
+    /// It is a tunnel that the origin ends only when all has come.
+    pub(crate) orderly: bool,
     /// All of it has been sent.
     pub(crate) done: bool,
 }
@@ -118,6 +120,16 @@ pub(crate) struct Tap {
     pub(crate) answering: bool,
     /// Bytes that the proxy has received on it.
     pub(crate) took: u64,
+}
+
+/// What a client had of a tunnel in the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) ask: u64,
+    pub(crate) answer: usize,
+    /// Octets that came to the client, and that it was to send.
+    pub(crate) got: u64,
+    pub(crate) sent: u64,
 }
 
 /// Leave that the configuration gives.
@@ -150,6 +162,8 @@ pub(crate) struct Ledger {
     pub(crate) unsolicited: usize,
     pub(crate) draining: bool,
     pub(crate) stopped: bool,
+    /// Tunnels that both sides end only when all has come.
+    pub(crate) tunnels: Vec<Tunnel>,
     /// What was met, for the test that the simulation meets it.
     pub(crate) seen: BTreeMap<&'static str, usize>,
 }
@@ -168,6 +182,7 @@ impl Ledger {
             unsolicited: 0,
             draining: false,
             stopped: false,
+            tunnels: Vec::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -353,6 +368,26 @@ impl Ledger {
         }
         if body.trailers != record.trailers {
             return Err(format!("trailers {:?} instead of {:?}", body.trailers, record.trailers));
+        }
+        Ok(())
+    }
+
+    /// Whether the response to this request may be ended by a reset, which may take earlier ones with it.
+    pub(crate) fn may_break_off(&self, ask: u64) -> bool {
+        let record = &self.asks[ask as usize];
+        let given = record.tries.last().and_then(|last| last.answer).map(|number| &self.answers[number]);
+        record.spoiled || given.is_some_and(|given| given.status == 101 || given.early)
+    }
+
+    /// Both directions of a tunnel pass whole where both sides let them. To be asked when all is over.
+    pub(crate) fn check_tunnels(&self) -> Result<(), String> {
+        for tunnel in &self.tunnels {
+            let octets = self.answers[tunnel.answer].octets;
+            let mut streams = self.taps.values().filter_map(|tap| tap.tunnel);
+            let passed = streams.find(|(ask, _)| *ask == tunnel.ask).map_or(0, |(_, at)| at);
+            if tunnel.got != octets || passed != tunnel.sent {
+                return Err(format!("of a tunnel with {octets} octets, {passed} passed to the origin: {tunnel:?}"));
+            }
         }
         Ok(())
     }

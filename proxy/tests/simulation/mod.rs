@@ -134,6 +134,7 @@ fn at_rest(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.clients + census.upstreams > 0 {
         return Err(format!("waits that never end: {census:?}"));
     }
+    net.ledger.check_tunnels()?;
     if census.deadlines > 0 && !net.ledger.draining {
         return Err(format!("deadlines that never come up: {census:?}"));
     }

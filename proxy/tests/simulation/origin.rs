@@ -337,6 +337,7 @@ fn unsolicited() -> Answer {
         length: 0,
         until_close: false,
         doubtful: false,
+        orderly: false,
         done: true,
     }
 }

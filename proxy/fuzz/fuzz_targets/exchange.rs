@@ -78,13 +78,17 @@ fn body(length: Length, bytes: &[u8]) -> (Vec<u8>, usize, bool) {
     }
 }
 
-/// The client's requests, up to one that is not whole or not to be passed on.
-fn requests(bytes: &[u8]) -> Vec<Meant> {
+/// The client's requests, up to one that is not whole or not to be passed on, and the method of what comes
+/// behind them, as far as it can be told.
+fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
     let (mut list, mut at) = (Vec::new(), 0);
     loop {
         let rest = &bytes[at..];
         let mut scratch = Scratch::new();
-        let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else { return list };
+        let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else {
+            let is_head = rest.trim_ascii_start().starts_with(b"HEAD ");
+            return (list, if is_head { "HEAD" } else { "GET" });
+        };
         let target = target::of(head.method, head.target, head.version, &head.fields).ok();
         let length = framing::request(&head.fields, head.version);
         let is_framed = length.is_ok();
@@ -101,7 +105,7 @@ fn requests(bytes: &[u8]) -> Vec<Meant> {
             end: at,
         });
         if !is_whole {
-            return list;
+            return (list, "GET");
         }
     }
 }
@@ -198,7 +202,7 @@ impl<'i> Script<'i> {
                 play.expire();
             }
             14 => (play.reads, play.writes) = (vec![size, self.byte()], vec![self.byte(), size]),
-            15 if size == 16 => play.draining = true,
+            15 if size == 16 => play.env.draining = true,
             15 if size == 15 => play.exchange.client_gone(),
             _ => {}
         }
@@ -258,13 +262,13 @@ fn check_upstreams(play: &Play, meant: &[Meant], client: &[u8]) {
     }
 }
 
-fn check_client(play: &Play, meant: &[Meant], script: &Script<'_>) {
+fn check_client(play: &Play, meant: &[Meant], next: &str, script: &Script<'_>) {
     let cut = play.closed == Some(true);
     let (mut rest, mut answered, mut closes) = (&play.client.sent[..], 0, false);
     while !rest.is_empty() {
         assert!(!closes, "something behind the last response");
         let request = meant.get(answered);
-        let method = request.map_or("GET", |request| &request.method);
+        let method = request.map_or(next, |request| &request.method);
         let Some(message) = reference::response(rest, method).expect("canonical") else {
             assert!(cut, "half a head");
             return;
@@ -328,7 +332,7 @@ fuzz_target!(|input: &[u8]| {
     script.fed.resize(play.upstreams.len(), 0);
     // What the client never got to send was not meant.
     let client = &client[..client.len() - script.client.len() - play.client.incoming.len()];
-    let meant = requests(client);
+    let (meant, next) = requests(client);
     check_upstreams(&play, &meant, client);
-    check_client(&play, &meant, &script);
+    check_client(&play, &meant, next, &script);
 });

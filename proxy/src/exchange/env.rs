@@ -60,18 +60,27 @@ fn default_host(server: &Server) -> String {
     }
 }
 
-/// What is lent to an exchange for one call.
-pub struct Env<'a> {
+/// What all exchanges of one worker share; lent to one for each call.
+#[derive(Debug)]
+pub struct Env {
     /// The free list of buffers.
-    pub buffers: &'a mut Buffers,
+    pub buffers: Buffers,
     /// Room for the lines of a head.
-    pub scratch: &'a mut Scratch,
+    pub scratch: Scratch,
     /// The configuration.
-    pub rules: &'a Rules,
+    pub rules: Rules,
     /// The time of this wake-up.
     pub now: Time,
     /// The time of day as an HTTP date.
-    pub date: &'a [u8],
+    pub date: String,
     /// The process is shutting down: connections do not persist.
     pub draining: bool,
+}
+
+impl Env {
+    /// With nothing lent, before the date is known.
+    pub fn new(rules: Rules, now: Time) -> Env {
+        let buffers = Buffers::new(rules.buffer_size());
+        Env { buffers, scratch: Scratch::new(), rules, now, date: String::new(), draining: false }
+    }
 }

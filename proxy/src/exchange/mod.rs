@@ -177,7 +177,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// For a client that has just connected from `peer` (`None`: over a Unix socket).
-    pub fn new(peer: Option<IpAddr>, env: &Env<'_>) -> Exchange {
+    pub fn new(peer: Option<IpAddr>, env: &Env) -> Exchange {
         let peer = peer.map(|address| address.to_canonical());
         let mut exchange = Exchange {
             request: RequestSide::default(),
@@ -264,15 +264,11 @@ impl Exchange {
         Step::Shutdown(Side::Client)
     }
 
-    /// Whether the request and its response are over and the connection persists: asked when the upstream
-    /// connection has been released, it spares the driver the question for [`Step::Finish`].
+    /// Whether the request and its response are over and the connection persists: then `finish` is due.
     pub fn is_over(&self) -> bool {
-        self.response.is_whole()
-            && !self.response.pending()
-            && self.request.is_whole()
-            && self.response.persists()
-            && self.ending == Ending::Open
-            && self.failure.is_none()
+        let sound = self.ending == Ending::Open && self.failure.is_none();
+        let sent = self.response.is_whole() && !self.response.pending();
+        sound && sent && self.request.is_whole() && self.response.persists()
     }
 
     /// One direction of a tunnel has ended and everything of it is sent.
@@ -292,7 +288,7 @@ impl Exchange {
     }
 
     /// The room for bytes from `side`. Never empty.
-    pub fn space(&mut self, side: Side, env: &mut Env<'_>) -> &mut [u8] {
+    pub fn space(&mut self, side: Side, env: &mut Env) -> &mut [u8] {
         let space = match side {
             Side::Client => self.request.space(env),
             Side::Upstream => self.response.space(env),
@@ -302,7 +298,7 @@ impl Exchange {
     }
 
     /// `n` bytes came from `side` into its space; `n` is not 0.
-    pub fn filled(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+    pub fn filled(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client if self.ending == Ending::Linger || self.request.is_cut() => {
                 self.request.drop_input(env);
@@ -327,7 +323,7 @@ impl Exchange {
     }
 
     /// Receiving from `side` gave nothing for now.
-    pub fn nothing_came(&mut self, side: Side, env: &mut Env<'_>) {
+    pub fn nothing_came(&mut self, side: Side, env: &mut Env) {
         match side {
             Side::Client => self.request.park(env),
             Side::Upstream => self.response.park(env),
@@ -343,7 +339,7 @@ impl Exchange {
     }
 
     /// `n` bytes of what was outgoing to `side` have been sent.
-    pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env<'_>) {
+    pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client => {
                 self.waits.client_moved();
@@ -361,7 +357,7 @@ impl Exchange {
     }
 
     /// `side` will send no more bytes.
-    pub fn eof(&mut self, side: Side, env: &mut Env<'_>) {
+    pub fn eof(&mut self, side: Side, env: &mut Env) {
         match side {
             Side::Client => self.client_eof(env),
             Side::Upstream => self.upstream_eof(env),
@@ -418,13 +414,13 @@ impl Exchange {
     }
 
     /// No server can take the request.
-    pub fn unavailable(&mut self, env: &mut Env<'_>) {
+    pub fn unavailable(&mut self, env: &mut Env) {
         self.link = Link::None;
         self.refuse(Refusal::new(502, "no live upstream server"), env);
     }
 
     /// The upstream connection has been parted with, as `next` asked.
-    pub fn released(&mut self, env: &mut Env<'_>) {
+    pub fn released(&mut self, env: &mut Env) {
         self.link = Link::None;
         if !planted!(FailureKept) {
             self.send_failure = None;
@@ -444,8 +440,8 @@ impl Exchange {
 
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
-    pub fn abandoned(&mut self, failure: Failure, env: &mut Env<'_>) -> Sequel {
-        let sequel = self.sequel(failure, self.is_stale(failure), env.rules);
+    pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
+        let sequel = self.sequel(failure, self.is_stale(failure), &env.rules);
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
@@ -503,7 +499,7 @@ impl Exchange {
     }
 
     /// Gets ready for the next request, which may lie here already.
-    pub fn finish(&mut self, env: &mut Env<'_>) {
+    pub fn finish(&mut self, env: &mut Env) {
         if env.draining && self.request.is_empty() {
             // The next request may have come, unread: so not by closing at once, see `wind_up`.
             self.response.ends_connection();
@@ -518,7 +514,7 @@ impl Exchange {
     }
 
     /// Answers the request itself and gives up the rest of it.
-    fn refuse(&mut self, refusal: Refusal, env: &mut Env<'_>) {
+    fn refuse(&mut self, refusal: Refusal, env: &mut Env) {
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
         if self.response.is_delivered() {
@@ -542,7 +538,7 @@ impl Exchange {
             why: refusal.why,
             keep_alive,
             head: self.request.method == crate::http::Method::Head,
-            date: env.date,
+            date: env.date.as_bytes(),
         };
         match reply::write(out, &answer) {
             Ok(body) => self.response.is_own(refusal.status, keep_alive, body),
@@ -553,7 +549,7 @@ impl Exchange {
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
-    fn settle(&mut self, env: &mut Env<'_>) {
+    fn settle(&mut self, env: &mut Env) {
         if self.response.has_begun() {
             self.request.settle(env);
         }
@@ -600,7 +596,7 @@ impl Exchange {
     }
 
     /// Gives back all buffers; the exchange is over.
-    pub fn dismantle(&mut self, env: &mut Env<'_>) {
+    pub fn dismantle(&mut self, env: &mut Env) {
         self.request.drop_all(env);
         if !planted!(LeakedBuffer) {
             self.response.drop_all(env);
@@ -608,7 +604,7 @@ impl Exchange {
     }
 }
 
-fn put(slot: &mut Option<Buffer>, env: &mut Env<'_>) {
+fn put(slot: &mut Option<Buffer>, env: &mut Env) {
     if let Some(buffer) = slot.take() {
         env.buffers.put(buffer);
     }

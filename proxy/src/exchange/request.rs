@@ -135,7 +135,7 @@ impl RequestSide {
         }
     }
 
-    pub(super) fn space(&mut self, env: &mut Env<'_>) -> &mut [u8] {
+    pub(super) fn space(&mut self, env: &mut Env) -> &mut [u8] {
         // Room is made at the cost of another try: a body that does not fit cannot be sent again.
         if self.input.as_ref().is_some_and(Buffer::is_full) {
             self.let_go();
@@ -170,13 +170,13 @@ impl RequestSide {
     }
 
     /// Gives back a buffer that nothing is in.
-    pub(super) fn park(&mut self, env: &mut Env<'_>) {
+    pub(super) fn park(&mut self, env: &mut Env) {
         if self.input.as_ref().is_some_and(Buffer::is_empty) {
             put(&mut self.input, env);
         }
     }
 
-    pub(super) fn drop_input(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drop_input(&mut self, env: &mut Env) {
         put(&mut self.input, env);
     }
 
@@ -195,7 +195,7 @@ impl RequestSide {
     }
 
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
-    pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
+    pub(super) fn sent(&mut self, n: usize, env: &mut Env) -> bool {
         let of_out = n.min(self.left as usize);
         self.sent += of_out as u32;
         self.left -= of_out as u32;
@@ -224,7 +224,7 @@ impl RequestSide {
     }
 
     /// The request will not be sent again: lets go of what was kept for that.
-    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+    pub(super) fn settle(&mut self, env: &mut Env) {
         self.let_go();
         if self.left == 0 {
             put(&mut self.out, env);
@@ -252,7 +252,7 @@ impl RequestSide {
     }
 
     /// Nothing more of this request is read or sent.
-    pub(super) fn cut(&mut self, env: &mut Env<'_>) {
+    pub(super) fn cut(&mut self, env: &mut Env) {
         if self.phase == Phase::Whole {
             // The next request may lie behind it.
             self.let_go();
@@ -272,7 +272,7 @@ impl RequestSide {
     }
 
     /// Becomes ready for the next request, keeping the bytes that lie behind this one.
-    pub(super) fn restart(&mut self, env: &mut Env<'_>) {
+    pub(super) fn restart(&mut self, env: &mut Env) {
         self.settle(env);
         assert!(
             self.pass == 0 && self.skip == 0 && self.out.is_none(),
@@ -289,14 +289,14 @@ impl RequestSide {
         }
     }
 
-    pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drop_all(&mut self, env: &mut Env) {
         put(&mut self.input, env);
         put(&mut self.out, env);
         *self = RequestSide::default();
     }
 
     /// From here on all bytes pass.
-    pub(super) fn become_tunnel(&mut self, env: &mut Env<'_>) {
+    pub(super) fn become_tunnel(&mut self, env: &mut Env) {
         self.settle(env);
         self.phase = Phase::Tunnel;
         self.pass = self.input.as_ref().map_or(0, |input| input.len() as u32);
@@ -305,7 +305,7 @@ impl RequestSide {
 
 impl Exchange {
     /// Judges what has come from the client as far as possible.
-    pub(super) fn advance_request(&mut self, env: &mut Env<'_>) {
+    pub(super) fn advance_request(&mut self, env: &mut Env) {
         match self.request.phase {
             Phase::Idle | Phase::Head => self.advance_request_head(env),
             Phase::Body => self.advance_request_body(env),
@@ -317,7 +317,7 @@ impl Exchange {
         }
     }
 
-    fn advance_request_head(&mut self, env: &mut Env<'_>) {
+    fn advance_request_head(&mut self, env: &mut Env) {
         let Some(mut input) = self.request.input.take() else { return };
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
@@ -353,10 +353,10 @@ impl Exchange {
     }
 
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
-    fn read_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Refusal> {
+    fn read_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Refusal> {
         // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
         let bytes = env.rules.bounded(input.filled());
-        let head = match head::request(bytes, env.scratch)? {
+        let head = match head::request(bytes, &mut env.scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -401,7 +401,7 @@ impl Exchange {
         Ok(Parsed::Complete(head.len))
     }
 
-    fn advance_request_body(&mut self, env: &mut Env<'_>) {
+    fn advance_request_body(&mut self, env: &mut Env) {
         let request = &mut self.request;
         // What is to be dropped behind passing bytes is dropped when those are sent.
         while request.skip == 0 && request.phase == Phase::Body {
@@ -435,7 +435,7 @@ impl Exchange {
     }
 
     /// Trailers are read when everything before them is sent, since they go out through `out`.
-    fn advance_request_trailers(&mut self, env: &mut Env<'_>) {
+    fn advance_request_trailers(&mut self, env: &mut Env) {
         if self.request.pending() {
             return;
         }
@@ -443,7 +443,7 @@ impl Exchange {
         let Some(mut input) = self.request.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.request.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, &env.rules, &mut env.scratch);
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
@@ -465,7 +465,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn client_eof(&mut self, env: &mut Env<'_>) {
+    pub(super) fn client_eof(&mut self, env: &mut Env) {
         self.request.eof = true;
         if self.ending == Ending::Linger {
             self.request.drop_input(env);

@@ -146,7 +146,7 @@ impl ResponseSide {
         self.phase = Phase::Head;
     }
 
-    pub(super) fn space(&mut self, env: &mut Env<'_>) -> &mut [u8] {
+    pub(super) fn space(&mut self, env: &mut Env) -> &mut [u8] {
         if self.input.as_ref().is_none_or(Buffer::is_empty) {
             let long = self.phase == Phase::Body && self.cursor.at_least() > env.rules.buffer_size() as u64;
             let fits =
@@ -165,7 +165,7 @@ impl ResponseSide {
     }
 
     /// Gives back a buffer that nothing is in.
-    pub(super) fn park(&mut self, env: &mut Env<'_>) {
+    pub(super) fn park(&mut self, env: &mut Env) {
         if self.input.as_ref().is_some_and(Buffer::is_empty) {
             put(&mut self.input, env);
         }
@@ -178,7 +178,7 @@ impl ResponseSide {
     }
 
     /// `n` bytes were sent. Returns whether all that was pending is gone, so that there may be more.
-    pub(super) fn sent(&mut self, n: usize, env: &mut Env<'_>) -> bool {
+    pub(super) fn sent(&mut self, n: usize, env: &mut Env) -> bool {
         let left = self.out.as_ref().map_or(0, |out| out.len() - self.sent as usize);
         let of_out = n.min(left);
         self.sent += of_out as u32;
@@ -209,7 +209,7 @@ impl ResponseSide {
     }
 
     /// The buffer for the proxy's own bytes.
-    pub(super) fn out(&mut self, env: &mut Env<'_>) -> &mut Buffer {
+    pub(super) fn out(&mut self, env: &mut Env) -> &mut Buffer {
         self.out.get_or_insert_with(|| env.buffers.small())
     }
 
@@ -223,7 +223,7 @@ impl ResponseSide {
     }
 
     /// Bytes behind the end of a response belong to nothing.
-    pub(super) fn drop_input_if_whole(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drop_input_if_whole(&mut self, env: &mut Env) {
         if self.phase == Phase::Whole && self.pass == 0 {
             self.skip = 0;
             put(&mut self.input, env);
@@ -231,20 +231,20 @@ impl ResponseSide {
     }
 
     /// Forgets everything, for the next try or the next request.
-    pub(super) fn reset(&mut self, env: &mut Env<'_>) {
+    pub(super) fn reset(&mut self, env: &mut Env) {
         self.drop_all(env);
     }
 
     /// Forgets everything but the rest of an interim response, part of which the client may have: an answer
     /// of the proxy's own has to come behind it.
-    pub(super) fn reset_behind_interim(&mut self, env: &mut Env<'_>) {
+    pub(super) fn reset_behind_interim(&mut self, env: &mut Env) {
         let interim = self.out.take();
         let sent = self.sent;
         self.drop_all(env);
         (self.out, self.sent) = (interim, sent);
     }
 
-    pub(super) fn drop_all(&mut self, env: &mut Env<'_>) {
+    pub(super) fn drop_all(&mut self, env: &mut Env) {
         put(&mut self.input, env);
         put(&mut self.out, env);
         *self = ResponseSide::default();
@@ -253,7 +253,7 @@ impl ResponseSide {
 
 impl Exchange {
     /// Judges what has come from the upstream as far as possible.
-    pub(super) fn advance_response(&mut self, env: &mut Env<'_>) {
+    pub(super) fn advance_response(&mut self, env: &mut Env) {
         match self.response.phase {
             Phase::Head => self.advance_response_head(env),
             Phase::Body => self.advance_response_body(env),
@@ -265,7 +265,7 @@ impl Exchange {
         }
     }
 
-    fn advance_response_head(&mut self, env: &mut Env<'_>) {
+    fn advance_response_head(&mut self, env: &mut Env) {
         // An interim response is sent before the next head is read: heads go out through `out`.
         while self.response.phase == Phase::Head && !self.response.pending() {
             let Some(mut input) = self.response.input.take() else { return };
@@ -294,9 +294,9 @@ impl Exchange {
     }
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
-    fn read_response_head(&mut self, input: &Buffer, env: &mut Env<'_>) -> Result<Parsed<usize>, Failure> {
+    fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
         let bytes = env.rules.bounded(input.filled());
-        let head = match head::response(bytes, env.scratch).map_err(Failure::Invalid)? {
+        let head = match head::response(bytes, &mut env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -306,7 +306,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env.rules, env.draining)?,
+            status => self.judge_final(status, &head, length, connection, &env.rules, env.draining)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -326,7 +326,7 @@ impl Exchange {
             nominates: connection.nominates,
         };
         let out = response.out.get_or_insert_with(|| env.buffers.small());
-        rewrite::response(out, &head, &delivery, env.date)
+        rewrite::response(out, &head, &delivery, env.date.as_bytes())
             .map_err(|_| Failure::Invalid("the response's head is too large"))?;
         Ok(Parsed::Complete(head.len))
     }
@@ -393,7 +393,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn after_response_head(&mut self, env: &mut Env<'_>) {
+    fn after_response_head(&mut self, env: &mut Env) {
         match self.response.status {
             101 => {
                 self.response.phase = Phase::Tunnel;
@@ -424,7 +424,7 @@ impl Exchange {
         }
     }
 
-    fn advance_response_body(&mut self, env: &mut Env<'_>) {
+    fn advance_response_body(&mut self, env: &mut Env) {
         let response = &mut self.response;
         if response.pass > 0 {
             return;
@@ -465,7 +465,7 @@ impl Exchange {
     }
 
     /// Trailers are read when everything before them is sent, since they go out through `out`.
-    fn advance_response_trailers(&mut self, env: &mut Env<'_>) {
+    fn advance_response_trailers(&mut self, env: &mut Env) {
         if self.response.pending() {
             return;
         }
@@ -473,7 +473,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, env.rules, env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, &env.rules, &mut env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();
@@ -496,16 +496,14 @@ impl Exchange {
         self.response.park(env);
     }
 
-    pub(super) fn upstream_eof(&mut self, env: &mut Env<'_>) {
+    pub(super) fn upstream_eof(&mut self, env: &mut Env) {
         self.response.eof = true;
         self.response.park(env);
+        // A reset that a send has reported reads as an end: the kernel tells an error only once.
+        let sound = self.send_failure.is_none() || planted!(ResetAsEnd);
+        let ends_here = sound && self.response.cursor.ends_at_close();
         match self.response.phase {
-            // A reset that a send has reported reads as an end: the kernel tells an error only once.
-            Phase::Body
-                if planted!(CutAsWhole)
-                    || (self.response.cursor.ends_at_close()
-                        && (self.send_failure.is_none() || planted!(ResetAsEnd))) =>
-            {
+            Phase::Body if ends_here || planted!(CutAsWhole) => {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };

@@ -89,7 +89,7 @@ impl Waits {
 impl Exchange {
     /// Works out what is awaited now; call it when the driver has nothing left to do.
     /// Returns the deadline.
-    pub fn rearm(&mut self, env: &Env<'_>) -> Time {
+    pub fn rearm(&mut self, env: &Env) -> Time {
         let client = self.client_wait();
         let prolongs = !matches!(client, ClientWait::Head | ClientWait::Linger);
         if client != self.waits.client || (self.waits.client_moved && prolongs) {
@@ -163,7 +163,7 @@ impl Exchange {
     }
 
     /// The deadline has passed, or may have. What follows, `next` says.
-    pub fn expired(&mut self, env: &mut Env<'_>) {
+    pub fn expired(&mut self, env: &mut Env) {
         if self.waits.upstream_at <= env.now {
             self.waits.upstream_at = Time::NEVER;
             match self.waits.upstream {

@@ -107,8 +107,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role of the field called `name`, which is a token and not empty.
-    #[inline]
+    /// The role of the field called `name`, which is a token and not empty. Inlined where it is asked for each
+    /// field.
+    #[inline(always)]
     pub(super) fn of(name: &[u8]) -> Role {
         // By length and first letter: that leaves one candidate, for most names none.
         match (name.len(), name[0] | 0x20) {
@@ -140,6 +141,12 @@ impl Role {
             (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
             _ => Role::Other,
         }
+    }
+
+    /// The same, not inlined.
+    #[cold]
+    pub(super) fn of_other(name: &[u8]) -> Role {
+        Role::of(name)
     }
 
     /// `role` where `name` is `known`, which is in lower case.

@@ -103,7 +103,7 @@ fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, R
         Some(0x16) if method_end == 0 => return Err(Refusal::bad("a TLS handshake on a cleartext port")),
         Some(_) => return Err(Refusal::bad("malformed request line")),
     }
-    let target_end = lines::find_below(bytes, method_end + 1, b'!');
+    let target_end = lines::find_below::<b'!'>(bytes, method_end + 1);
     match bytes.get(target_end) {
         None => Ok(Parsed::Partial),
         Some(b' ') if target_end > method_end + 1 && bytes[method_end + 1..target_end].is_ascii() => {

@@ -76,7 +76,8 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
     loop {
         let start = at;
         if bytes.get(start).is_none_or(|&byte| !TOKEN[usize::from(byte)]) {
-            return end_of_section(bytes, start, leniency);
+            let is_blank = bytes.get(start..start + 2) == Some(b"\r\n");
+            return if is_blank { Ok(start + 2) } else { end_of_section(bytes, start, leniency) };
         }
         let mut colon = find_colon(bytes, start);
         let mut role = Role::of(&bytes[start..colon]);
@@ -85,40 +86,22 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
             let name_len = token_len(&bytes[start..colon]);
             if name_len < colon - start {
                 colon = start + name_len;
-                role = Role::of(&bytes[start..colon]);
+                role = Role::of_other(&bytes[start..colon]);
             }
         }
-        // Nearly every line goes on with this.
-        let mut is_plain = bytes.get(colon..colon + 2) == Some(b": ");
-        let mut value = colon + 2;
-        if !is_plain {
-            at = if leniency.space_before_colon { skip_white_space(bytes, colon) } else { colon };
-            match bytes.get(at) {
-                Some(b':') => value = at + 1,
-                Some(_) => return Err(Stop::Name),
-                None => return Err(Stop::Partial),
-            }
-        }
-        if let Some(b' ' | b'\t') = bytes.get(value) {
-            is_plain = false;
-            value = skip_white_space(bytes, value);
-        }
-        let value_end = end_of_text(bytes, value);
-        at = value_end + 2;
-        if bytes.get(value_end..at) != Some(b"\r\n") {
-            is_plain = false;
-            at = end_of_line(bytes, value_end, leniency)?;
-        }
-        let mut value_len = value_end - value;
-        while value_len > 0 && matches!(bytes[value + value_len - 1], b' ' | b'\t') {
-            is_plain = false;
-            value_len -= 1;
-        }
+        // Nearly every line stands there as it would be written.
+        let plain = plain_value(bytes, colon);
+        let is_plain = plain.is_some();
+        let (value, value_end, next) = match plain {
+            Some(value_end) => (colon + 2, value_end, value_end + 2),
+            None => odd_value(bytes, colon, leniency)?,
+        };
+        at = next;
         let line = Line {
             start: start as u32,
             name_len: (colon - start) as u32,
             value: value as u32,
-            value_len: value_len as u32,
+            value_len: (value_end - value) as u32,
             role,
             is_plain,
         };
@@ -126,6 +109,32 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
             return Err(Stop::TooMany);
         }
     }
+}
+
+/// The end of the value behind the colon at `colon`, where there is one and the line is plain.
+#[inline(always)]
+fn plain_value(bytes: &[u8], colon: usize) -> Option<usize> {
+    let [b':', b' ', b'!'..=0xff, ..] = bytes.get(colon..)? else { return None };
+    let end = find_below::<b' '>(bytes, colon + 2);
+    let [b'!'..=0xff, b'\r', b'\n'] = bytes.get(end - 1..end + 2)? else { return None };
+    Some(end)
+}
+
+/// The start and the end of the value of any line whose name ends at `colon`, and where the next line starts.
+#[cold]
+fn odd_value(bytes: &[u8], colon: usize, leniency: Leniency) -> Result<(usize, usize, usize), Stop> {
+    let at = if leniency.space_before_colon { skip_white_space(bytes, colon) } else { colon };
+    match bytes.get(at) {
+        Some(b':') => {}
+        Some(_) => return Err(Stop::Name),
+        None => return Err(Stop::Partial),
+    }
+    let value = skip_white_space(bytes, at + 1);
+    let text_end = end_of_text(bytes, value);
+    let next = end_of_line(bytes, text_end, leniency)?;
+    let trailing =
+        bytes[value..text_end].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    Ok((value, text_end - trailing, next))
 }
 
 /// A byte of each eight: one, and the topmost bit.
@@ -166,7 +175,7 @@ fn skip_white_space(bytes: &[u8], mut at: usize) -> usize {
 #[inline]
 pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = find_below(bytes, at, b' ');
+        at = find_below::<b' '>(bytes, at);
         if bytes.get(at) != Some(&b'\t') {
             return at;
         }
@@ -174,15 +183,15 @@ pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// The first byte at or behind `at` that is below `limit` (at most 0x80) or DEL, or the end.
-#[inline]
-pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
+/// The first byte at or behind `at` that is below `LIMIT` (at most 0x80) or DEL, or the end.
+#[inline(always)]
+pub fn find_below<const LIMIT: u8>(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((word, behind)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
         // A byte's top bit is set where subtracting borrowed into it: exact for the lowest such byte,
         // which is the one that is looked for.
-        let below = word.wrapping_sub(ONES * u64::from(limit));
+        let below = word.wrapping_sub(ONES * u64::from(LIMIT));
         let del = (word & !TOPS) + ONES;
         let found = (below | del) & !word & TOPS;
         if found != 0 {
@@ -190,7 +199,7 @@ pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
         }
         rest = behind;
     }
-    let is_text = |byte: u8| byte >= limit && byte != 0x7f;
+    let is_text = |byte: u8| byte >= LIMIT && byte != 0x7f;
     while let Some((&byte, behind)) = rest.split_first()
         && is_text(byte)
     {
@@ -200,7 +209,7 @@ pub fn find_below(bytes: &[u8], at: usize, limit: u8) -> usize {
 }
 
 /// The first colon at or behind `at`, or the end.
-#[inline]
+#[inline(always)]
 fn find_colon(bytes: &[u8], at: usize) -> usize {
     let mut rest = bytes.get(at..).unwrap_or_default();
     while let Some((word, behind)) = rest.split_first_chunk() {

@@ -80,7 +80,7 @@ impl Choice<'_> {
     fn richest(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> Option<usize> {
         let mut best: Option<(usize, i64)> = None;
         let mut total: i64 = 0;
-        for (index, peer) in self.peers.iter_mut().enumerate().skip(from) {
+        for (offset, peer) in self.peers[from..].iter_mut().enumerate() {
             if !take_part(peer) || !is_open(peer, self.in_flight, self.tried, self.now) {
                 continue;
             }
@@ -92,7 +92,7 @@ impl Choice<'_> {
             }
             let credit = peer.current_weight;
             if best.is_none_or(|(_, most)| credit > most) {
-                best = Some((index, credit));
+                best = Some((from + offset, credit));
             }
         }
         let (best, _) = best?;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
-use super::{ACCEPT_PAUSE, Worker, access, env};
+use super::{ACCEPT_PAUSE, Worker, access};
 use crate::exchange::{Env, Exchange, Ready, Side, Step};
 use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
@@ -55,14 +55,14 @@ pub(super) struct Client<S> {
 impl<N: Net> Worker<N> {
     /// Takes waiting connections in, a batch from each listener.
     pub(super) fn accept(&mut self) {
-        if self.accept_after > self.now {
+        if self.accept_after > self.env.now {
             return;
         }
         let mut at = 0;
         while let Some(&listener) = self.acceptable.get(at) {
             if (0..ACCEPT_BATCH).all(|_| self.accept_one(listener)) {
                 at += 1;
-            } else if self.accept_after > self.now {
+            } else if self.accept_after > self.env.now {
                 return;
             } else {
                 self.acceptable.swap_remove(at);
@@ -73,7 +73,7 @@ impl<N: Net> Worker<N> {
     /// Takes all waiting connections in, before the listeners close.
     pub(super) fn accept_all(&mut self) {
         self.acceptable = (0..self.listeners).collect();
-        while !self.acceptable.is_empty() && self.accept_after <= self.now {
+        while !self.acceptable.is_empty() && self.accept_after <= self.env.now {
             self.accept();
         }
     }
@@ -81,11 +81,11 @@ impl<N: Net> Worker<N> {
     /// Takes one connection in; says whether there may be more.
     fn accept_one(&mut self, listener: usize) -> bool {
         if !self.shared.enter(self.max_connections) {
-            if self.accept_failed.is_due(self.now) {
+            if self.accept_failed.is_due(self.env.now) {
                 let most = self.max_connections;
                 log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
             }
-            self.accept_after = self.now + ACCEPT_PAUSE;
+            self.accept_after = self.env.now + ACCEPT_PAUSE;
             return false;
         }
         let (mut socket, address) = match self.net.accept(listener) {
@@ -95,7 +95,7 @@ impl<N: Net> Worker<N> {
                 return self.accept_failed(&error);
             }
         };
-        let exchange = Exchange::new(address, &env!(self));
+        let exchange = Exchange::new(address, &self.env);
         let net = &mut self.net;
         let inserted = self.clients.try_insert_with_key(|key| {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
@@ -134,13 +134,13 @@ impl<N: Net> Worker<N> {
             // A client is worth more than an idle connection, but for the last one, which may serve it.
             _ if is_local(error) && self.give_up_idle(1) => true,
             _ => {
-                if self.accept_failed.is_due(self.now) {
+                if self.accept_failed.is_due(self.env.now) {
                     log::error!(
                         "accepting pauses until a connection ends: {error}; raise the limit of open files \
                          (ulimit -n)"
                     );
                 }
-                self.accept_after = self.now + ACCEPT_PAUSE;
+                self.accept_after = self.env.now + ACCEPT_PAUSE;
                 false
             }
         }
@@ -173,12 +173,12 @@ impl<N: Net> Worker<N> {
         }
         client.scheduled = Time::NEVER;
         let deadline = client.exchange.deadline();
-        if deadline > self.now {
+        if deadline > self.env.now {
             if !planted!(DeadlineLost) {
                 self.deadlines.schedule(key, deadline, &mut client.scheduled);
             }
         } else {
-            client.exchange.expired(&mut env!(self));
+            client.exchange.expired(&mut self.env);
             self.drive(key);
         }
     }
@@ -216,7 +216,7 @@ impl<N: Net> Worker<N> {
         let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
         let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
         let mut upstream = upstream.filter(|up| up.is_connected);
-        let (net, env) = (&mut self.net, &mut env!(self));
+        let (net, env) = (&mut self.net, &mut self.env);
         loop {
             let upstream_ready = upstream.as_ref().map_or(Readiness::default(), |up| up.ready);
             let step = client.exchange.next(Ready {
@@ -245,7 +245,7 @@ impl<N: Net> Worker<N> {
     /// Works out what the client waits for now, and until when.
     fn rearm(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key) {
-            let deadline = client.exchange.rearm(&env!(self));
+            let deadline = client.exchange.rearm(&self.env);
             self.deadlines.schedule(key, deadline, &mut client.scheduled);
         }
     }
@@ -271,7 +271,7 @@ impl<N: Net> Worker<N> {
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
             client.last_peer = None;
-            client.exchange.finish(&mut env!(self));
+            client.exchange.finish(&mut self.env);
         }
     }
 
@@ -282,10 +282,10 @@ impl<N: Net> Worker<N> {
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
             self.shared.leave();
-            client.exchange.dismantle(&mut env!(self));
+            client.exchange.dismantle(&mut self.env);
             self.net.close(client.socket, reset);
             // A place is free: accepting need not pause any longer.
-            self.accept_after = self.accept_after.min(self.now);
+            self.accept_after = self.accept_after.min(self.env.now);
             let clients = &self.clients;
             let is_current = |key, time| clients.get(key).is_some_and(|client| client.scheduled == time);
             self.deadlines.prune(clients.len(), is_current);
@@ -336,8 +336,8 @@ impl<N: Net> Worker<N> {
             status,
             body_bytes,
             server: server.as_deref(),
-            now: self.now,
-            date: &self.date.text,
+            now: self.env.now,
+            date: &self.env.date,
         };
         self.log_line.clear();
         access::write(&mut self.log_line, record, &outcome);
@@ -352,7 +352,7 @@ fn receive<N: Net>(
     ready: &mut Readiness,
     exchange: &mut Exchange,
     side: Side,
-    env: &mut Env<'_>,
+    env: &mut Env,
 ) -> usize {
     let space = exchange.space(side, env);
     let room = space.len();
@@ -390,7 +390,7 @@ fn send<N: Net>(
     ready: &mut Readiness,
     exchange: &mut Exchange,
     side: Side,
-    env: &mut Env<'_>,
+    env: &mut Env,
 ) -> usize {
     let (first, second) = exchange.outgoing(side);
     let length = first.len() + second.len();

@@ -35,10 +35,8 @@ use std::vec::Drain;
 use slotmap::SlotMap;
 
 use crate::access_log::Writer;
-use crate::buffer::Buffers;
 use crate::config::Config;
-use crate::exchange::Rules;
-use crate::http::fields::Scratch;
+use crate::exchange::{Env, Rules};
 use crate::time::{Duration, Time};
 use crate::upstream::Idle;
 use clients::Client;
@@ -57,7 +55,7 @@ const LOG_DELAY: Duration = Duration::from_secs(1);
 pub struct Worker<N: Net> {
     net: N,
     shared: Arc<Shared>,
-    rules: Rules,
+    env: Env,
     /// Servers to try for one request; 0: all.
     tries: u32,
     upstream_idle: Duration,
@@ -67,8 +65,6 @@ pub struct Worker<N: Net> {
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     idle: Idle<UpstreamKey>,
-    buffers: Buffers,
-    scratch: Scratch,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -82,13 +78,12 @@ pub struct Worker<N: Net> {
     /// Clients lost to a panic so far.
     lost: u64,
 
-    now: Time,
-    date: Date,
+    /// When `env.date` is to be made anew.
+    date_until: Time,
     access_log: Option<Writer>,
     log_line: Vec<u8>,
     log_due: Time,
     reopened: u32,
-    draining: bool,
     no_live_server: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
@@ -106,10 +101,9 @@ pub enum Turn {
 impl<N: Net> Worker<N> {
     /// A worker over `net`, which listens already.
     pub fn new(config: &Config, net: N, shared: Arc<Shared>, access_log: Option<Writer>) -> Worker<N> {
-        let rules = Rules::new(config);
-        let date = Date::new(&net);
+        let env = Env::new(Rules::new(config), net.now());
         Worker {
-            now: net.now(),
+            env,
             net,
             shared,
             tries: config.tries,
@@ -119,9 +113,6 @@ impl<N: Net> Worker<N> {
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             idle: Idle::new(config.keepalive),
-            buffers: Buffers::new(rules.buffer_size()),
-            scratch: Scratch::new(),
-            rules,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
             acceptable: Vec::new(),
@@ -129,12 +120,11 @@ impl<N: Net> Worker<N> {
             events: Vec::new(),
             at_work: None,
             lost: 0,
-            date,
+            date_until: Time::ZERO,
             access_log,
             log_line: Vec::new(),
             log_due: Time::NEVER,
             reopened: 0,
-            draining: false,
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
@@ -159,8 +149,8 @@ impl<N: Net> Worker<N> {
     pub fn turn(&mut self) -> std::io::Result<Turn> {
         let mut events = std::mem::take(&mut self.events);
         self.net.poll(&mut events, self.wake_at())?;
-        self.now = self.net.now();
-        self.date.refresh(&self.net, self.now);
+        self.env.now = self.net.now();
+        self.refresh_date();
         for event in &events {
             if let Target::Upstream(key) = event.token.target() {
                 self.upstream_changed(key, event);
@@ -181,6 +171,21 @@ impl<N: Net> Worker<N> {
             return Ok(Turn::End);
         }
         Ok(Turn::GoOn)
+    }
+
+    /// Makes the HTTP date (RFC 9110 section 5.6.7) once a second.
+    fn refresh_date(&mut self) {
+        let now = self.env.now;
+        if now < self.date_until {
+            return;
+        }
+        let wall = self.net.wall();
+        self.date_until =
+            now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
+        let date = httpdate::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
+        // In place, so that no second costs an allocation. Writing to a String cannot fail.
+        self.env.date.clear();
+        let _ = write!(self.env.date, "{date}");
     }
 
     /// When to come back though nothing happens.
@@ -236,7 +241,7 @@ impl<N: Net> Worker<N> {
     }
 
     fn expire(&mut self) {
-        while let Some((time, key)) = self.deadlines.due(self.now) {
+        while let Some((time, key)) = self.deadlines.due(self.env.now) {
             self.client_deadline(key, time);
         }
         self.at_work = None;
@@ -252,7 +257,7 @@ impl<N: Net> Worker<N> {
                 log.reopen();
             }
         }
-        if self.shared.command() == Command::Drain && !self.draining {
+        if self.shared.command() == Command::Drain && !self.env.draining {
             self.drain();
         }
     }
@@ -263,7 +268,7 @@ impl<N: Net> Worker<N> {
         self.accept_all();
         self.net.stop_listening();
         self.acceptable.clear();
-        self.draining = true;
+        self.env.draining = true;
         self.close_idle_clients();
         self.close_idle_upstreams();
     }
@@ -271,7 +276,7 @@ impl<N: Net> Worker<N> {
     fn ended(&self) -> bool {
         match self.shared.command() {
             Command::Run => false,
-            Command::Drain => self.draining && self.clients.is_empty(),
+            Command::Drain => self.env.draining && self.clients.is_empty(),
             Command::Stop => true,
         }
     }
@@ -280,11 +285,11 @@ impl<N: Net> Worker<N> {
         let Some(log) = &mut self.access_log else { return };
         if !log.is_pending() {
             self.log_due = Time::NEVER;
-        } else if self.log_due <= self.now {
+        } else if self.log_due <= self.env.now {
             log.flush();
             self.log_due = Time::NEVER;
         } else if self.log_due == Time::NEVER {
-            self.log_due = self.now + LOG_DELAY;
+            self.log_due = self.env.now + LOG_DELAY;
         }
     }
 
@@ -294,7 +299,7 @@ impl<N: Net> Worker<N> {
             clients: self.clients.len(),
             upstreams: self.upstreams.len(),
             idle: self.idle.len(),
-            buffers: self.buffers.lent(),
+            buffers: self.env.buffers.lent(),
             deadlines: self.deadlines.len(),
             lost: self.lost,
         }
@@ -344,45 +349,3 @@ pub struct Census {
     /// Clients lost to a panic so far: bugs that were survived.
     pub lost: u64,
 }
-
-/// The time of day as an HTTP date, made once a second.
-struct Date {
-    /// RFC 9110 section 5.6.7.
-    text: String,
-    until: Time,
-}
-
-impl Date {
-    fn new<N: Net>(net: &N) -> Date {
-        let mut date = Date { text: String::new(), until: Time::ZERO };
-        date.refresh(net, net.now());
-        date
-    }
-
-    fn refresh<N: Net>(&mut self, net: &N, now: Time) {
-        if now < self.until {
-            return;
-        }
-        let wall = net.wall();
-        self.until = now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
-        let date = httpdate::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
-        // In place, so that no second costs an allocation. Writing to a String cannot fail.
-        self.text.clear();
-        let _ = write!(self.text, "{date}");
-    }
-}
-
-/// Borrows what an exchange is lent from a worker's fields, leaving the others free.
-macro_rules! env {
-    ($worker:ident) => {
-        crate::exchange::Env {
-            buffers: &mut $worker.buffers,
-            scratch: &mut $worker.scratch,
-            rules: &$worker.rules,
-            now: $worker.now,
-            date: $worker.date.text.as_bytes(),
-            draining: $worker.draining,
-        }
-    };
-}
-use env;

@@ -238,7 +238,7 @@ fn a_panic_over_what_a_server_sends_costs_its_client_only() {
     assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (1, 1, 1, 1));
     assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 1, 0));
     assert!(
-        !stage.shared.group().servers_state(stage.worker.now).contains("down"),
+        !stage.shared.group().servers_state(stage.worker.env.now).contains("down"),
         "the server is not to blame"
     );
 

@@ -2,10 +2,10 @@
 
 use slotmap::SlotMap;
 
+use super::Worker;
 use super::clients::{Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::shared::Shared;
-use super::{Worker, env};
 use crate::exchange::Failure;
 use crate::time::Time;
 use crate::upstream::{Outcome, PeerKey};
@@ -58,7 +58,7 @@ impl<N: Net> Worker<N> {
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if !same_server && !choose(client, &self.shared, self.tries, self.now) {
+        if !same_server && !choose(client, &self.shared, self.tries, self.env.now) {
             return self.no_live_server(key);
         }
         let Some(peer) = client.peer else { return };
@@ -89,7 +89,7 @@ impl<N: Net> Worker<N> {
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
-                if self.connect_failed.is_due(self.now) {
+                if self.connect_failed.is_due(self.env.now) {
                     log::error!("no connection to a server could be opened: {error}");
                 }
                 client.exchange.connect_failed(Failure::Local(error.kind()));
@@ -124,12 +124,12 @@ impl<N: Net> Worker<N> {
 
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
-        if self.no_live_server.is_due(self.now) {
-            let state = self.shared.group().servers_state(self.now);
+        if self.no_live_server.is_due(self.env.now) {
+            let state = self.shared.group().servers_state(self.env.now);
             log::error!("no live server: {state}");
         }
         if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.unavailable(&mut env!(self));
+            client.exchange.unavailable(&mut self.env);
         }
     }
 
@@ -142,11 +142,11 @@ impl<N: Net> Worker<N> {
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
             let clean = reusable && silent && !up.ready.read_closed;
-            let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.draining;
+            let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining;
             let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                self.idle.put(up.peer, up_key, self.now)
+                self.idle.put(up.peer, up_key, self.env.now)
             } else {
                 Some(up_key)
             };
@@ -154,8 +154,14 @@ impl<N: Net> Worker<N> {
                 close(&mut self.net, &mut self.upstreams, closed);
             }
         }
-        client.exchange.released(&mut env!(self));
-        account(client, &self.shared, self.now, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        client.exchange.released(&mut self.env);
+        account(
+            client,
+            &self.shared,
+            self.env.now,
+            if served { Outcome::Served } else { Outcome::Neutral },
+            "",
+        );
         client.exchange.is_over()
     }
 
@@ -168,7 +174,7 @@ impl<N: Net> Worker<N> {
             close(&mut self.net, &mut self.upstreams, up);
         }
         let stale = client.exchange.is_stale(failure);
-        let sequel = client.exchange.abandoned(failure, &mut env!(self));
+        let sequel = client.exchange.abandoned(failure, &mut self.env);
         self.shared.count(sequel);
         if client.exchange.keeps_server() {
             return;
@@ -187,7 +193,7 @@ impl<N: Net> Worker<N> {
                 self.shared.suspect(server);
             }
         }
-        account(client, &self.shared, self.now, outcome, &failure.cause());
+        account(client, &self.shared, self.env.now, outcome, &failure.cause());
     }
 
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
@@ -201,7 +207,13 @@ impl<N: Net> Worker<N> {
         if let Some(up) = client.upstream.take() {
             close(&mut self.net, &mut self.upstreams, up);
         }
-        account(client, &self.shared, self.now, if served { Outcome::Served } else { Outcome::Neutral }, "");
+        account(
+            client,
+            &self.shared,
+            self.env.now,
+            if served { Outcome::Served } else { Outcome::Neutral },
+            "",
+        );
     }
 
     pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
@@ -210,7 +222,7 @@ impl<N: Net> Worker<N> {
 
     pub(super) fn expire_idle(&mut self) {
         // An entry's time of expiry lies that far behind its beginning.
-        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.now) {
+        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.env.now) {
             if let Some(key) = self.idle.take_expired(Time::NEVER) {
                 self.close_upstream(key);
             }

@@ -6,7 +6,7 @@ use crate::time::Duration;
 /// Lets the next deadline pass, which must be so many seconds away.
 #[track_caller]
 fn expires_in(play: &mut Play, seconds: u64) {
-    let left = play.exchange.deadline().since(play.now);
+    let left = play.exchange.deadline().since(play.env.now);
     assert_eq!(left, Duration::from_secs(seconds));
     assert!(play.expire());
 }
@@ -52,7 +52,7 @@ fn an_idle_client_is_closed_without_a_word() {
 fn a_head_has_to_come_in_time_however_it_drips() {
     let mut play = timed();
     play.client_sends("GET / HT");
-    play.now = play.now + Duration::from_secs(3);
+    play.env.now = play.env.now + Duration::from_secs(3);
     play.client_sends("TP/1.1\r\n");
     expires_in(&mut play, 1);
     starts(&mut play, "408 Request Time-out");
@@ -67,7 +67,7 @@ fn a_head_has_to_come_in_time_however_it_drips() {
 fn a_body_has_to_move() {
     let mut play = timed();
     play.client_sends(POST);
-    play.now = play.now + Duration::from_secs(4);
+    play.env.now = play.env.now + Duration::from_secs(4);
     play.client_sends("h");
     expires_in(&mut play, 5);
     starts(&mut play, "408 Request Time-out");
@@ -113,7 +113,7 @@ fn a_server_has_to_answer() {
     let mut play = timed();
     play.client_sends(GET);
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
-    play.now = play.now + Duration::from_secs(1);
+    play.env.now = play.env.now + Duration::from_secs(1);
     play.upstream_sends("c");
     expires_in(&mut play, 2);
     assert_eq!(play.closed, Some(true));
@@ -203,7 +203,7 @@ fn closing_waits_for_a_client_that_has_more_to_say() {
 fn draining_ends_connections_with_their_responses() {
     let mut play = Play::plain();
     play.client_sends(GET);
-    play.draining = true;
+    play.env.draining = true;
     play.upstream_sends(OK);
     assert_eq!(play.client_got(), OK_ON.replace("keep-alive", "close"));
     assert_eq!(play.happened(), "fresh, release reusable served, shut Client");
@@ -211,7 +211,7 @@ fn draining_ends_connections_with_their_responses() {
     let mut play = Play::plain();
     play.client_sends(GET);
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
-    play.draining = true;
+    play.env.draining = true;
     play.client_sends(GET);
     play.upstream_sends("cde");
     assert_eq!(play.happened(), "fresh, release reusable served, finish, shut Client");

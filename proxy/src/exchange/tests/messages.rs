@@ -8,7 +8,10 @@ fn requests_follow_one_another_on_one_connection() {
     for _ in 0..3 {
         play.one_exchange();
         assert_eq!(play.happened(), "fresh, release reusable served, finish");
-        assert!(play.exchange.is_idle() && play.buffers.lent() == 0, "an idle connection holds no buffer");
+        assert!(
+            play.exchange.is_idle() && play.env.buffers.lent() == 0,
+            "an idle connection holds no buffer"
+        );
     }
 }
 

@@ -6,10 +6,8 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::proxy::buffer::Buffers;
 use super::proxy::config::{Config, Host, Server};
 use super::proxy::exchange::{Env, Exchange, Failure, Ready, Rules, Side, Step};
-use super::proxy::http::fields::Scratch;
 use super::proxy::time::Time;
 
 /// The HTTP date of every play.
@@ -72,11 +70,8 @@ pub(crate) enum Link {
 /// An exchange with its two ends.
 pub(crate) struct Play {
     pub(crate) exchange: Exchange,
-    pub(crate) buffers: Buffers,
-    scratch: Scratch,
-    pub(crate) rules: Rules,
-    pub(crate) now: Time,
-    pub(crate) draining: bool,
+    /// What the exchange is lent.
+    pub(crate) env: Env,
     pub(crate) client: Wire,
     /// The upstream connections in the order in which they were had.
     pub(crate) upstreams: Vec<Wire>,
@@ -110,25 +105,12 @@ impl Play {
         let mut config = Config::new(vec![server]);
         change(&mut config);
         let rules = Rules::new(&config);
-        let mut buffers = Buffers::new(rules.buffer_size());
-        let now = Time::from_nanos(3_600_000_000_000);
-        let mut scratch = Scratch::new();
-        let env = Env {
-            buffers: &mut buffers,
-            scratch: &mut scratch,
-            rules: &rules,
-            now,
-            date: DATE.as_bytes(),
-            draining: false,
-        };
+        let mut env = Env::new(rules, Time::from_nanos(3_600_000_000_000));
+        env.date.push_str(DATE);
         let exchange = Exchange::new(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
         Play {
             exchange,
-            buffers,
-            scratch,
-            rules,
-            now,
-            draining: false,
+            env,
             client: Wire::default(),
             upstreams: Vec::new(),
             has_upstream: false,
@@ -146,16 +128,8 @@ impl Play {
     }
 
     /// Calls `act` with the exchange and what it works with.
-    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut Exchange, &mut Env<'_>) -> T) -> T {
-        let mut env = Env {
-            buffers: &mut self.buffers,
-            scratch: &mut self.scratch,
-            rules: &self.rules,
-            now: self.now,
-            date: DATE.as_bytes(),
-            draining: self.draining,
-        };
-        act(&mut self.exchange, &mut env)
+    pub(crate) fn with<T>(&mut self, act: impl FnOnce(&mut Exchange, &mut Env) -> T) -> T {
+        act(&mut self.exchange, &mut self.env)
     }
 
     /// The upstream connection at hand.
@@ -340,7 +314,7 @@ impl Play {
         self.closed = Some(reset);
         self.parted();
         self.with(Exchange::dismantle);
-        assert_eq!(self.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
+        assert_eq!(self.env.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
     }
 
     /// Lets the time until the next deadline pass; says whether there is one.
@@ -349,7 +323,7 @@ impl Play {
         if self.closed.is_some() || deadline == Time::NEVER {
             return false;
         }
-        self.now = self.now.max(deadline);
+        self.env.now = self.env.now.max(deadline);
         self.with(Exchange::expired);
         self.run();
         true
@@ -361,7 +335,7 @@ impl Drop for Play {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.with(Exchange::dismantle);
-            assert_eq!(self.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
+            assert_eq!(self.env.buffers.lent(), 0, "buffers are still lent: {:?}", self.log);
         }
     }
 }

@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 
 use proxy::time::{Duration, Time};
 
+use super::conn::{ConnId, FAR, Got};
 use super::http::octets;
-use super::ledger::{Fate, Kind, Ledger, Tunnel, tunnel_id};
+use super::ledger::{Fate, Kind, Ledger, Tunnel};
 use super::replies::Replies;
+use super::tap::tunnel_id;
 use super::trace::excerpt;
-use super::wires::{Action, Actor, ConnId, FAR, Got, Wires};
+use super::wires::{Action, Actor, Wires};
 
 /// A step of a script.
 #[derive(Debug)]
@@ -316,6 +318,7 @@ impl Client {
             ledger.see("a tunnel");
             if orderly && ledger.machine_faults == 0 {
                 let got = self.replies.tunnel().map_or(0, |(_, got)| got);
+                ledger.see("a tunnel ended from both sides");
                 ledger.tunnels.push(Tunnel { ask: id, answer: number, got, sent: self.tunnelled });
             }
             return Ok(());

@@ -87,6 +87,7 @@ pub(crate) fn plan(
         length: 0,
         until_close: false,
         doubtful: false,
+        orderly: false,
         done: false,
     };
     let mut plan = Plan { answer, pieces: Vec::new(), unclean: None, until_close: false };
@@ -104,7 +105,7 @@ pub(crate) fn plan(
         return plan;
     }
     if record.upgrade && chance.yes(0.7) {
-        tunnel(&mut plan, number, body_max, chance, weather, &mut wire);
+        tunnel(&mut plan, number, body_max, chance, weather, wicked, &mut wire);
         plan.answer.length = before + wire.len() as u64;
         return plan;
     }
@@ -199,6 +200,7 @@ fn tunnel(
     body_max: usize,
     chance: &mut Chance,
     weather: &Weather,
+    wicked: bool,
     wire: &mut Vec<u8>,
 ) {
     plan.answer.status = 101;
@@ -217,7 +219,9 @@ fn tunnel(
         &[|| Piece::Close],
         &[|| Piece::Reset],
     ];
-    plan.pieces.extend(chance.of(&ends).iter().map(|piece| piece()));
+    let way = chance.below(if wicked { ends.len() } else { 2 });
+    plan.answer.orderly = way < 2;
+    plan.pieces.extend(ends[way].iter().map(|piece| piece()));
 }
 
 #[allow(clippy::too_many_arguments, reason = "they are the whole of a plan")]

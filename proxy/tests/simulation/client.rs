@@ -5,11 +5,13 @@ use std::io::ErrorKind;
 
 use proxy::time::{Duration, Time};
 
+use super::conn::{ConnId, FAR, Got};
 use super::http::octets;
-use super::ledger::{Fate, Kind, Ledger, tunnel_id};
+use super::ledger::{Fate, Kind, Ledger, Tunnel};
 use super::replies::Replies;
+use super::tap::tunnel_id;
 use super::trace::excerpt;
-use super::wires::{Action, Actor, ConnId, FAR, Got, Wires};
+use super::wires::{Action, Actor, Wires};
 
 /// A step of a script.
 #[derive(Debug)]
@@ -57,7 +59,8 @@ pub(crate) struct Client {
     /// Goes on sending though the last response said that the connection closes.
     stubborn: bool,
     excuse: Option<&'static str>,
-    fin_sent: bool,
+    /// Octets that it sends through its tunnel.
+    tunnelled: u64,
     ended: bool,
     /// By a reset, which may take with it what was under way.
     was_reset: bool,
@@ -89,7 +92,7 @@ impl Client {
             continue_by: None,
             stubborn: w.chance.yes(0.1),
             excuse: None,
-            fin_sent: false,
+            tunnelled: 0,
             ended: false,
             was_reset: false,
             closed: false,
@@ -147,7 +150,7 @@ impl Client {
                 }
                 Got::Nothing => return,
                 end => {
-                    let clean = matches!(end, Got::End);
+                    let clean = matches!(end, Got::End) && !self.was_reset;
                     w.trace.note(w.now, || format!("client {} sees an end (clean: {clean})", self.number));
                     self.ended = true;
                     self.was_reset |= !clean;
@@ -220,6 +223,7 @@ impl Client {
                     let n = *n;
                     if tunnel.is_some() {
                         let ask = *self.asks.last().expect("a tunnel comes of a request");
+                        self.tunnelled = n;
                         *act = Act::Send(octets(tunnel_id(ask), n));
                         continue;
                     }
@@ -242,7 +246,6 @@ impl Client {
                 Act::Await(_) | Act::AwaitEnd => {}
                 Act::Fin => {
                     w.trace.note(w.now, || format!("client {} half-closes", self.number));
-                    self.fin_sent = true;
                     w.shutdown(conn, FAR);
                 }
                 Act::Close => return self.close(conn, w, ledger, false),
@@ -274,11 +277,9 @@ impl Client {
                 return Ok(());
             }
             let Some(reply) = self.replies.list.get(at) else {
-                let given = ask.tries.last().and_then(|last| last.answer).map(|n| &ledger.answers[n]);
-                let broken_off = ask.spoiled || given.is_some_and(|given| given.status == 101 || given.early);
                 // The proxy closed while it was idle, and this request crossed with that.
                 let idle = idled >= ledger.leave.keepalive;
-                if idle || ledger.draining || ledger.machine_faults > 0 || (self.was_reset && broken_off) {
+                if idle || ledger.draining || ledger.machine_faults > 0 || self.lost_to_reset(ledger) {
                     return Ok(());
                 }
                 return Err(format!("no response to {method} {id}, and no reason for that"));
@@ -301,6 +302,11 @@ impl Client {
         Ok(())
     }
 
+    /// A reset, which had a cause, may have taken any response with it that was under way.
+    fn lost_to_reset(&self, ledger: &Ledger) -> bool {
+        self.was_reset && self.asks.iter().any(|id| ledger.may_break_off(*id))
+    }
+
     fn judge_forwarded(&self, at: usize, number: usize, ledger: &mut Ledger) -> Result<(), String> {
         let (id, reply, given) = (self.asks[at], &self.replies.list[at], &ledger.answers[number]);
         let ask = &ledger.asks[id as usize];
@@ -308,10 +314,17 @@ impl Client {
             return Err(format!("status {} instead of {} for {id}", reply.status, given.status));
         }
         if reply.status == 101 {
+            let orderly = given.orderly;
             ledger.see("a tunnel");
+            if orderly && ledger.machine_faults == 0 {
+                let got = self.replies.tunnel().map_or(0, |(_, got)| got);
+                ledger.see("a tunnel ended from both sides");
+                ledger.tunnels.push(Tunnel { ask: id, answer: number, got, sent: self.tunnelled });
+            }
             return Ok(());
         }
-        if !reply.is_complete && given.kind == Kind::Sound && !given.early && !given.doubtful {
+        let sound = given.kind == Kind::Sound && !given.early && !given.doubtful;
+        if !reply.is_complete && sound && !self.lost_to_reset(ledger) {
             return Err(format!("answer {number} was sound and has not come to its end"));
         }
         let wanted = ask.keep_alive && !given.early && !ledger.draining;

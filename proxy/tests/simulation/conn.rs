@@ -1,12 +1,17 @@
-//! One connection on the wires: two pipes, two ends, and what is known of it.
+//! One connection: two pipes, two ends, and what epoll would say of the proxy's.
 
 use std::collections::VecDeque;
 
 use proxy::time::{Duration, Time};
 use proxy::worker::net::Token;
 
-use super::wires::{Actor, FAR, PROXY};
+use super::wires::Actor;
 
+pub(crate) type ConnId = usize;
+
+/// Which end of a connection; also the index of the pipe that it reads from.
+pub(crate) const PROXY: usize = 0;
+pub(crate) const FAR: usize = 1;
 #[derive(Debug)]
 pub(super) enum Segment {
     Bytes(Vec<u8>),
@@ -100,4 +105,13 @@ impl Conn {
         let quiet = self.pipes[FAR].outstanding == 0 && !self.ends[PROXY].closed;
         idle && quiet && !self.pipes[PROXY].buffer.is_empty()
     }
+}
+
+/// What an actor's receive gives.
+#[derive(Debug)]
+pub(crate) enum Got {
+    Bytes(Vec<u8>),
+    End,
+    Reset,
+    Nothing,
 }

@@ -16,6 +16,7 @@ mod net;
 mod origin;
 mod replies;
 mod script;
+mod tap;
 mod trace;
 mod weather;
 mod wires;
@@ -135,6 +136,7 @@ fn at_rest(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.clients + census.upstreams > 0 {
         return Err(format!("waits that never end: {census:?}"));
     }
+    net.ledger.check_tunnels()?;
     if census.deadlines > 0 && !net.ledger.draining {
         return Err(format!("deadlines that never come up: {census:?}"));
     }
@@ -163,7 +165,7 @@ fn build(seed: u64, traced: bool) -> Subject {
         saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
         memory: match config.servers.as_slice() {
             // It is never left alone.
-            [_] => Duration::ZERO,
+            [one] if matches!(one.host, Host::Literal(_)) => Duration::ZERO,
             servers => {
                 let longest = servers.iter().map(|server| server.fail_timeout).max();
                 longest.unwrap_or_default() + Duration::from_secs(60)
@@ -192,6 +194,14 @@ fn build(seed: u64, traced: bool) -> Subject {
         net.add_client(client, after);
     }
     net.add_happening(Happening::ClearUp, CLEAR_UP);
+    if shared.group().names().count() > 0 {
+        let first = net::addresses(&mut net.w.chance);
+        shared.group().resolved(0, &first);
+        for _ in 0..net.w.chance.below(4) {
+            let after = net.w.chance.span(Duration::from_secs(10));
+            net.add_happening(Happening::Resolve, after);
+        }
+    }
     if let Some(command) = orders {
         let after = net.w.chance.span(Duration::from_secs(20));
         net.add_happening(Happening::Order(command), after);
@@ -200,17 +210,21 @@ fn build(seed: u64, traced: bool) -> Subject {
 }
 
 fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: usize) -> Config {
+    let named = chance.yes(0.2);
     let servers = (0..origins).map(|n| {
         let port = FIRST_PORT + n as u16;
         let name = if n == 0 { script::first_server().to_owned() } else { format!("app{n}:{port}") };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let host = match n {
+            0 if named => Host::Name("app0".to_owned(), port),
+            _ => Host::Literal(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        };
         Server {
             weight: chance.between(1, 3) as u32,
             max_fails: chance.of(&[0, 1, 1, 3]),
             fail_timeout: Duration::from_millis(chance.of(&[100, 1000, 10_000])),
             max_conns: if chance.yes(0.1) { chance.between(1, 3) as u32 } else { 0 },
             backup: n > 0 && weather.saint != Some(n) && chance.yes(0.1),
-            ..Server::new(&name, Host::Literal(address))
+            ..Server::new(&name, host)
         }
     });
     let servers = servers.collect();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,11 +11,13 @@ use proxy::upstream::Address;
 use proxy::worker::net::{Event, Net, Target, Token};
 use proxy::worker::shared::{Command, Shared};
 
+use super::chance::Chance;
 use super::client::Client;
+use super::conn::{ConnId, PROXY};
 use super::ledger::Ledger;
 use super::origin::Serving;
 use super::trace::excerpt;
-use super::wires::{Action, Actor, ConnId, PROXY, Wires};
+use super::wires::{Action, Actor, Wires};
 
 /// The port of the first origin; the others follow.
 pub(crate) const FIRST_PORT: u16 = 5000;
@@ -31,6 +33,8 @@ const EMFILE: i32 = 24;
 pub(crate) enum Happening {
     ClearUp,
     Order(Command),
+    /// The first server's name has other addresses now.
+    Resolve,
 }
 
 /// A socket of the proxy's. Dropping it closes it, as everywhere.
@@ -149,6 +153,13 @@ impl SimNet {
         self.w.trace.note(self.w.now, || format!("{happening:?}"));
         match happening {
             Happening::ClearUp => self.w.weather.clear_up(),
+            Happening::Resolve => {
+                let addresses = addresses(&mut self.w.chance);
+                self.w.trace.note(self.w.now, || format!("{addresses:?}"));
+                self.ledger.fault(self.w.now);
+                self.ledger.see("a name resolved anew");
+                self.shared.group().resolved(0, &addresses);
+            }
             Happening::Order(command) => {
                 self.ledger.draining = true;
                 self.ledger.stopped |= command == Command::Stop;
@@ -337,6 +348,14 @@ impl Net for SimNet {
         let resets = self.w.close(socket.id, PROXY, reset);
         self.w.trace.note(self.w.now, || format!("proxy closes conn {} (reset: {resets})", socket.id));
     }
+}
+
+/// Some of the addresses under which the first origin is reached, one at least.
+pub(crate) fn addresses(chance: &mut Chance) -> Vec<SocketAddr> {
+    let count = chance.between(1, 3);
+    let mut last: Vec<u8> = (1..=3).collect();
+    chance.shuffle(&mut last);
+    last[..count].iter().map(|last| (Ipv4Addr::new(127, 0, 0, *last), FIRST_PORT).into()).collect()
 }
 
 /// An event in short: `rwcb` for readable, writable, read_closed, broken.

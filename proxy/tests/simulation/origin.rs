@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use proxy::time::{Duration, Time};
 
 use super::answers::{self, Piece};
+use super::conn::{ConnId, FAR, Got};
 use super::ledger::{Answer, Kind, Ledger};
 use super::trace::excerpt;
-use super::wires::{Action, Actor, ConnId, FAR, Got, Wires};
+use super::wires::{Action, Actor, Wires};
 
 /// What an origin does with a connection that has become idle.
 #[derive(Clone, Copy, Debug)]
@@ -337,6 +338,7 @@ fn unsolicited() -> Answer {
         length: 0,
         until_close: false,
         doubtful: false,
+        orderly: false,
         done: true,
     }
 }

@@ -118,6 +118,7 @@ impl Replies {
                 return Err(format!("{status} for an HTTP/1.0 client"));
             }
             self.interims.push(status);
+            ledger.see("an interim response passed on");
             return Ok(());
         }
         let closes = head.has_option("close") || (record.http10 && !head.has_option("keep-alive"));
@@ -184,6 +185,9 @@ impl Replies {
         let http10 = ledger.asks[self.asks[self.list.len() - 1] as usize].http10;
         if !http10 && body.trailers != given.trailers {
             return Err(format!("trailers {:?} instead of {:?}", body.trailers, given.trailers));
+        }
+        if !body.trailers.is_empty() {
+            ledger.see("trailers passed on to a client");
         }
         Ok(())
     }

@@ -14,16 +14,9 @@ use proxy::time::{Duration, Time};
 use proxy::worker::net::{Event, Token};
 
 use super::chance::Chance;
-pub(crate) use super::conn::Conn;
-use super::conn::{Pipe, Segment, State};
+use super::conn::{Conn, ConnId, FAR, Got, PROXY, Pipe, Segment, State};
 use super::trace::Trace;
 use super::weather::Weather;
-
-pub(crate) type ConnId = usize;
-
-/// Which end of a connection; also the index of the pipe that it reads from.
-pub(crate) const PROXY: usize = 0;
-pub(crate) const FAR: usize = 1;
 
 /// Who has the far end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,15 +40,6 @@ pub(crate) enum Action {
     Step(Actor),
     /// The world changes: see `net.rs`.
     Happening(usize),
-}
-
-/// What an actor's receive gives.
-#[derive(Debug)]
-pub(crate) enum Got {
-    Bytes(Vec<u8>),
-    End,
-    Reset,
-    Nothing,
 }
 
 pub(crate) struct Wires {

@@ -54,9 +54,9 @@ fn a_dead_pooled_connection_earns_another_on_the_same_server() {
 
     // Its end has come before anything was sent: so a POST too.
     let mut play = Play::plain();
-    play.links = [Link::Dead].into();
+    play.links = [Link::Ended].into();
     play.client_sends(&format!("{POST}hello"));
-    assert_eq!(play.happened(), "dead, stale, same fresh");
+    assert_eq!(play.happened(), "ended, stale, same fresh");
     assert_eq!(play.upstream_got(), format!("{POST_ON}hello"));
 
     // A request that may have been processed is not sent twice …

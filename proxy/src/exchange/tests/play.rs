@@ -57,8 +57,10 @@ pub(crate) enum Link {
     Fresh,
     /// A pooled connection.
     Pooled,
-    /// A pooled connection that turns out closed.
+    /// A pooled connection that turns out closed when it is used.
     Dead,
+    /// A pooled connection that is seen to be closed.
+    Ended,
     /// A refusal.
     Refused,
     /// Nothing yet.
@@ -255,8 +257,9 @@ impl Play {
             self.exchange.chosen(self.tries > 0);
         }
         match link {
-            Link::Pooled | Link::Dead => {
-                self.had(Wire { ends: link == Link::Dead, hides: true, ..Wire::default() });
+            Link::Pooled | Link::Dead | Link::Ended => {
+                let (ends, hides) = (link != Link::Pooled, link != Link::Ended);
+                self.had(Wire { ends, hides, ..Wire::default() });
                 self.exchange.acquired(true);
             }
             Link::Fresh => {

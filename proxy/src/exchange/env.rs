@@ -84,3 +84,18 @@ impl Env {
         Env { buffers, scratch: Scratch::new(), rules, now, date: String::new(), draining: false }
     }
 }
+
+/// What an access log line needs of a request and its response.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Method, target and version as sent.
+    pub request_line: Vec<u8>,
+    /// The `Referer` field.
+    pub referer: Vec<u8>,
+    /// The `User-Agent` field.
+    pub user_agent: Vec<u8>,
+    /// When the first byte of the request came.
+    pub since: Time,
+    /// A line is due: a request has begun.
+    pub due: bool,
+}

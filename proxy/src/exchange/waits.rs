@@ -171,7 +171,9 @@ impl Exchange {
                 UpstreamWait::Connect => self.failure = Some(Failure::ConnectTimeout),
                 UpstreamWait::Send => self.failure = Some(Failure::SendTimeout),
                 UpstreamWait::Read => self.failure = Some(Failure::ReadTimeout),
-                // Nobody is to blame for a silence on both sides.
+                // Nobody is to blame for a silence on both sides. What has not reached the client must not
+                // pass for the whole.
+                UpstreamWait::Tunnel if self.response.pending() => self.ending = Ending::Reset,
                 UpstreamWait::Tunnel => self.ending = Ending::Close,
             }
             return;

@@ -70,6 +70,16 @@ fn silence_on_both_sides_ends_a_tunnel() {
     assert_eq!(play.closed, Some(false));
 }
 
+/// A client that has not taken all must not think that it has.
+#[test]
+fn silence_with_bytes_on_their_way_resets_a_tunnel() {
+    let mut play = tunnel();
+    play.client.stalls = true;
+    play.upstream_sends("ping");
+    assert!(play.expire());
+    assert_eq!(play.closed, Some(true));
+}
+
 #[test]
 fn a_server_may_ignore_the_wish() {
     let mut play = Play::plain();

@@ -25,8 +25,6 @@ pub(crate) struct Wire {
     pub(crate) ends: bool,
     /// An error behind them.
     pub(crate) breaks: bool,
-    /// That shows only when something has been sent.
-    pub(crate) hides: bool,
     /// It takes no bytes for now.
     pub(crate) stalls: bool,
     /// It takes so many bytes and then stalls.
@@ -45,8 +43,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     fn is_readable(&self) -> bool {
-        let shows = !self.hides || !self.sent.is_empty();
-        shows && !self.is_over && (!self.incoming.is_empty() || self.ends || self.breaks)
+        !self.is_over && (!self.incoming.is_empty() || self.ends || self.breaks)
     }
 }
 
@@ -256,7 +253,7 @@ impl Play {
         }
         match link {
             Link::Pooled | Link::Dead => {
-                self.had(Wire { ends: link == Link::Dead, hides: true, ..Wire::default() });
+                self.had(Wire { ends: link == Link::Dead, ..Wire::default() });
                 self.exchange.acquired(true);
             }
             Link::Fresh => {

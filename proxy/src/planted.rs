@@ -19,7 +19,7 @@ pub enum Bug {
     StaleToken,
     /// A connection is pooled whatever came of its last response.
     PooledUnclean,
-    /// Bytes that come to an idle connection are not looked at.
+    /// Bytes that were there before the request are taken for a response to it.
     UnaskedResponse,
     /// A POST that may have been processed is sent again.
     ReplayedPost,
@@ -33,8 +33,6 @@ pub enum Bug {
     ResetAsEnd,
     /// The answer to a refused request is written into an unfinished interim response.
     HalfInterim,
-    /// That sending failed for a request is remembered for the next one.
-    FailureKept,
     /// A request that its client gave up counts as active for ever.
     LeakedActive,
     /// A deadline that has moved is forgotten.
@@ -47,7 +45,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 16] = [
+    pub const ALL: [Bug; 15] = [
         Bug::LostReadEdge,
         Bug::LostWriteEdge,
         Bug::StaleToken,
@@ -59,7 +57,6 @@ impl Bug {
         Bug::CutAsWhole,
         Bug::ResetAsEnd,
         Bug::HalfInterim,
-        Bug::FailureKept,
         Bug::LeakedActive,
         Bug::DeadlineLost,
         Bug::DeadlineKept,

@@ -202,7 +202,8 @@ impl Exchange {
         }
         if matches!(self.link, Link::Up { .. }) {
             // What lies there before the request must not be taken for a response to it: see `filled`.
-            let unasked = ready.upstream_readable && self.request.nothing_sent();
+            let unasked =
+                ready.upstream_readable && self.request.nothing_sent() && !planted!(UnaskedResponse);
             let sends = self.request.pending() && self.send_failure.is_none() && !unasked;
             if sends && ready.upstream_writable {
                 return Step::Send(Side::Upstream);
@@ -293,7 +294,7 @@ impl Exchange {
                 self.advance_request(env);
             }
             // RFC 9112 section 9.2: what comes while no request is outstanding is no response to any.
-            Side::Upstream if self.request.nothing_sent() => {
+            Side::Upstream if self.request.nothing_sent() && !planted!(UnaskedResponse) => {
                 self.response.park(env);
                 self.failure = Some(Failure::Unasked);
             }
@@ -406,9 +407,7 @@ impl Exchange {
     /// The upstream connection has been parted with, as `next` asked.
     pub fn released(&mut self, env: &mut Env) {
         self.link = Link::None;
-        if !planted!(FailureKept) {
-            self.send_failure = None;
-        }
+        self.send_failure = None;
         self.response.drop_input_if_whole(env);
         // What was not sent of the request (its response came first) is of no use any more.
         self.request.cut(env);

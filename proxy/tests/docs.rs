@@ -10,7 +10,7 @@ const PAGES: &[&str] =
     &["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/containers.md"];
 
 /// Flags of tools that are not the project's, and one that is shown as a slip.
-const FOREIGN_FLAGS: &[&str] = &["--build", "--release", "--upsteam"];
+const FOREIGN_FLAGS: &[&str] = &["--build", "--profile", "--release", "--upsteam"];
 
 /// The folder that the first committed run makes.
 const TO_COME: &str = "bench/runs/";

@@ -86,7 +86,8 @@ fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
         let rest = &bytes[at..];
         let mut scratch = Scratch::new();
         let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else {
-            let is_head = rest.trim_ascii_start().starts_with(b"HEAD ");
+            let start = rest.split_inclusive(|&b| b == b'\n').find(|line| !matches!(line, b"\n" | b"\r\n"));
+            let is_head = start.is_some_and(|line| line.starts_with(b"HEAD "));
             return (list, if is_head { "HEAD" } else { "GET" });
         };
         let target = target::of(head.method, head.target, head.version, &head.fields).ok();

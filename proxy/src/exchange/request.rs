@@ -245,8 +245,11 @@ impl RequestSide {
     /// A head that never became whole, or is malformed, may still tell that the answer must not have a body
     /// (RFC 9110 section 9.3.2).
     pub(super) fn recognise_head_method(&mut self) {
-        let bytes = self.input.as_ref().map_or(&[][..], Buffer::filled);
-        if self.phase == Phase::Head && bytes.trim_ascii_start().starts_with(b"HEAD ") {
+        let mut bytes = self.input.as_ref().map_or(&[][..], Buffer::filled);
+        while let [b'\n', rest @ ..] | [b'\r', b'\n', rest @ ..] = bytes {
+            bytes = rest;
+        }
+        if self.phase == Phase::Head && bytes.starts_with(b"HEAD ") {
             self.method = Method::Head;
         }
     }

@@ -378,10 +378,24 @@ fn refusals_name_their_status_and_close() {
 
 #[test]
 fn a_refused_head_request_gets_no_body() {
-    let mut play = Play::plain();
-    play.client_sends("HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n");
-    let got = play.client_got();
-    assert!(got.starts_with("HTTP/1.1 400 ") && got.ends_with("Connection: close||"), "{got}");
+    for (request, has_body) in [
+        ("HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n", false),
+        ("\n\r\nHEAD / HTTP/1.1\r\nHost : h", false),
+        ("HEAD \0", false),
+        // What is malformed before its method comes has none, in whatever pieces it comes.
+        ("\n\rHEAD / HTTP/1.1", true),
+        (" HEAD / HTTP/1.1", true),
+        ("HEADS \0", true),
+    ] {
+        for reads in [vec![], vec![1]] {
+            let mut play = Play::plain();
+            play.reads = reads;
+            play.client_sends(request);
+            let got = play.client_got();
+            assert!(got.starts_with("HTTP/1.1 400 "), "{got}");
+            assert_eq!(!got.ends_with("Connection: close||"), has_body, "{request:?} {got}");
+        }
+    }
 }
 
 #[test]

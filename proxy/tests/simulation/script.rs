@@ -272,6 +272,10 @@ fn unfinished(
     let mut bytes = [head, body].concat();
     let most = bytes.len() - 1;
     bytes.truncate(chance.between(0, most));
+    if ask.method == "HEAD" && !bytes.windows(5).any(|word| word == b"HEAD ") {
+        // So far it could be anything, and is answered so.
+        ask.method = "GET";
+    }
     ledger.asks.push(ask);
     asks.push(id);
     acts.push(Act::Send(bytes));

@@ -327,6 +327,7 @@ impl Net for SimNet {
         self.interrupted()?;
         self.w.race(socket.id);
         let result = self.w.send(socket.id, PROXY, &bytes);
+        self.note_progress(result.is_ok());
         self.w.trace.note(self.w.now, || match result {
             Ok(n) => {
                 format!("proxy sends on conn {} of {}: {}", socket.id, bytes.len(), excerpt(&bytes[..n]))

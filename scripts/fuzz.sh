@@ -35,6 +35,8 @@ for target in "${targets[@]}"; do
     [[ " ${known[*]} " == *" $target "* ]] || bad_usage "unknown target \"$target\"; there are ${known[*]}"
 done
 
+# Apart, so that an error here is not taken for a finding.
+cargo +nightly fuzz build
 for target in "${targets[@]}"; do
     echo "== $target: $seconds s"
     mkdir -p "fuzz/corpus/$target"

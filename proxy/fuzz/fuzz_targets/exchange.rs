@@ -86,7 +86,7 @@ fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
         let rest = &bytes[at..];
         let mut scratch = Scratch::new();
         let Ok(Parsed::Complete(head)) = head::request(rest, &mut scratch) else {
-            let start = rest.split_inclusive(|&b| b == b'\n').find(|line| !matches!(line, b"\n" | b"\r\n"));
+            let start = rest.split_inclusive(|&b| b == b'\n').find(|line| !matches!(*line, b"\n" | b"\r\n"));
             let is_head = start.is_some_and(|line| line.starts_with(b"HEAD "));
             return (list, if is_head { "HEAD" } else { "GET" });
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::buffer::Buffers;
+use crate::buffer::{Buffer, Buffers};
 use crate::config::{AccessLog, Config, Host, NextUpstream, Server, Timeouts};
 use crate::http::fields::Scratch;
 use crate::time::Time;
@@ -98,4 +98,32 @@ pub struct Record {
     pub since: Time,
     /// A line is due: a request has begun.
     pub due: bool,
+}
+
+/// Gives the buffer back, if there is one. Inlined, since most calls find nothing to give back.
+#[inline(always)]
+pub(super) fn put(slot: &mut Option<Buffer>, env: &mut Env) {
+    if let Some(buffer) = slot.take() {
+        env.buffers.put(buffer);
+    }
+}
+
+/// Gives back the buffer that nothing is in.
+#[inline]
+pub(super) fn park(input: &mut Option<Buffer>, env: &mut Env) {
+    if input.as_ref().is_some_and(Buffer::is_empty) {
+        put(input, env);
+    }
+}
+
+/// The room for bytes that come, in a large buffer if they are `long`: an empty one that is too small is
+/// exchanged, one with bytes in it stays.
+#[inline]
+pub(super) fn attach<'i>(input: &'i mut Option<Buffer>, long: bool, env: &mut Env) -> &'i mut [u8] {
+    let small = env.rules.buffer_size();
+    if input.as_ref().is_some_and(|buffer| buffer.is_empty() && long && buffer.capacity() <= small) {
+        put(input, env);
+    }
+    let buffer = input.get_or_insert_with(|| if long { env.buffers.large() } else { env.buffers.small() });
+    buffer.space()
 }

@@ -26,8 +26,8 @@
 //! to be sent in the same direction: that is the back-pressure, and it bounds what one connection can
 //! hold to two buffers a direction.
 //!
-//! Until the first byte of a response comes, a request that still lies in its buffers can be sent again:
-//! `out` is kept and what was sent of the body is `held`.
+//! Until a response begins to go to the client, a request that still lies in its buffers is kept there, so
+//! that it can be sent again: `out` stays whole and what was sent of the body is `held`.
 
 mod env;
 mod failure;
@@ -39,7 +39,7 @@ mod waits;
 
 use std::net::IpAddr;
 
-use crate::buffer::{Buffer, Full};
+use crate::buffer::Full;
 use crate::http::{Refusal, reply};
 pub use env::{Env, Record, Rules};
 pub use failure::{Failure, Sequel};
@@ -582,15 +582,7 @@ impl Exchange {
     pub fn dismantle(&mut self, env: &mut Env) {
         self.request.drop_all(env);
         if !planted!(LeakedBuffer) {
-            self.response.drop_all(env);
+            self.response.reset(env);
         }
-    }
-}
-
-/// Inlined, since most calls find nothing to give back.
-#[inline(always)]
-fn put(slot: &mut Option<Buffer>, env: &mut Env) {
-    if let Some(buffer) = slot.take() {
-        env.buffers.put(buffer);
     }
 }

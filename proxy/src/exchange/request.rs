@@ -1,6 +1,7 @@
 //! The direction from the client to the upstream.
 
-use super::{Ending, Env, Exchange, Link, Rules, put};
+use super::env::{attach, park, put};
+use super::{Ending, Env, Exchange, Link, Rules};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{self, Role, Scratch};
@@ -145,15 +146,7 @@ impl RequestSide {
         if self.held > 0 && long {
             self.let_go();
         }
-        if self.input.as_ref().is_none_or(Buffer::is_empty) {
-            let fits =
-                self.input.as_ref().is_some_and(|input| !long || input.capacity() > env.rules.buffer_size());
-            if !fits {
-                put(&mut self.input, env);
-                self.input = Some(if long { env.buffers.large() } else { env.buffers.small() });
-            }
-        }
-        self.input.as_mut().expect("just attached").space()
+        attach(&mut self.input, long, env)
     }
 
     /// Lets go of what was sent.
@@ -171,9 +164,7 @@ impl RequestSide {
 
     /// Gives back a buffer that nothing is in.
     pub(super) fn park(&mut self, env: &mut Env) {
-        if self.input.as_ref().is_some_and(Buffer::is_empty) {
-            put(&mut self.input, env);
-        }
+        park(&mut self.input, env);
     }
 
     pub(super) fn drop_input(&mut self, env: &mut Env) {

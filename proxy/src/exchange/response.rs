@@ -1,7 +1,8 @@
 //! The direction from the upstream to the client.
 
+use super::env::{attach, park, put};
 use super::request::{joined, read_trailers};
-use super::{Env, Exchange, Failure, Rules, put};
+use super::{Env, Exchange, Failure, Rules};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
@@ -147,16 +148,8 @@ impl ResponseSide {
     }
 
     pub(super) fn space(&mut self, env: &mut Env) -> &mut [u8] {
-        if self.input.as_ref().is_none_or(Buffer::is_empty) {
-            let long = self.phase == Phase::Body && self.cursor.at_least() > env.rules.buffer_size() as u64;
-            let fits =
-                self.input.as_ref().is_some_and(|input| !long || input.capacity() > env.rules.buffer_size());
-            if !fits {
-                put(&mut self.input, env);
-                self.input = Some(if long { env.buffers.large() } else { env.buffers.small() });
-            }
-        }
-        self.input.as_mut().expect("just attached").space()
+        let long = self.phase == Phase::Body && self.cursor.at_least() > env.rules.buffer_size() as u64;
+        attach(&mut self.input, long, env)
     }
 
     pub(super) fn commit(&mut self, n: usize) {
@@ -166,9 +159,7 @@ impl ResponseSide {
 
     /// Gives back a buffer that nothing is in.
     pub(super) fn park(&mut self, env: &mut Env) {
-        if self.input.as_ref().is_some_and(Buffer::is_empty) {
-            put(&mut self.input, env);
-        }
+        park(&mut self.input, env);
     }
 
     pub(super) fn outgoing(&self) -> (&[u8], &[u8]) {
@@ -230,21 +221,17 @@ impl ResponseSide {
         }
     }
 
-    /// Forgets everything, for the next try or the next request.
-    pub(super) fn reset(&mut self, env: &mut Env) {
-        self.drop_all(env);
-    }
-
     /// Forgets everything but the rest of an interim response, part of which the client may have: an answer
     /// of the proxy's own has to come behind it.
     pub(super) fn reset_behind_interim(&mut self, env: &mut Env) {
         let interim = self.out.take();
         let sent = self.sent;
-        self.drop_all(env);
+        self.reset(env);
         (self.out, self.sent) = (interim, sent);
     }
 
-    pub(super) fn drop_all(&mut self, env: &mut Env) {
+    /// Forgets everything, for the next try or the next request, or at the end.
+    pub(super) fn reset(&mut self, env: &mut Env) {
         put(&mut self.input, env);
         put(&mut self.out, env);
         *self = ResponseSide::default();

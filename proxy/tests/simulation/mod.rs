@@ -152,7 +152,7 @@ fn build(seed: u64, traced: bool) -> Subject {
     let origins = chance.between(1, 3);
     let mut weather = Weather::draw(&mut chance, origins);
     let body_max = chance.of(&[100, 5_000, 60_000, 600_000]).min(weather.buffer_max * 200);
-    let config = configure(&mut chance, &weather, origins, body_max);
+    let mut config = configure(&mut chance, &weather, origins, body_max);
     if config.sites[0].location.rules.tries > 0
         || config.upstreams[0].servers.iter().any(|server| server.max_conns > 0)
     {
@@ -188,6 +188,7 @@ fn build(seed: u64, traced: bool) -> Subject {
     let scripts: Vec<_> =
         (0..count).map(|n| script::write(n, &bounds, &mut chance, &weather, &mut ledger)).collect();
     let listeners = chance.between(1, 2);
+    config.listeners = vec![config.listeners[0].clone(); listeners];
     let files_max = if weather.no_files_accept > 0.0 { 4 + chance.size(20) } else { usize::MAX };
     let mut trace = Trace::new(traced);
     trace.note(proxy::time::Time::ZERO + Duration::from_secs(3600), || format!("{config:?}"));

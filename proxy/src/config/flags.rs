@@ -307,6 +307,7 @@ impl Flags {
             keepalive_timeout: self.keepalive_timeout,
             max_header_size: self.max_header_size,
             trusted: self.trust_forwarded,
+            ..ClientRules::default()
         };
         site.location.rules = Rules {
             timeouts: Timeouts {
@@ -319,6 +320,7 @@ impl Flags {
             next_upstream: self.next_upstream,
             tries: self.tries,
             max_body_size: self.max_body_size,
+            ..Rules::default()
         };
         Ok(config)
     }

@@ -34,7 +34,6 @@ mod facts;
 mod failure;
 mod request;
 mod response;
-mod routes;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -45,11 +44,11 @@ use std::sync::Arc;
 use crate::buffer::Full;
 use crate::http::rewrite::Introduction;
 use crate::http::{Refusal, reply};
+use crate::site::Place;
 pub use env::{Env, Record};
 pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
-pub use routes::{Place, Routes};
 use waits::Waits;
 
 /// One of the two connections.

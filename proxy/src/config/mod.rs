@@ -19,7 +19,7 @@ pub mod address;
 mod exit;
 pub mod flags;
 mod help;
-
+pub mod nginx;
 mod pattern;
 pub mod server;
 pub mod site;
@@ -136,7 +136,7 @@ pub struct User {
 }
 
 /// One worker for each core that this process may use, affinity and control group counted.
-fn workers_auto() -> usize {
+pub(crate) fn workers_auto() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 

@@ -10,6 +10,7 @@
 //! carried out when it has been read. The table of directives is data; `docs/directives.md` is written from it.
 
 mod build;
+pub mod cli;
 
 pub mod directives;
 mod error;

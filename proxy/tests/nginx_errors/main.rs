@@ -8,21 +8,26 @@ mod cases;
 use std::path::Path;
 use std::process::Command;
 
-use proxy::config::nginx::{self, Disk, Options};
+use proxy::config::nginx::{self, Disk, Loaded, Options, Refused, cli};
 
-/// What this proxy says of a file: its warnings, and the error if there is one.
-fn ours(folder: &Path) -> Vec<String> {
+/// This proxy reads `nginx.conf` of a folder, which is also the prefix.
+fn load(folder: &Path, globals: &str) -> Result<Loaded, Box<Refused>> {
     let prefix = format!("{}/", folder.display());
     let options = Options {
         path: format!("{prefix}nginx.conf"),
         prefix,
-        globals: "",
+        globals,
         error_log: "error.log",
         // As nginx is run by this test: the words depend on it.
         is_root: rustix::process::geteuid().is_root(),
         hostname: "localhost",
     };
-    let (warnings, error) = match nginx::load(&Disk, &options) {
+    nginx::load(&Disk, &options)
+}
+
+/// What this proxy says of a file: its warnings, and the error if there is one.
+fn ours(folder: &Path) -> Vec<String> {
+    let (warnings, error) = match load(folder, "") {
         Ok(loaded) => (loaded.warnings, None),
         Err(refused) => (refused.warnings, Some(refused.error)),
     };
@@ -110,4 +115,84 @@ fn what_differs_differs_as_expected() {
         }
     }
     assert!(wrong.is_empty(), "{} cases are not as expected:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_check_is_reported_as_nginx_reports_it() {
+    let good = full("%server_name a/b; include more; location / { return 200; }");
+    let bad = full("%foo;");
+    let no_events = "http { access_log off; server { listen unix:a.sock; } }".to_owned();
+    for (text, flags, globals) in [
+        (&good, "-t", ""),
+        (&good, "-tq", ""),
+        (&good, "-T", ""),
+        (&good, "-Tq", "worker_processes 2;"),
+        (&bad, "-t", ""),
+        (&bad, "-Tq", ""),
+        (&good, "-t", "foo;"),
+        (&good, "-t", "daemon off"),
+        (&good, "-t", "worker_processes 2; events {}"),
+        (&good, "-t", "pid b;"),
+    ] {
+        let folder = folder(text);
+        let path = folder.path();
+        std::fs::write(path.join("more"), "# nothing\n").expect("a file");
+        let mut args = vec!["-e".into(), "error.log".into(), "-c".into(), "nginx.conf".into(), "-p".into()];
+        args.extend([path.as_os_str().to_owned(), flags.into()]);
+        if !globals.is_empty() {
+            args.extend(["-g".into(), globals.into()]);
+        }
+        let line = cli::parse(&args).expect("a command line");
+        assert_eq!(line.path, path.join("nginx.conf").to_str().expect("UTF-8"));
+        let report = cli::report(&line, &load(path, &line.globals));
+        let output = Command::new("nginx").args(&args).output().expect("nginx runs");
+        let case = format!("{flags} {globals:?} {text}");
+        assert_eq!(report.stderr, String::from_utf8_lossy(&output.stderr), "{case}");
+        assert_eq!(
+            String::from_utf8_lossy(&report.stdout),
+            String::from_utf8_lossy(&output.stdout),
+            "{case}"
+        );
+        assert_eq!(report.is_ok, output.status.success(), "{case}");
+    }
+    // Its syntax is well, the whole is not; there nginx's words differ with what it is built with.
+    let folder = folder(&no_events);
+    let line = cli::parse(&["-t".into()]).expect("a command line");
+    let report = cli::report(&line, &load(folder.path(), ""));
+    assert_eq!(
+        report.stderr,
+        "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\n\
+         nginx: [emerg] no \"events\" section in configuration\n\
+         nginx: configuration file /etc/nginx/nginx.conf test failed\n"
+    );
+}
+
+#[test]
+fn slips_of_the_command_line_are_worded_as_nginx_words_them() {
+    for words in ["-x", "foo", "--help", "-s foo", "-s", "-g", "-c", "-e", "-p", "-tx"] {
+        let args: Vec<_> = words.split(' ').map(std::ffi::OsString::from).collect();
+        let output = Command::new("nginx").args(&args).output().expect("nginx runs");
+        let theirs = String::from_utf8_lossy(&output.stderr).into_owned();
+        let error = cli::parse(&args).expect_err(words);
+        assert_eq!(format!("nginx: {error}\n"), theirs, "{words}");
+    }
+}
+
+#[test]
+fn the_project_s_own_configurations_are_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
+    let loaded = load(&root.join("nginx"), "daemon off;").map_err(|refused| refused.error.to_string());
+    let loaded = loaded.expect("nginx/nginx.conf is read");
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.upstreams[0].servers.len(), 2);
+
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("the page");
+    let snippets: Vec<_> =
+        readme.split("```nginx\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(snippets.len() > 2, "the page has snippets of nginx.conf");
+    for snippet in snippets {
+        let server = "server { listen unix:a.sock; location / { proxy_pass http://app; } }";
+        let folder = folder(&format!("events {{}} http {{ {snippet} {server} }}"));
+        assert_eq!(ours(folder.path()), [""; 0], "{snippet}");
+    }
 }

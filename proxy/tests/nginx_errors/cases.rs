@@ -159,6 +159,7 @@ pub(crate) const SAME: &[&str] = &[
     // upstream
     "~upstream u { }",
     "~upstream u { server 127.0.0.1; } upstream u { server 127.0.0.1; }",
+    "~upstream u { server 127.0.0.1; server 127.0.0.1; }",
     "~upstream u { server 127.0.0.1 weight=0; }",
     "~upstream u { server 127.0.0.1 weight=x; }",
     "~upstream u { server 127.0.0.1 foo; }",
@@ -170,6 +171,7 @@ pub(crate) const SAME: &[&str] = &[
     "~upstream u { server 127.0.0.1:0; }",
     "~upstream u { server 127.0.0.1 backup; }",
     "~upstream u { ip_hash; server 127.0.0.1 backup; }",
+    "~upstream u { server 127.0.0.1; server 127.0.0.2 backup; ip_hash; }",
     "~upstream u { server 127.0.0.1; least_conn; ip_hash; }",
     "~upstream u { keepalive 1; server 127.0.0.1; least_conn; }",
     "~upstream u { server 127.0.0.1; keepalive 1; keepalive 1; }",
@@ -364,13 +366,6 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
     ("%keepalive_timeout 10s5;", "[emerg] \"keepalive_timeout\" directive invalid value in nginx.conf:4", ""),
     // It comes from nobody to have no place to serve.
     ("events {} http { access_log off; }", "[emerg] no \"server\" section in configuration", ""),
-    // The same server twice shares nothing that `weight` would not.
-    (
-        "~upstream u { server 127.0.0.1; server 127.0.0.1; }",
-        "[emerg] upstream \"u\": 127.0.0.1 is there twice; list each server once, and use weight= to give it more in \
-         nginx.conf:4",
-        "",
-    ),
     // As nginx since 1.29.7, where connections are kept by default.
     (
         "~upstream u { server 127.0.0.1; keepalive 0; }",

@@ -5,7 +5,7 @@ use super::super::reader::Statement;
 use super::slots::{number, once, time};
 use super::url::{self, Kind, Url};
 use crate::config::address::parse_host;
-use crate::config::server::{GroupError, WEIGHT_MAX, check_group};
+use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
 use crate::config::{Balance, Server, Upstream};
 use crate::time::Duration;
@@ -167,15 +167,9 @@ impl Group {
         }
         let block = self.block.unwrap_or_default();
         let balance = block.balance.unwrap_or_default();
-        check_group(&self.servers, balance).map_err(|error| match error {
-            GroupError::AllBackup | GroupError::Empty => {
-                Error::at(place, format!("no servers in upstream \"{name}\""))
-            }
-            GroupError::BackupWithIpHash(_) => {
-                Error::at(place, "balancing method does not support parameter \"backup\"")
-            }
-            error @ GroupError::Repeated(_) => Error::at(place, format!("upstream \"{name}\": {error}")),
-        })?;
+        if self.servers.iter().all(|server| server.backup) {
+            return Err(Error::at(place, format!("no servers in upstream \"{name}\"")));
+        }
         let keepalive = block.keepalive.unwrap_or(KEEPALIVE);
         Ok(Upstream {
             balance,

@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Directive] = &[
     )
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of its addresses at start is one. \
-         A name that does not resolve does not keep the proxy from starting. The same address twice in one group is refused.",
+         A name that does not resolve does not keep the proxy from starting.",
     ),
     row(
         "zone",

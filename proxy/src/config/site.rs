@@ -1,7 +1,6 @@
 //! Sites and their locations: how a request is treated, and where it ends.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -240,12 +239,13 @@ pub struct Answer {
 /// Files below a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The folder (`root`), or what stands for what the location matched (`alias`).
-    pub root: PathBuf,
+    /// The folder (`root`), or what stands for what the location matched (`alias`); behind a regular expression the whole
+    /// path. Absolute unless it begins with a variable.
+    pub root: Template,
     /// It is an `alias`.
     pub is_alias: bool,
-    /// What is looked for in a folder (`index`).
-    pub index: Vec<String>,
+    /// What is looked for in a folder, in this order (`index`); one that begins with `/` is a path of the site.
+    pub index: Vec<Template>,
     /// They have an `ETag` (`etag`).
     pub has_etag: bool,
     /// How `If-Modified-Since` is compared with the time of a file (`if_modified_since`).

@@ -250,6 +250,10 @@ pub(crate) const SAME: &[&str] = &[
     "%root /a; root /b;",
     "@root /a; alias /b;",
     "%root $document_root;",
+    "%root /a/$host;",
+    "%root a$foo;",
+    "%index $host.html;",
+    "%location ~ ^/(.*)$ { alias /a/$1; }",
     "@alias ${realpath_root};",
     "%index;",
     "%index /a b;",
@@ -337,7 +341,6 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
         "[emerg] \"syslog:\" in the \"access_log\" directive is not supported by this proxy in nginx.conf:4",
         "",
     ),
-    ("%root /a/$host;", "[emerg] variables in \"root\" are not supported by this proxy in nginx.conf:4", ""),
     // Names are not resolved while the configuration is read.
     (
         "@proxy_pass http://nohost.invalid;",

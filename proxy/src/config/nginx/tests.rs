@@ -93,7 +93,8 @@ fn the_smallest_configuration_has_nginx_s_defaults() {
     assert_eq!(site.client.max_header_size, 32 << 10);
     assert!(!site.client.underscores && site.client.ignores_invalid);
     let Action::File(files) = &site.location.action else { panic!("{:?}", site.location.action) };
-    assert_eq!((files.root.to_str(), &files.index[..]), (Some("/p/html"), &["index.html".to_owned()][..]));
+    assert_eq!(files.root, Template::text("/p/html"));
+    assert_eq!(files.index, [Template::text("index.html")]);
     let rules = &site.location.rules;
     assert_eq!(rules.timeouts.connect, Duration::from_secs(60));
     assert_eq!(rules.max_body_size, 1 << 20);

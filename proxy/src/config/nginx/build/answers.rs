@@ -114,15 +114,11 @@ fn root(slot: &mut Option<Root>, statement: &Statement, prefix: &str) -> Result<
         }
     }
     let path = if is_alias { path } else { path.strip_suffix('/').unwrap_or(path) };
-    if path.contains('$') {
-        let name = statement.directive.name;
-        return Err(statement.error(format!("variables in \"{name}\" are not supported by this proxy")));
-    }
-    let path = match path.starts_with('/') || statement.arg(0) == "/" {
+    let path = match path.starts_with(['/', '$']) || statement.arg(0) == "/" {
         true => path.to_owned(),
         false => format!("{prefix}{path}"),
     };
-    *slot = Some(Root { path, is_alias });
+    *slot = Some(Root { path: Text::parse(&path, &statement.place)?, is_alias });
     Ok(())
 }
 
@@ -136,10 +132,7 @@ fn index(scope: &mut Scope, statement: &Statement, warnings: &mut Vec<Warning>) 
         if name.is_empty() {
             return Err(statement.error("index \"\" in \"index\" directive is invalid"));
         }
-        if name.contains('$') {
-            return Err(statement.error("variables in \"index\" are not supported by this proxy"));
-        }
-        index.push(name.clone());
+        index.push(Text::parse(name, &statement.place)?);
     }
     Ok(())
 }

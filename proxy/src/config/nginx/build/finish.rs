@@ -4,7 +4,7 @@ use super::super::error::{Error, Place};
 use super::Builder;
 use super::answers::default_types;
 use super::http::{End, Part, name};
-use super::scope::{Change, ChangeFrom, Field, Log, Scope, Trusted};
+use super::scope::{Change, ChangeFrom, Field, Log, Page, Root, Scope, Trusted};
 use super::variables::{Text, Variables};
 use crate::config::site::{
     Added, Answer, Delivery, ErrorPage, Files, Forwarding, Listed, Log as LogRule, Match, OwnRedirects,
@@ -82,7 +82,7 @@ impl Builder<'_> {
             (_, Some(answer)) if !is_site => Action::Answer(answer),
             (End::Pass(pass), _) => Action::Proxy(pass.finish(&self.variables)?),
             (End::StubStatus, _) => Action::StubStatus,
-            (End::File, _) => Action::File(self.static_files(scope)),
+            (End::File, _) => Action::File(self.static_files(scope)?),
         };
         Ok(Location {
             matches: part.matches.clone(),
@@ -106,16 +106,19 @@ impl Builder<'_> {
         Ok(Some(Answer { status: *status, text: self.variables.optional(text.as_ref())? }))
     }
 
-    fn static_files(&self, scope: &Scope) -> Files {
-        let root = scope.root.as_ref();
-        Files {
-            root: root.map_or_else(|| self.options.full("html"), |root| root.path.clone()).into(),
-            is_alias: root.is_some_and(|root| root.is_alias),
-            index: scope.index.clone().unwrap_or_else(|| vec!["index.html".to_owned()]),
+    fn static_files(&self, scope: &Scope) -> Result<Files, Error> {
+        let plain = |text: &str| Text::literal(text, &Place::CommandLine);
+        let default = Root { path: plain(&self.options.full("html")), is_alias: false };
+        let root = scope.root.as_ref().unwrap_or(&default);
+        let index = scope.index.clone().unwrap_or_else(|| vec![plain("index.html")]);
+        Ok(Files {
+            root: self.variables.template(&root.path)?,
+            is_alias: root.is_alias,
+            index: index.iter().map(|name| self.variables.template(name)).collect::<Result<_, _>>()?,
             has_etag: scope.etag.unwrap_or(true),
             if_modified_since: scope.if_modified_since.unwrap_or_default(),
             ranges_max: scope.max_ranges.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX)),
-        }
+        })
     }
 
     fn rules(&self, part: &Part, scope: &Scope) -> Result<Rules, Error> {
@@ -277,7 +280,7 @@ fn delivery(part: &Part, scope: &Scope, variables: &Variables) -> Result<Deliver
 
 fn error_pages(scope: &Scope, variables: &Variables) -> Result<Vec<ErrorPage>, Error> {
     let pages = scope.error_page.as_deref().unwrap_or_default();
-    let finish = |page: &super::scope::Page| {
+    let finish = |page: &Page| {
         let target = variables.template(&page.to)?;
         Ok(ErrorPage { statuses: page.statuses.clone(), status: page.answers, target })
     };

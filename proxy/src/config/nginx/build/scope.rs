@@ -60,7 +60,7 @@ scope! {
     server_name_in_redirect: bool,
     port_in_redirect: bool,
     root: Root,
-    index: Vec<String>,
+    index: Vec<Text>,
     types: Arc<Vec<(String, String)>>,
     default_type: String,
     etag: bool,
@@ -135,7 +135,7 @@ pub(super) struct Field {
 /// A folder of static files.
 #[derive(Clone, Debug)]
 pub(super) struct Root {
-    pub(super) path: String,
+    pub(super) path: Text,
     pub(super) is_alias: bool,
 }
 

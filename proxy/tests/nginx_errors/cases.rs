@@ -1,5 +1,5 @@
-//! The texts. The first character says where one stands: `~` in `http`, `%` in a `server`, `@` in `location /a/`; anything
-//! else is a file by itself.
+//! The texts. The first character says where one stands: `~` in `http`, `%` in a `server`, `@` in
+//! `location /a/`; anything else is a file by itself.
 
 /// nginx 1.22 and this proxy say the same, line for line; where nothing is wrong, nothing.
 pub(crate) const SAME: &[&str] = &[

@@ -1,5 +1,5 @@
-//! What is wrong with a configuration is said in nginx's words, held against nginx itself: both read the same file, and
-//! both lines are compared.
+//! What is wrong with a configuration is said in nginx's words, held against nginx itself: both read the
+//! same file, and both lines are compared.
 //!
 //! `cases.rs` has the texts. What differs on purpose stands apart there, with what nginx says.
 
@@ -142,7 +142,7 @@ fn a_check_is_reported_as_nginx_reports_it() {
         if !globals.is_empty() {
             args.extend(["-g".into(), globals.into()]);
         }
-        let line = cli::parse(&args).expect("a command line");
+        let line = cli::parse(&args, "/w").expect("a command line");
         assert_eq!(line.path, path.join("nginx.conf").to_str().expect("UTF-8"));
         let report = cli::report(&line, &load(path, &line.globals));
         let output = Command::new("nginx").args(&args).output().expect("nginx runs");
@@ -157,13 +157,13 @@ fn a_check_is_reported_as_nginx_reports_it() {
     }
     // Its syntax is well, the whole is not; there nginx's words differ with what it is built with.
     let folder = folder(&no_events);
-    let line = cli::parse(&["-t".into()]).expect("a command line");
+    let line = cli::parse(&["-t".into()], "/w").expect("a command line");
     let report = cli::report(&line, &load(folder.path(), ""));
     assert_eq!(
         report.stderr,
-        "nginx: the configuration file /etc/nginx/nginx.conf syntax is ok\n\
+        "nginx: the configuration file /w/nginx.conf syntax is ok\n\
          nginx: [emerg] no \"events\" section in configuration\n\
-         nginx: configuration file /etc/nginx/nginx.conf test failed\n"
+         nginx: configuration file /w/nginx.conf test failed\n"
     );
 }
 
@@ -173,7 +173,7 @@ fn slips_of_the_command_line_are_worded_as_nginx_words_them() {
         let args: Vec<_> = words.split(' ').map(std::ffi::OsString::from).collect();
         let output = Command::new("nginx").args(&args).output().expect("nginx runs");
         let theirs = String::from_utf8_lossy(&output.stderr).into_owned();
-        let error = cli::parse(&args).expect_err(words);
+        let error = cli::parse(&args, "/w").expect_err(words);
         assert_eq!(format!("nginx: {error}\n"), theirs, "{words}");
     }
 }

@@ -1,8 +1,9 @@
 //! nginx's command line: `proxy -c nginx.conf -p PREFIX -t`, as far as it is words.
 //!
-//! The single-letter options are nginx's, read as nginx reads them (`ngx_get_options` in `src/core/nginx.c`): letters can stand
-//! together, `-tq`, and a value directly behind its letter, `-cnginx.conf`. A command line that has one of `--flags` is not
-//! nginx's; [`is_nginx`] tells them apart.
+//! The single-letter options are nginx's, read as nginx reads them (`ngx_get_options` in
+//! `src/core/nginx.c`): letters can stand together, `-tq`, and a value directly behind its letter,
+//! `-cnginx.conf`. A command line that has one of `--flags` is not nginx's; [`is_nginx`] tells them
+//! apart.
 
 use std::ffi::OsString;
 
@@ -11,17 +12,14 @@ use super::{Loaded, Refused};
 /// The release of nginx whose language is spoken.
 pub const NGINX_VERSION: &str = "1.31.5";
 
-/// Where files are unless `-p` says so. nginx has this built in.
-const PREFIX: &str = "/etc/nginx/";
-
 /// The file unless `-c` says so, below the prefix.
 const CONF: &str = "nginx.conf";
 
 /// The log of errors unless `-e` or the configuration says so, below the prefix.
 const ERROR_LOG: &str = "logs/error.log";
 
-/// The parts of a default build of nginx that are not here, as its `configure` names them. `http_rewrite` is here in part:
-/// `return` and `set`.
+/// The parts of a default build of nginx that are not here, as its `configure` names them. `http_rewrite`
+/// is here in part: `return` and `set`.
 const WITHOUT: [&str; 21] = [
     "http_charset",
     "http_gzip",
@@ -97,20 +95,21 @@ pub struct CommandLine {
     pub is_quiet: bool,
 }
 
-/// Whether these arguments, without the program's name, are nginx's: the first begins with one hyphen and one of its
-/// letters. `-h` alone is the proxy's own, as is nothing at all.
+/// Whether these arguments, without the program's name, are nginx's: the first begins with one hyphen and
+/// one of its letters. `-h` alone is the proxy's own, as is nothing at all.
 pub fn is_nginx(args: &[OsString]) -> bool {
     let Some(first) = args.first().and_then(|arg| arg.to_str()) else { return false };
     let mut letters = first.strip_prefix('-').unwrap_or_default().chars();
     letters.next().is_some_and(|letter| "?vVtTqspecg".contains(letter))
 }
 
-/// Reads the arguments, without the program's name.
+/// Reads the arguments, without the program's name. Without `-p` the prefix is `folder`, the working
+/// directory, as with an nginx that is built without one.
 ///
 /// # Errors
 ///
 /// In nginx's words, to be shown after `nginx: `; the exit status is 1.
-pub fn parse(args: &[OsString]) -> Result<CommandLine, String> {
+pub fn parse(args: &[OsString], folder: &str) -> Result<CommandLine, String> {
     let mut words = Vec::new();
     for arg in args {
         words.push(arg.to_str().ok_or_else(|| format!("invalid option: \"{}\"", arg.to_string_lossy()))?);
@@ -156,7 +155,7 @@ pub fn parse(args: &[OsString]) -> Result<CommandLine, String> {
             }
         }
     }
-    let mut prefix = prefix.unwrap_or(PREFIX).to_owned();
+    let mut prefix = prefix.unwrap_or(folder).to_owned();
     if !prefix.ends_with('/') {
         prefix.push('/');
     }
@@ -188,17 +187,16 @@ fn signal_named(name: &str) -> Result<Signal, String> {
     }
 }
 
-/// What `-v` and `-V` show on standard error: our own name and version first, then the level of the language, and what of a
-/// default build is not here.
+/// What `-v` and `-V` show on standard error: our own name and version first, then the level of the
+/// language, and what of a default build is not here.
 pub fn version(is_long: bool) -> String {
     let mut text =
         format!("proxy version: proxy/{}\nnginx version: nginx/{NGINX_VERSION}\n", env!("CARGO_PKG_VERSION"));
     if is_long {
         let without = WITHOUT.map(|part| format!(" --without-{part}_module")).concat();
         text.push_str(&format!(
-            "configure arguments: --prefix={} --with-http_realip_module --with-http_stub_status_module{without} \
-             --without-http-cache\n",
-            PREFIX.trim_end_matches('/'),
+            "configure arguments: --prefix= --with-http_realip_module --with-http_stub_status_module{without} \
+             --without-http-cache\n"
         ));
     }
     text
@@ -218,7 +216,7 @@ Options:
   -T            : test configuration, dump it and exit
   -q            : suppress non-error messages during configuration testing
   -s signal     : send signal to a running process: stop, quit, reopen, reload
-  -p prefix     : set prefix path (default: {PREFIX})
+  -p prefix     : set prefix path (default: the working directory)
   -e filename   : set error log file (default: {ERROR_LOG})
   -c filename   : set configuration file (default: {CONF})
   -g directives : set global directives out of configuration file
@@ -229,7 +227,8 @@ Or without any file: proxy --help
     )
 }
 
-/// What checking a configuration shows on standard error, and on standard output with `-T`; and whether it can be used.
+/// What checking a configuration shows on standard error, and on standard output with `-T`; and whether
+/// it can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestReport {
     /// For standard error.
@@ -283,7 +282,7 @@ mod tests {
 
     fn read(line: &str) -> Result<CommandLine, String> {
         let args: Vec<OsString> = line.split_ascii_whitespace().map(OsString::from).collect();
-        parse(&args)
+        parse(&args, "/w")
     }
 
     #[test]
@@ -301,6 +300,7 @@ mod tests {
             }
         );
         assert_eq!(read("-c/a/b.conf").map(|line| line.path), Ok("/a/b.conf".to_owned()));
+        assert_eq!(read("-t").map(|line| line.path), Ok("/w/nginx.conf".to_owned()));
         for (words, command) in [
             ("", Command::Run),
             ("-T", Command::Test { dumps: true }),

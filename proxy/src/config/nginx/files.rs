@@ -20,7 +20,8 @@ impl Files for Disk {
         fs::read(path)
     }
 
-    /// As `glob(3)` matches: `*` and `?` stop at `/` and leave out hidden files, and the order is that of bytes.
+    /// As `glob(3)` matches: `*` and `?` stop at `/` and leave out hidden files, and the order is that of
+    /// bytes.
     fn matching(&self, pattern: &str) -> io::Result<Vec<String>> {
         // To the crate `**` is any depth, to glob(3) it is `*`.
         let mut plain = String::with_capacity(pattern.len());

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! A comment runs from a `#` that begins a word to the end of its line. In a word a backslash takes the next
-//! byte's meaning away, and `\" \' \\ \t \r \n` stand for what they look like; before any other byte the backslash
-//! stays, as regular expressions want it. A quote inside of a bare word is a byte like any other, and a `{` directly after a
-//! `$` begins no block. After a closing quote only a separator, `;`, `{` or `)` may follow.
+//! byte's meaning away, and `\" \' \\ \t \r \n` stand for what they look like; before any other byte the
+//! backslash stays, as regular expressions want it. A quote inside of a bare word is a byte like any
+//! other, and a `{` directly after a `$` begins no block. After a closing quote only a separator, `;`,
+//! `{` or `)` may follow.
 //!
-//! The rules, odd as some are, are those of `ngx_conf_read_token` (`src/core/ngx_conf_file.c`), and so are the limits:
-//! a word, or a comment, of 4096 bytes or more is refused.
+//! The rules, odd as some are, are those of `ngx_conf_read_token` (`src/core/ngx_conf_file.c`), and so
+//! are the limits: a word, or a comment, of 4096 bytes or more is refused.
 
 use std::str;
 

@@ -6,8 +6,9 @@
 //!                         directives: the table
 //! ```
 //!
-//! What is wrong is said in nginx's words, and of several mistakes it is the first that is named, as each directive is
-//! carried out when it has been read. The table of directives is data; `docs/directives.md` is written from it.
+//! What is wrong is said in nginx's words, and of several mistakes it is the first that is named, as each
+//! directive is carried out when it has been read. The table of directives is data; `docs/directives.md`
+//! is written from it.
 
 mod build;
 pub mod cli;

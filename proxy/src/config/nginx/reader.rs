@@ -2,8 +2,8 @@
 //! number of arguments; `include` is followed on the way.
 //!
 //! nginx carries out each directive as soon as it has read it, so of several mistakes it names the first in
-//! the file, whatever its kind. So does this: whoever builds asks for the next statement, and goes into a block by asking for
-//! what is allowed there.
+//! the file, whatever its kind. So does this: whoever builds asks for the next statement, and goes into a
+//! block by asking for what is allowed there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,7 +43,8 @@ impl Statement {
         Error::at(&self.place, message)
     }
 
-    /// An error in nginx's form for what is wrong with a directive as such: `"listen" directive is duplicate`.
+    /// An error in nginx's form for what is wrong with a directive as such: `"listen" directive is
+    /// duplicate`.
     pub(super) fn fault(&self, what: &str) -> Error {
         self.error(format!("\"{}\" directive {what}", self.directive.name))
     }
@@ -131,7 +132,8 @@ impl<'f> Reader<'f> {
         }
     }
 
-    /// The next directive of the block that is open, which allows those of `context`; nothing at the block's end.
+    /// The next directive of the block that is open, which allows those of `context`; nothing at the
+    /// block's end.
     pub(super) fn next(&mut self, context: Context) -> Result<Option<Statement>, Error> {
         while let Some((mut words, opens, place)) = self.words()? {
             let name = words.remove(0);

@@ -1,4 +1,5 @@
-//! Settings about clients: how long they are waited for, how much they may send, who they are, who may come in.
+//! Settings about clients: how long they are waited for, how much they may send, who they are, who may
+//! come in.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -67,8 +68,8 @@ pub(super) fn set(
     Ok(true)
 }
 
-/// An address, or one with the length of a prefix; nothing where it is neither. Bits behind the prefix are dropped, with
-/// nginx's warning.
+/// An address, or one with the length of a prefix; nothing where it is neither. Bits behind the prefix
+/// are dropped, with nginx's warning.
 fn network(word: &str, statement: &Statement, warnings: &mut Vec<Warning>) -> Result<Option<IpNet>, Error> {
     if let Ok(address) = word.parse::<IpAddr>() {
         return Ok(Some(address.into()));

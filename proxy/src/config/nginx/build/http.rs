@@ -1,4 +1,5 @@
-//! `http`, `server` and `location` blocks as they are read: what each says for itself, nothing taken over yet.
+//! `http`, `server` and `location` blocks as they are read: what each says for itself, nothing taken over
+//! yet.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! From statements to a `Config`, in the order in which nginx goes about it: each directive is carried out when it has been
-//! read; when `http` is read as a whole, groups are finished, inner levels take over from outer ones, and names of variables are looked up.
+//! From statements to a `Config`, in the order in which nginx goes about it: each directive is carried
+//! out when it has been read; when `http` is read as a whole, groups are finished, inner levels take over
+//! from outer ones, and names of variables are looked up.
 //!
 //! | file | what it carries out |
 //! |---|---|

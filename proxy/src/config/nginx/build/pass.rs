@@ -105,7 +105,8 @@ pub(super) fn default_change(
 }
 
 impl PassTo {
-    /// How `Location` changes where nothing is said about it: from the servers' URL back to the location's path.
+    /// How `Location` changes where nothing is said about it: from the servers' URL back to the
+    /// location's path.
     pub(super) fn change(&self, matches: &Match) -> Option<Change> {
         let PassTo::Group { url, uri, place, .. } = self else { return None };
         let (from, to) = match uri {

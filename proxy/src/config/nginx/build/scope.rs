@@ -1,7 +1,8 @@
 //! What can be set on several levels, and how an inner level takes over from an outer one.
 //!
-//! Every setting is there or not. One that is not there is taken over whole from the level outside: also one that is a list, to
-//! which an inner level therefore never adds. That is how nginx merges (`ngx_http_merge_servers`, `ngx_conf_merge_value` and its kin).
+//! Every setting is there or not. One that is not there is taken over whole from the level outside: also
+//! one that is a list, to which an inner level therefore never adds. That is how nginx merges
+//! (`ngx_http_merge_servers`, `ngx_conf_merge_value` and its kin).
 
 use std::sync::Arc;
 

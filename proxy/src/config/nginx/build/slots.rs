@@ -1,4 +1,5 @@
-//! The common kinds of arguments, each read into its place once: nginx's `ngx_conf_set_…_slot` (`src/core/ngx_conf_file.c`).
+//! The common kinds of arguments, each read into its place once: nginx's `ngx_conf_set_…_slot`
+//! (`src/core/ngx_conf_file.c`).
 
 use super::super::error::Error;
 use super::super::reader::Statement;

@@ -1,5 +1,5 @@
-//! The variables that a configuration defines, and the texts that use them: names are looked up when all is read,
-//! since a definition may stand below its use.
+//! The variables that a configuration defines, and the texts that use them: names are looked up when all
+//! is read, since a definition may stand below its use.
 
 use std::collections::HashMap;
 

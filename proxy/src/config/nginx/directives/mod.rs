@@ -1,5 +1,5 @@
-//! The directives, as data: what each is called, where it may stand, what it takes, what it does here, and how that
-//! differs from nginx.
+//! The directives, as data: what each is called, where it may stand, what it takes, what it does here,
+//! and how that differs from nginx.
 //!
 //! The rows are made to be read. `docs/directives.md` is written from them; [`Context`]s and arguments are
 //! those of nginx's own tables (`ngx_command_t`, release 1.22.1, and newer ones where a row says so).

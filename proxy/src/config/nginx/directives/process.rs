@@ -30,10 +30,12 @@ pub(super) const ROWS: &[Directive] = &[
         MAIN.or(HTTP_LOCATION),
         SOME,
         "logs/error.log error",
-        "Where messages go, and the least severe level that is logged. `stderr` is standard error.",
+        "Where messages go, and the least severe level that is logged. `stderr` is standard \
+         error.",
     )
     .differs(
-        "The one of the main level, or of `http` if that is given, holds everywhere. `syslog:` and `memory:` are not supported.",
+        "The one of the main level, or of `http` if that is given, holds everywhere. `syslog:` \
+         and `memory:` are not supported.",
     ),
     ignored("master_process", MAIN, FLAG, "There is one process, with threads."),
     ignored("load_module", MAIN, ONE, "What a module would bring is refused by the names of its directives."),
@@ -54,7 +56,10 @@ pub(super) const ROWS: &[Directive] = &[
         "512",
         "Connections of one worker, those to upstream servers included.",
     )
-    .differs("Clients of all workers together are bounded, by this times `worker_processes`; beyond it accepting pauses."),
+    .differs(
+        "Clients of all workers together are bounded, by this times `worker_processes`; beyond it \
+         accepting pauses.",
+    ),
     ignored("use", EVENTS, ONE, "It is epoll."),
     ignored("multi_accept", EVENTS, FLAG, "Each wake accepts what is there, within a budget."),
     ignored("accept_mutex", EVENTS, FLAG, "Each worker has a listening socket of its own."),

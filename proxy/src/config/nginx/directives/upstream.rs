@@ -9,12 +9,13 @@ pub(super) const ROWS: &[Directive] = &[
         UPSTREAM,
         SOME,
         "",
-        "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` (1), `fail_timeout=` (10s), \
-         `backup`, `down`, `resolve`.",
+        "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
+         (1), `fail_timeout=` (10s), `backup`, `down`, `resolve`.",
     )
     .differs(
-        "A name is one server, whose addresses are resolved anew while running; in nginx each of its addresses at start is one. \
-         A name that does not resolve does not keep the proxy from starting.",
+        "A name is one server, whose addresses are resolved anew while running; in nginx each of \
+         its addresses at start is one. A name that does not resolve does not keep the proxy from \
+         starting.",
     ),
     row(
         "zone",
@@ -24,13 +25,20 @@ pub(super) const ROWS: &[Directive] = &[
         "Accepted for a group whose state all workers share, which here is every group.",
     ),
     row("ip_hash", UPSTREAM, NONE, "", "Chooses by the client's address."),
-    row("least_conn", UPSTREAM, NONE, "", "Chooses the server with the fewest requests in flight for its weight."),
+    row(
+        "least_conn",
+        UPSTREAM,
+        NONE,
+        "",
+        "Chooses the server with the fewest requests in flight for its weight.",
+    ),
     row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),
     row("keepalive_time", UPSTREAM, ONE, "1h", "How long one connection takes requests."),
     row("keepalive_timeout", UPSTREAM, ONE, "60s", "How long an idle connection is kept."),
     row("resolver", HTTP_LOCATION.or(UPSTREAM), SOME, "", "Name servers to ask.").differs(
-        "The addresses are checked and not used: names are resolved as the system does (/etc/hosts, /etc/resolv.conf).",
+        "The addresses are checked and not used: names are resolved as the system does \
+         (/etc/hosts, /etc/resolv.conf).",
     ),
     ignored("resolver_timeout", HTTP_LOCATION.or(UPSTREAM), ONE, "The system's resolver has its own."),
 ];

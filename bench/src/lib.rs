@@ -3,6 +3,7 @@
 //! - [`relay`]: the floor, a TCP relay that does not look at what passes
 //! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
 //! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
+//! - [`load`]: the load generator (`bench load`)
 //! - [`stats`]: medians and their spread
 //!
 //! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
@@ -10,5 +11,6 @@
 
 pub mod cost;
 pub mod lab;
+pub mod load;
 pub mod relay;
 pub mod stats;

@@ -3,7 +3,6 @@
 //! - [`relay`]: the floor, a TCP relay that does not look at what passes
 //! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
 //! - [`compare`]: subjects side by side (`bench compare`)
-//! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
 //! - [`load`]: the load generator (`bench load`)
 //! - [`stats`]: medians, their spread, and how sure they are
 //!
@@ -11,7 +10,6 @@
 //! not the same from one minute to the next. A figure without company means nothing.
 
 pub mod compare;
-pub mod cost;
 pub mod lab;
 pub mod load;
 pub mod relay;

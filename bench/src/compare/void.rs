@@ -16,7 +16,7 @@ pub(super) const LAG_P99_US_MAX: f64 = 500.0;
 /// The load's core may be so busy under an offered rate, before it is what limits.
 pub(super) const LOAD_CORE_BUSY_MAX: f64 = 0.95;
 
-/// So much of the subject's core may be used by others. The kernel samples this, so it is not to be too small.
+/// So much of the subject's core may be used by others: the kernel's own work counts here.
 const SUBJECT_CORE_OTHERS_MAX: f64 = 0.1;
 
 /// So much may the hypervisor take.
@@ -137,3 +137,7 @@ pub(super) fn good_rounds(scenario: &Scenario) -> Vec<usize> {
     let rounds = scenario.entries.iter().map(|entry| entry.rounds.len()).min().unwrap_or_default();
     (0..rounds).filter(|at| scenario.entries.iter().all(|entry| entry.rounds[*at].voids.is_empty())).collect()
 }
+
+#[cfg(test)]
+#[path = "void_tests.rs"]
+mod tests;

@@ -3,11 +3,13 @@
 //! - [`relay`]: the floor, a TCP relay that does not look at what passes
 //! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
 //! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
+//! - [`balance`]: what the methods do to servers, in virtual time and over sockets (`bench balance`)
 //! - [`stats`]: medians and their spread
 //!
 //! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
 //! not the same from one minute to the next. A figure without company means nothing.
 
+pub mod balance;
 pub mod cost;
 pub mod lab;
 pub mod relay;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{cost, relay};
+use bench::{balance, cost, relay};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -17,6 +17,8 @@ struct Arguments {
 enum Command {
     /// CPU time, system calls and instructions per request
     Cost(cost::Options),
+    /// Who gets how many requests under each method, and who queues
+    Balance(balance::Options),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
@@ -24,6 +26,7 @@ enum Command {
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
         Command::Cost(options) => cost::run(&options).map_err(Into::into),
+        Command::Balance(options) => balance::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

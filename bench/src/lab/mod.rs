@@ -4,10 +4,16 @@
 //! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
+//! - `setup.rs`: the same rules on servers and failures, said to each subject in its own words
+//! - `scripted.rs`: an origin whose every answer is decided by the caller
+//! - `machine.rs`: what a run ran on
 
 mod binaries;
 mod client;
+mod machine;
 mod process;
+mod scripted;
+mod setup;
 mod subjects;
 
 use std::io;
@@ -16,7 +22,10 @@ use std::path::PathBuf;
 
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
+pub use machine::Machine;
 pub use process::{Process, installed, on_core, version_line};
+pub use scripted::{Decide, Reply, Scripted, Then};
+pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};
 
 /// Why a measurement cannot be made, with the remedy.

@@ -4,6 +4,7 @@
 //! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
 //! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
 //! - [`balance`]: what the methods do to servers, in virtual time and over sockets (`bench balance`)
+//! - [`load`]: the load generator (`bench load`)
 //! - [`stats`]: medians and their spread
 //!
 //! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
@@ -12,5 +13,6 @@
 pub mod balance;
 pub mod cost;
 pub mod lab;
+pub mod load;
 pub mod relay;
 pub mod stats;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, cost, relay};
+use bench::{balance, cost, load, relay};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -19,6 +19,8 @@ enum Command {
     Cost(cost::Options),
     /// Who gets how many requests under each method, and who queues
     Balance(balance::Options),
+    /// HTTP load on a schedule, with latencies that count from when requests were due
+    Load(Box<load::Options>),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
         Command::Cost(options) => cost::run(&options).map_err(Into::into),
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
+        Command::Load(options) => load::main(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

@@ -4,6 +4,7 @@
 //! - [`lab`]: the processes of a measurement: origins and subjects, each on its core, gone at the end
 //! - [`cost`]: CPU time, system calls and instructions per request (`bench cost`)
 //! - [`balance`]: what the methods do to servers, in virtual time and over sockets (`bench balance`)
+//! - [`faults`]: what clients see when servers fail (`bench faults`)
 //! - [`load`]: the load generator (`bench load`)
 //! - [`stats`]: medians and their spread
 //!
@@ -12,6 +13,7 @@
 
 pub mod balance;
 pub mod cost;
+pub mod faults;
 pub mod lab;
 pub mod load;
 pub mod relay;

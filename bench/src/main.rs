@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, cost, load, relay};
+use bench::{balance, cost, faults, load, relay};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -21,6 +21,8 @@ enum Command {
     Balance(balance::Options),
     /// HTTP load on a schedule, with latencies that count from when requests were due
     Load(Box<load::Options>),
+    /// The failure lab: what clients see while a server refuses, dies, hangs, lies or comes back
+    Faults(faults::Options),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Cost(options) => cost::run(&options).map_err(Into::into),
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
         Command::Load(options) => load::main(&options).map_err(Into::into),
+        Command::Faults(options) => faults::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
 pub use machine::Machine;
-pub use process::{Process, installed, on_core, version_line};
+pub use process::{Process, installed, is_gone, on_core, version_line};
 pub use scripted::{Decide, Reply, Scripted, Then};
 pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};

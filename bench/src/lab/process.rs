@@ -17,7 +17,7 @@ use super::{BODY_MARK, LabError};
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a program may take to end before it is killed.
-const END_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A child process. It ends with this value.
 #[derive(Debug)]
@@ -137,6 +137,16 @@ impl Process {
         Ok(sum)
     }
 
+    /// Kills it (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be waited for.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
     /// Asks the program to end and waits until it has.
     pub fn end(&mut self) {
         let pid = Pid::from_child(&self.child);
@@ -159,6 +169,13 @@ impl Drop for Process {
 fn tasks(pid: u32) -> Vec<u32> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process has ended, also where nobody waits for it.
+pub fn is_gone(pid: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return true };
+    // "PID (NAME) STATE …"; the name may contain anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Does something on one core alone; children that it starts inherit that.

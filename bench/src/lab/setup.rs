@@ -6,14 +6,16 @@
 //! notices more than the others, which have no checks of their own: its rows are to be read with that in mind.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use proxy::config::Balance;
+use rustix::process::{Pid, Signal, kill_process};
 
+use super::process::{END_WITHIN, is_gone};
 use super::{Binaries, Kind, LabError, Process, free_address, text, version_line};
 
 /// The servers and the rules.
@@ -53,8 +55,15 @@ pub struct Running {
     pub address: SocketAddr,
     /// The file that its log goes to.
     pub log: PathBuf,
-    /// Its process; where it went to the background, whatever the pid file names.
-    pub process: Process,
+    held: Held,
+}
+
+/// How its end is in our hands.
+#[derive(Debug)]
+enum Held {
+    Child(Process),
+    /// A process that is not our child, as nginx in the background is not, nor what an upgrade left.
+    ByPidFile(PidFile),
 }
 
 impl Setup {
@@ -216,15 +225,45 @@ impl Arranged {
     /// # Errors
     ///
     /// Where it does not start or does not answer.
-    ///
-    /// # Panics
-    ///
-    /// For the relay, which knows no rules.
     pub fn start(&self, setup: &Setup, core: usize) -> Result<Running, LabError> {
+        self.launch(setup, core, false)
+    }
+
+    /// The same, so that it can be upgraded: nginx ignores USR2 while whoever started it is its parent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arranged::start`].
+    pub fn start_upgradable(&self, setup: &Setup, core: usize) -> Result<Running, LabError> {
+        self.launch(setup, core, self.kind == Kind::Nginx)
+    }
+
+    fn launch(&self, setup: &Setup, core: usize, in_background: bool) -> Result<Running, LabError> {
         let address = free_address()?;
+        let log = self.folder.join("log");
+        let mut command = self.command(setup, address)?;
+        if self.kind == Kind::Nginx {
+            command.args(["-g", if in_background { "daemon on;" } else { "daemon off;" }]);
+        }
+        let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
+        // Whoever is in the background is started by a process that ends; until then it is as good as the other.
+        process.wait_until_ready(address)?;
+        let held = if in_background {
+            Held::ByPidFile(PidFile(self.folder.join("nginx.pid")))
+        } else {
+            Held::Child(process)
+        };
+        Ok(Running { address, log, held })
+    }
+
+    fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         match self.kind {
-            Kind::Relay => panic!("the relay knows no rules"),
+            Kind::Relay => {
+                let (upstream, _) = setup.servers[0];
+                command.args(["relay", "--listen", &address.to_string()]);
+                command.args(["--upstream", &upstream.to_string()]);
+            }
             Kind::Proxy => {
                 command.args(setup.flags(address));
             }
@@ -232,7 +271,7 @@ impl Arranged {
                 let file = self.folder.join("nginx.conf");
                 fs::write(&file, setup.nginx_conf(address, &self.folder))?;
                 command.arg("-p").arg(&self.folder).arg("-e").arg(self.folder.join("log"));
-                command.args(["-g", "daemon off;"]).arg("-c").arg(file);
+                command.arg("-c").arg(file);
             }
             Kind::Haproxy => {
                 let file = self.folder.join("haproxy.cfg");
@@ -240,9 +279,49 @@ impl Arranged {
                 command.args(["-W", "-db", "-f"]).arg(file);
             }
         }
-        let log = self.folder.join("log");
-        let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
-        process.wait_until_ready(address)?;
-        Ok(Running { address, log, process })
+        Ok(command)
+    }
+}
+
+impl Running {
+    /// The process that takes signals: the master, where there are workers.
+    ///
+    /// # Errors
+    ///
+    /// Where the pid file cannot be read.
+    pub fn pid(&self) -> io::Result<Pid> {
+        match &self.held {
+            Held::Child(process) => Ok(process.pid()),
+            Held::ByPidFile(file) => file.pid(),
+        }
+    }
+
+    /// Whether it is not our child: then its process is the one that the pid file names, whoever that is by now.
+    pub fn is_in_background(&self) -> bool {
+        matches!(self.held, Held::ByPidFile(_))
+    }
+}
+
+/// A process that a pid file names. It ends with this value.
+#[derive(Debug)]
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn pid(&self) -> io::Result<Pid> {
+        let text = fs::read_to_string(&self.0)?;
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+        pid.ok_or_else(|| io::Error::other(format!("no process id in {}", self.0.display())))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let Ok(pid) = self.pid() else { return };
+        let start = Instant::now();
+        while !is_gone(pid) {
+            let signal = if start.elapsed() < END_WITHIN { Signal::TERM } else { Signal::KILL };
+            let _ = kill_process(pid, signal);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! - [`balance`]: what the methods do to servers, in virtual time and over sockets (`bench balance`)
 //! - [`faults`]: what clients see when servers fail (`bench faults`)
 //! - [`load`]: the load generator (`bench load`)
+//! - [`report`]: raw data to a page with plots (`bench report`)
 //! - [`stats`]: medians and their spread
 //!
 //! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
@@ -17,4 +18,5 @@ pub mod faults;
 pub mod lab;
 pub mod load;
 pub mod relay;
+pub mod report;
 pub mod stats;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, cost, faults, load, relay};
+use bench::{balance, cost, faults, load, relay, report};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -23,6 +23,8 @@ enum Command {
     Load(Box<load::Options>),
     /// The failure lab: what clients see while a server refuses, dies, hangs, lies or comes back
     Faults(faults::Options),
+    /// The raw data of a folder as a page with plots, and as Markdown
+    Report(report::Options),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
         Command::Load(options) => load::main(&options).map_err(Into::into),
         Command::Faults(options) => faults::run(&options).map_err(Into::into),
+        Command::Report(options) => report::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

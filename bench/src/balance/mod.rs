@@ -18,6 +18,8 @@ mod table;
 use std::fs;
 use std::path::PathBuf;
 
+pub(crate) use table::title;
+
 use crate::lab::{self, Arranged, Binaries, Kind, LabError, Machine};
 use model::{Plan, Run};
 use plan::{CHOICES, CLIENTS_MAX, Servers};

@@ -27,7 +27,7 @@ pub(super) fn text(run: &Run) -> String {
 }
 
 /// What the servers are like.
-fn title(servers: &str) -> String {
+pub(crate) fn title(servers: &str) -> String {
     match servers {
         "equal" => "equal: all three servers alike".into(),
         "unequal" => "unequal: app3 takes twice as long".into(),

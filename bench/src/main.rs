@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, cost, faults, load, relay, report};
+use bench::{balance, compare, faults, load, relay, report};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -15,8 +15,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// CPU time, system calls and instructions per request
-    Cost(cost::Options),
+    /// Subjects side by side: throughput, latency, CPU time, system calls, memory
+    Compare(compare::Options),
     /// Who gets how many requests under each method, and who queues
     Balance(balance::Options),
     /// HTTP load on a schedule, with latencies that count from when requests were due
@@ -31,7 +31,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
-        Command::Cost(options) => cost::run(&options).map_err(Into::into),
+        Command::Compare(options) => compare::main(&options).map_err(Into::into),
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
         Command::Load(options) => load::main(&options).map_err(Into::into),
         Command::Faults(options) => faults::run(&options).map_err(Into::into),

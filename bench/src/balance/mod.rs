@@ -20,7 +20,8 @@ use std::path::PathBuf;
 
 pub(crate) use table::title;
 
-use crate::lab::{self, Arranged, Binaries, Kind, LabError, Machine};
+use crate::compare::model::Machine;
+use crate::lab::{self, Arranged, Binaries, Kind, LabError};
 use model::{Plan, Run};
 use plan::{CHOICES, CLIENTS_MAX, Servers};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::Machine;
+use crate::compare::model::Machine;
 
 /// A run falls into thirds, so that a server can be slow in the middle one.
 pub const THIRDS: usize = 3;

@@ -100,7 +100,6 @@ impl Fault {
             (Fault::Upgrade, Kind::Nginx) => Ok(Some(Signal::USR2)),
             (Fault::Reload, Kind::Haproxy) => Ok(Some(Signal::USR2)),
             (Fault::Upgrade, Kind::Haproxy) => Err("its reload is its upgrade"),
-            (Fault::Reload | Fault::Upgrade, Kind::Relay) => Err("it has no configuration"),
             _ => Ok(None),
         }
     }

@@ -34,7 +34,8 @@ use clap::ValueEnum;
 pub use fault::Fault;
 pub use play::PlayError;
 
-use crate::lab::{self, Arranged, Binaries, Cores, Kind, Machine};
+use crate::compare::model::Machine;
+use crate::lab::{self, Arranged, Binaries, Cores, Kind};
 use model::{Case, Rules, Run};
 
 /// What is tried on whom.
@@ -68,7 +69,7 @@ pub struct Options {
 }
 
 fn subject(name: &str) -> Result<Kind, String> {
-    let kind = Kind::ALL.into_iter().find(|kind| *kind != Kind::Relay && kind.name() == name);
+    let kind = [Kind::Proxy, Kind::Nginx, Kind::Haproxy].into_iter().find(|kind| kind.name() == name);
     kind.ok_or_else(|| format!("there is no subject {name:?}; say proxy, nginx or haproxy"))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::Machine;
+use crate::compare::model::Machine;
 
 /// Everything one run gave.
 #[derive(Clone, Debug, Serialize, Deserialize)]

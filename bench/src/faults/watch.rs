@@ -70,7 +70,7 @@ fn words(kind: Kind, name: &str, server: SocketAddr) -> [String; 2] {
     match kind {
         Kind::Nginx => ["temporarily disabled".into(), format!("//{server}")],
         Kind::Haproxy => ["is DOWN".into(), format!("/{name} ")],
-        Kind::Proxy | Kind::Relay => [" is down: ".into(), format!("{server} ")],
+        _ => [" is down: ".into(), format!("{server} ")],
     }
 }
 

@@ -41,8 +41,11 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`LabError::Build`] where one is not there.
+    /// [`LabError::Build`] where one is not there, [`LabError::DebugBuild`] where cargo put debug builds there.
     pub fn find(folder: &Path) -> Result<Binaries, LabError> {
+        if folder.ends_with("debug") {
+            return Err(LabError::DebugBuild);
+        }
         let file = |name| Some(folder.join(name)).filter(|file| file.is_file()).ok_or(LabError::Build);
         Ok(Binaries { proxy: file("proxy")?, backend: file("backend")?, bench: file("bench")? })
     }

@@ -147,6 +147,44 @@ impl Process {
         self.child.wait().map(drop)
     }
 
+    /// The share of the tree's CPU time that it spent in user space since it began, as (user, all), in clock ticks.
+    /// The kernel samples this, other than the sum of [`Process::cpu_ns`].
+    pub fn ticks(&self) -> (u64, u64) {
+        let of = |pid: u32| -> Option<(u64, u64)> {
+            let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name may hold spaces and parentheses; utime and stime are the 12th and 13th word after it.
+            let mut words = text.rsplit_once(") ")?.1.split(' ').skip(11);
+            let (user, system) = (words.next()?.parse::<u64>().ok()?, words.next()?.parse::<u64>().ok()?);
+            Some((user, user + system))
+        };
+        self.tree().into_iter().filter_map(of).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// Resident memory of the tree, in KiB; what processes share counts in each.
+    pub fn memory_kib(&self) -> u64 {
+        let of = |pid: u32| -> Option<u64> {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        self.tree().into_iter().filter_map(of).sum()
+    }
+
+    /// The cores that threads of the tree may run on, as the kernel lists them, without repetition.
+    pub fn cores(&self) -> Vec<String> {
+        let of = |pid: u32, task: u32| -> Option<String> {
+            let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+            Some(line.trim().to_owned())
+        };
+        let tree = self.tree().into_iter();
+        let mut cores: Vec<String> =
+            tree.flat_map(|pid| tasks(pid).into_iter().filter_map(move |task| of(pid, task))).collect();
+        cores.sort();
+        cores.dedup();
+        cores
+    }
+
     /// Asks the program to end and waits until it has.
     pub fn end(&mut self) {
         let pid = Pid::from_child(&self.child);
@@ -212,9 +250,10 @@ pub fn installed(program: &str) -> Option<std::path::PathBuf> {
     places.map(|place| place.join(program)).find(|file| file.is_file())
 }
 
-/// The first line of what a program says of its version.
+/// The first line of what a program says of its version that is not empty.
 pub fn version_line(program: &std::path::Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
+    let text = String::from_utf8_lossy(&text);
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
 }

@@ -207,13 +207,15 @@ fn method(balance: Balance) -> &'static str {
 }
 
 impl Arranged {
-    /// Gets a subject ready; `None` where it is not installed. What it writes goes below `folder`.
+    /// Gets a subject ready; `None` where it is not installed, or knows no such rules. What it writes goes
+    /// below `folder`.
     ///
     /// # Errors
     ///
     /// Where the folder cannot be made.
     pub fn new(kind: Kind, binaries: &Binaries, folder: &Path) -> Result<Option<Arranged>, LabError> {
-        let Some(program) = kind.program(binaries) else { return Ok(None) };
+        let knows_rules = matches!(kind, Kind::Proxy | Kind::Nginx | Kind::Haproxy);
+        let Some(program) = kind.program(binaries).filter(|_| knows_rules) else { return Ok(None) };
         let folder = folder.join(kind.name());
         fs::create_dir_all(&folder)?;
         let version = version_line(&program, kind.version_flag());
@@ -259,11 +261,7 @@ impl Arranged {
     fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         match self.kind {
-            Kind::Relay => {
-                let (upstream, _) = setup.servers[0];
-                command.args(["relay", "--listen", &address.to_string()]);
-                command.args(["--upstream", &upstream.to_string()]);
-            }
+            Kind::Relay | Kind::Envoy => unreachable!("it was not arranged"),
             Kind::Proxy => {
                 command.args(setup.flags(address));
             }

@@ -284,7 +284,8 @@ impl Outcome {
             from_due_us: Percentiles::of(&tally.from_due),
             from_sent_us: Percentiles::of(&tally.from_sent),
             lag_us: Percentiles::of(&tally.lag),
-            generator_cpu_us_per_request: self.cpu.as_secs_f64() * 1e6 / self.answered_in_all.max(1) as f64,
+            generator_cpu_us_per_request: self.cpu.as_secs_f64() * 1e6
+                / (self.answered_in_all + self.failed_in_all).max(1) as f64,
             generator_busy: self.busy,
         }
     }
@@ -321,7 +322,7 @@ pub struct Summary {
     pub from_sent_us: Percentiles,
     /// How late the generator was.
     pub lag_us: Percentiles,
-    /// CPU time of the generator for each request answered.
+    /// CPU time of the generator for each request.
     pub generator_cpu_us_per_request: f64,
     /// The busiest thread's CPU time over the time it ran, 0 to 1.
     pub generator_busy: f64,

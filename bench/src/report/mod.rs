@@ -18,7 +18,7 @@ use std::{fs, result};
 
 use serde::de::DeserializeOwned;
 
-use crate::lab::Machine;
+use crate::compare::model::Machine;
 use page::{Page, Section};
 
 /// Where the raw data are and what is made of them.
@@ -136,7 +136,7 @@ impl Facts {
     }
 
     fn add_machine(&mut self, machine: &Machine) {
-        let Machine { kernel, processor, cores } = machine;
+        let Machine { kernel, processor, cores, .. } = machine;
         self.add("machine", &format!("{processor}, {cores} cores, Linux {kernel}"));
     }
 

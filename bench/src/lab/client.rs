@@ -21,7 +21,15 @@ impl Client {
     ///
     /// Where nobody listens.
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Client::over(TcpStream::connect(address)?)
+    }
+
+    /// Takes a connection over.
+    ///
+    /// # Errors
+    ///
+    /// Where it is broken.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Client { stream, buffer: vec![0; 4096] })

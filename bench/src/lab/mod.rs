@@ -4,10 +4,14 @@
 //! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
+//! - `setup.rs`: the same rules on servers and failures, said to each subject in its own words
+//! - `scripted.rs`: an origin whose every answer is decided by the caller
 
 mod binaries;
 mod client;
 mod process;
+mod scripted;
+mod setup;
 mod subjects;
 
 use std::io;
@@ -19,7 +23,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
-pub use process::{Process, installed, on_core, version_line};
+pub use process::{Process, installed, is_gone, on_core, version_line};
+pub use scripted::{Decide, Reply, Scripted, Then};
+pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};
 
 /// Why a measurement cannot be made, with the remedy.

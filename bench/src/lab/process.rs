@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,13 +17,15 @@ use super::{BODY_MARK, LabError};
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a program may take to end before it is killed.
-const END_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A child process. It ends with this value.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
+    /// Where its standard error goes, unless that is kept.
+    log: Option<PathBuf>,
 }
 
 impl Process {
@@ -35,7 +38,39 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = on_core(core, || command.spawn())
             .map_err(|source| LabError::Start { program: name.into(), source })?;
-        Ok(Process { name: name.into(), child })
+        Ok(Process { name: name.into(), child, log: None })
+    }
+
+    /// Starts a program as [`Process::start`] does, with its standard error going to `log`, which is made anew.
+    ///
+    /// # Errors
+    ///
+    /// Where it or the file cannot be opened.
+    pub fn start_logging(
+        name: &str,
+        command: &mut Command,
+        core: usize,
+        log: &Path,
+    ) -> Result<Process, LabError> {
+        let file = fs::File::create(log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let child = on_core(core, || command.spawn())
+            .map_err(|source| LabError::Start { program: name.into(), source })?;
+        Ok(Process { name: name.into(), child, log: Some(log.to_owned()) })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// Where it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.pid(), signal)?)
     }
 
     /// Waits until the program answers a request as the origins do.
@@ -59,6 +94,9 @@ impl Process {
     fn said(&mut self) -> String {
         // The pipe ends with the program.
         self.end();
+        if let Some(log) = &self.log {
+            return fs::read_to_string(log).unwrap_or_default().trim().to_owned();
+        }
         let mut bytes = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {
             // What cannot be read is no help.
@@ -97,6 +135,16 @@ impl Process {
             }
         }
         Ok(sum)
+    }
+
+    /// Kills it (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be waited for.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     /// The share of the tree's CPU time that it spent in user space since it began, as (user, all), in clock ticks.
@@ -159,6 +207,13 @@ impl Drop for Process {
 fn tasks(pid: u32) -> Vec<u32> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process has ended, also where nobody waits for it.
+pub fn is_gone(pid: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return true };
+    // "PID (NAME) STATE …"; the name may contain anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Does something on one core alone; children that it starts inherit that.

@@ -38,7 +38,12 @@ impl Kind {
         }
     }
 
-    fn program(self, binaries: &Binaries) -> Option<PathBuf> {
+    /// How it is asked for its version.
+    pub(super) fn version_flag(self) -> &'static str {
+        if matches!(self, Kind::Nginx | Kind::Haproxy) { "-v" } else { "--version" }
+    }
+
+    pub(super) fn program(self, binaries: &Binaries) -> Option<PathBuf> {
         match self {
             Kind::Relay => Some(binaries.bench.clone()),
             Kind::Proxy => Some(binaries.proxy.clone()),
@@ -92,10 +97,7 @@ impl Launch {
         let Some(program) = kind.program(binaries) else { return Ok(None) };
         let folder = folder.join(kind.name());
         fs::create_dir_all(&folder)?;
-        let version = version_line(
-            &program,
-            if matches!(kind, Kind::Nginx | Kind::Haproxy) { "-v" } else { "--version" },
-        );
+        let version = version_line(&program, kind.version_flag());
         Ok(Some(Launch { kind, version, program, folder, upstreams: upstreams.to_vec() }))
     }
 

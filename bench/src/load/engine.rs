@@ -450,6 +450,7 @@ impl Counts {
             self.tally.body_bytes += complete.body;
             if complete.verdict.is_ok() {
                 self.tally.answered(number, flight.due_ns, flight.sent_ns, now_ns);
+                self.tally.served(number, complete.server);
             }
         }
     }

@@ -36,6 +36,7 @@ pub use engine::Shared;
 pub use hlog::Log;
 pub use outcome::{Failures, Interval, Outcome, Percentiles, Summary, Tally};
 pub use plan::{Check, Pace, Plan, Request, Target};
+pub use response::ServerName;
 
 use crate::lab;
 use engine::{Done, Engine};

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::response::Wrong;
+use super::response::{ServerName, Wrong};
 
 /// What a run gave. Times are in nanoseconds.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ pub struct Interval {
     pub failed: u64,
     /// Latency from when they were due of the requests answered in it.
     pub from_due: Histogram<u64>,
+    /// The same requests by who answered, where `X-Backend` says that.
+    pub by_server: BTreeMap<ServerName, u64>,
 }
 
 /// Requests that failed, by how.
@@ -172,6 +174,13 @@ impl Tally {
         record(&mut self.interval(number).from_due, now_ns - due_ns);
     }
 
+    /// The response as expected, in interval `number`, came from `server`.
+    pub(super) fn served(&mut self, number: u64, server: ServerName) {
+        if !server.is_empty() {
+            *self.interval(number).by_server.entry(server).or_default() += 1;
+        }
+    }
+
     /// A failure in interval `number`.
     pub(super) fn failed(&mut self, number: u64, failure: Failure) {
         self.failures.count(failure);
@@ -180,7 +189,12 @@ impl Tally {
 
     fn interval(&mut self, number: u64) -> &mut Interval {
         if self.intervals.last().is_none_or(|last| last.number < number) {
-            self.intervals.push(Interval { number, failed: 0, from_due: histogram() });
+            self.intervals.push(Interval {
+                number,
+                failed: 0,
+                from_due: histogram(),
+                by_server: BTreeMap::new(),
+            });
         }
         // Time does not run backwards: the last one is meant.
         self.intervals.last_mut().expect("one was pushed")
@@ -203,6 +217,9 @@ impl Tally {
                 Ok(at) => {
                     self.intervals[at].failed += interval.failed;
                     add(&mut self.intervals[at].from_due, &interval.from_due);
+                    for (server, count) in &interval.by_server {
+                        *self.intervals[at].by_server.entry(*server).or_default() += count;
+                    }
                 }
                 Err(at) => self.intervals.insert(at, interval.clone()),
             }
@@ -371,6 +388,9 @@ mod tests {
         one.answered(2, 0, 1_000, 90_000_000_000);
         let mut other = Tally::default();
         other.answered(1, 0, 1_000, 3_000_000);
+        for tally in [&mut one, &mut other] {
+            tally.served(2, ServerName::new(b"app1"));
+        }
         other.failed(2, Failure::Timeout);
         other.statuses.insert(200, 1);
         one.add(&other);
@@ -379,6 +399,7 @@ mod tests {
         assert_eq!(one.from_due.len(), 3);
         let numbers: Vec<_> = one.intervals.iter().map(|i| (i.number, i.failed, i.from_due.len())).collect();
         assert_eq!(numbers, [(0, 0, 1), (1, 0, 1), (2, 1, 1)]);
+        assert_eq!(one.intervals[2].by_server, [(ServerName::new(b"app1"), 2)].into());
         let p = Percentiles::of(&one.from_due);
         assert!((p.p50 / 3_000.0 - 1.0).abs() < 2e-3, "{p:?}");
         assert!((p.max / 90e6 - 1.0).abs() < 2e-3, "{p:?}");

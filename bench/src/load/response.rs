@@ -9,6 +9,8 @@
 //!
 //! It is lean, not strict: what it lets pass is left to the conformance tests.
 
+use std::fmt;
+
 use memchr::{memchr, memmem};
 
 use super::plan::Target;
@@ -26,6 +28,7 @@ pub(super) struct Response {
     closes: bool,
     body_seen: u64,
     body_differs: bool,
+    server: ServerName,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -53,6 +56,35 @@ pub(super) struct Complete {
     /// Bytes of its body.
     pub(super) body: u64,
     pub(super) verdict: Result<(), Wrong>,
+    /// Who answered.
+    pub(super) server: ServerName,
+}
+
+/// What `X-Backend` says, as far as it fits; empty where there is no such field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerName {
+    bytes: [u8; 15],
+    length: u8,
+}
+
+impl ServerName {
+    pub(super) fn new(name: &[u8]) -> ServerName {
+        let mut bytes = [0; 15];
+        let length = name.len().min(bytes.len());
+        bytes[..length].copy_from_slice(&name[..length]);
+        ServerName { bytes, length: length as u8 }
+    }
+
+    /// Whether no server gave its name.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.bytes[..usize::from(self.length)]))
+    }
 }
 
 /// What was wrong with a response.
@@ -134,7 +166,8 @@ impl Response {
         } else {
             Ok(())
         };
-        let complete = Complete { status, closes: self.closes, body: self.body_seen, verdict };
+        let (closes, server) = (self.closes, self.server);
+        let complete = Complete { status, closes, body: self.body_seen, verdict, server };
         *self = Response { partial: std::mem::take(&mut self.partial), ..Response::default() };
         complete
     }
@@ -190,6 +223,11 @@ impl Response {
                 Some(b'T' | b't') => {
                     if let Some(value) = value(rest, b"transfer-encoding") {
                         is_chunked = value.eq_ignore_ascii_case(b"chunked");
+                    }
+                }
+                Some(b'X' | b'x') => {
+                    if let Some(value) = value(rest, b"x-backend") {
+                        self.server = ServerName::new(value);
                     }
                 }
                 _ => {}
@@ -294,7 +332,7 @@ mod tests {
     }
 
     fn ok(status: u16, closes: bool, body: u64) -> Complete {
-        Complete { status, closes, body, verdict: Ok(()) }
+        Complete { status, closes, body, verdict: Ok(()), server: ServerName::default() }
     }
 
     #[test]
@@ -374,5 +412,15 @@ mod tests {
         let mut bytes = &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell"[..];
         assert_eq!(response.feed(&mut bytes, &any), Ok(None));
         assert_eq!(response.ended(&any), None);
+    }
+
+    #[test]
+    fn the_server_that_answered_is_known() {
+        let text = b"HTTP/1.1 200 OK\r\nx-backend: app2\r\nContent-Length: 0\r\n\r\n";
+        let target = Target::get("127.0.0.1:1".parse().unwrap(), "/", b"");
+        let server = read(text, text.len(), &target).unwrap()[0].server;
+        assert_eq!(server.to_string(), "app2");
+        assert!(ServerName::default().is_empty());
+        assert_eq!(ServerName::new(b"a-name-of-many-letters").to_string(), "a-name-of-many-");
     }
 }

@@ -7,7 +7,7 @@
 #   FOLDER    where the results go; else a new folder in bench/runs, named after the time and this machine
 #
 # Installs nginx, HAProxy, Redis, valgrind and perf from Debian packages where they are missing (as root; else it says
-# what to install). Envoy is compared too where it is in the search path. The machine is to be left alone meanwhile: a run
+# what to install). Envoy and Caddy are compared too where they are in the search path. The machine is to be left alone meanwhile: a run
 # that was disturbed says so, is kept for a look, and the exit status is 1. docs/benchmarking.md tells how to read it.
 
 # shellcheck source=scripts/lib.sh

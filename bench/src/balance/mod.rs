@@ -85,7 +85,10 @@ pub fn run(options: &Options) -> Result<(), LabError> {
     let run = Run {
         command: std::env::args().skip(1).collect(),
         machine: Machine::here(),
-        versions: subjects.iter().map(|subject| subject.version.clone()).collect(),
+        versions: subjects
+            .iter()
+            .map(|subject| (subject.kind.name().into(), subject.version.clone()))
+            .collect(),
         plan,
         cases,
     };

@@ -1,5 +1,7 @@
 //! What a run of `bench balance` gives, as its JSON has it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::compare::model::Machine;
@@ -14,8 +16,8 @@ pub struct Run {
     pub command: Vec<String>,
     /// Where it ran.
     pub machine: Machine,
-    /// What each subject says of its version; without the simulation.
-    pub versions: Vec<String>,
+    /// The subjects by name, with what they say of their version; without the simulation.
+    pub versions: BTreeMap<String, String>,
     /// What was asked of everyone.
     pub plan: Plan,
     /// What came of it, in the order of the tables.

@@ -20,8 +20,8 @@ pub(super) fn text(run: &Run) -> String {
         text.push_str(&format!("\n{}\n{}\n", title(&first.servers), table(group)));
         cases = rest;
     }
-    for version in &run.versions {
-        text.push_str(&format!("{version}\n"));
+    for (name, version) in &run.versions {
+        text.push_str(&format!("{name}: {version}\n"));
     }
     text
 }

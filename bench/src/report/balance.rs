@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::page::{Block, Section, Table};
-use super::plot::{self, Area, DrawResult, INK, Plot};
+use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
 use crate::balance::model::{Case, Run};
 use crate::balance::title;
@@ -17,8 +17,8 @@ const LEFT: u32 = 150;
 
 pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
     facts.add_machine(&run.machine);
-    for version in &run.versions {
-        facts.add("subject", version);
+    for (name, version) in &run.versions {
+        facts.add(name, version);
     }
     facts.add_command(&run.command);
     let plan = &run.plan;
@@ -29,9 +29,9 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
             cases.split_at(cases.iter().take_while(|case| case.servers == first.servers).count());
         blocks.push(Block {
             title: title(&first.servers),
-            text: String::new(),
             plots: vec![shares(group)?, latencies(group)?],
             table: Some(table(group)),
+            ..Block::default()
         });
         cases = rest;
     }
@@ -128,19 +128,7 @@ fn bars(
             .x_label_area_size(44)
             .y_label_area_size(LEFT)
             .build_cartesian_2d(0.0..max, 0.0..cases.len() as f64)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .bold_line_style(plot::GRID)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.mix(0.6))
-            .label_style(plot::letters())
-            .axis_desc_style(plot::letters())
-            .x_desc(title)
-            .x_labels(6)
-            .x_label_formatter(&plot::number)
-            .draw()?;
+        plot::bars_mesh(&mut chart, title)?;
         for (number, case) in cases.iter().enumerate() {
             let top = (cases.len() - number) as f64;
             let mut from = 0.0;

@@ -90,6 +90,18 @@ pub struct PerServer {
     pub load: f64,
 }
 
+impl Case {
+    /// The last server's share of the requests in each third of the run, 0 to 1: what a method does when that one
+    /// degrades.
+    pub fn shares_of_last(&self) -> [f64; THIRDS] {
+        std::array::from_fn(|third| {
+            let of = |server: &PerServer| server.requests_by_third[third];
+            let all: u64 = self.per_server.iter().map(of).sum();
+            self.per_server.last().map_or(0, of) as f64 / all.max(1) as f64
+        })
+    }
+}
+
 impl Latency {
     /// Of these seconds; all zero where there is none.
     pub(super) fn of(mut seconds: Vec<f64>) -> Latency {

@@ -43,7 +43,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              in networks of their own, is played to each balancer: to the proxy's own balancing code in virtual \
              time (virtual), and over sockets to the programs. A server has {} slots of {} ms (exponential); whoever finds \
              none free queues there. Latency counts from when a request was due. The method weighted gives app3 half the share \
-             of the others.",
+             of the others. By thirds: its share in each third of the run.",
             plan.rate_per_s, plan.seconds, plan.seed, plan.clients, plan.slots, plan.service_ms
         ),
         data: vec!["balance.json".into()],
@@ -56,6 +56,7 @@ fn table(cases: &[Case]) -> Table {
         "method",
         "by",
         "shares of app1 / 2 / 3, %",
+        "app3 by thirds, %",
         "longest queues",
         "mean wait, ms",
         "median, ms",
@@ -71,6 +72,7 @@ fn table(cases: &[Case]) -> Table {
             case.method.clone(),
             case.by.clone(),
             each(|server| format!("{:.0}", 100.0 * server.share)),
+            case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
             each(|server| server.queue_max.to_string()),
             each(|server| format!("{:.0}", server.waiting_ms_mean)),
             plot::number(&case.latency.p50_ms),

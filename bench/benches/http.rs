@@ -9,7 +9,7 @@ use proxy::http::body::{Coding, Cursor, Then};
 use proxy::http::fields::{Fields, Scratch};
 use proxy::http::framing::{self, Length};
 use proxy::http::head::{self, Parsed, RequestHead, ResponseHead};
-use proxy::http::rewrite::{self, ClientFraming, Delivery, Sender};
+use proxy::http::rewrite::{self, ClientFraming, Delivery, Introduction, Sender};
 use proxy::http::target;
 
 const CURL: &[u8] =
@@ -117,7 +117,8 @@ fn framing_decision(c: &mut Criterion) {
 /// A head that is read already is written for the other side.
 fn rewriting(c: &mut Criterion) {
     let mut out = Buffers::new(18 * 1024).small();
-    let sender = Sender { address: "192.0.2.17", real: "192.0.2.17", trusted: false, default_host: "app" };
+    let introduction = &Introduction::new("192.0.2.17");
+    let sender = Sender { introduction, real: None, trusted: false, default_host: "app" };
     let mut scratch = Scratch::new();
     let mut group = c.benchmark_group("rewrite");
     for (name, bytes) in REQUESTS {

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
+
+use rustix::param::clock_ticks_per_second;
 
 use super::model::Machine;
 
@@ -36,12 +39,15 @@ pub(super) fn revision() -> String {
     if is_clean { commit } else { commit + "+" }
 }
 
-/// What one core has done since the machine started, in clock ticks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What one core has *not* done for this machine's processes since it started.
+///
+/// proc_stat(5) has busy times as well, but those are sampled by a clock, which a load on a schedule falls into step with.
+/// Idle time is measured, where the kernel stops its clock on an idle core, as all usual ones do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CoreTime {
-    busy: u64,
-    steal: u64,
-    all: u64,
+    at: Instant,
+    idle_ticks: u64,
+    steal_ticks: u64,
 }
 
 /// What one core did between two moments, as shares of the time, 0 to 1.
@@ -56,39 +62,48 @@ pub(super) struct CoreShare {
 impl CoreTime {
     /// Until now.
     pub(super) fn now(core: usize) -> CoreTime {
-        CoreTime::parse(&fs::read_to_string("/proc/stat").unwrap_or_default(), core).unwrap_or_default()
-    }
-
-    /// proc_stat(5): user nice system idle iowait irq softirq steal guest guest_nice; guest is part of user.
-    fn parse(text: &str, core: usize) -> Option<CoreTime> {
-        let name = format!("cpu{core} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&name))?;
-        let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
-        let &[user, nice, system, idle, iowait, irq, softirq, steal] = &ticks[..] else { return None };
-        let busy = user + nice + system + irq + softirq;
-        Some(CoreTime { busy, steal, all: busy + idle + iowait + steal })
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let (idle_ticks, steal_ticks) = idle_and_steal(&text, core).unwrap_or_default();
+        CoreTime { at: Instant::now(), idle_ticks, steal_ticks }
     }
 
     /// From `before` to this moment.
     pub(super) fn since(self, before: CoreTime) -> CoreShare {
-        let all = (self.all - before.all).max(1) as f64;
-        let share = |now: u64, before: u64| now.saturating_sub(before) as f64 / all;
-        CoreShare { busy: share(self.busy, before.busy), steal: share(self.steal, before.steal) }
+        let ticks = (self.at - before.at).as_secs_f64() * clock_ticks_per_second() as f64;
+        let share = |now: u64, before: u64| (now.saturating_sub(before) as f64 / ticks).min(1.0);
+        let steal = share(self.steal_ticks, before.steal_ticks);
+        CoreShare { busy: (1.0 - share(self.idle_ticks, before.idle_ticks) - steal).max(0.0), steal }
     }
+}
+
+/// Clock ticks, from `user nice system idle iowait irq softirq steal`.
+fn idle_and_steal(text: &str, core: usize) -> Option<(u64, u64)> {
+    let name = format!("cpu{core} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    Some((ticks.get(3)? + ticks.get(4)?, *ticks.get(7)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn shares_of_a_core() {
-        let text =
-            |ticks: &str| format!("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 {ticks}\n");
-        let before = CoreTime::parse(&text("100 0 50 800 10 1 2 5 0 0"), 1).unwrap();
-        let after = CoreTime::parse(&text("130 0 60 850 10 1 2 15 7 0"), 1).unwrap();
-        assert_eq!(after.since(before), CoreShare { busy: 0.4, steal: 0.1 });
-        assert_eq!(CoreTime::parse(&text("1 2 3"), 1), None);
-        assert_eq!(CoreTime::parse("", 1), None);
+        let text = "cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 100 0 50 800 10 1 2 5 0 0\n";
+        assert_eq!(idle_and_steal(text, 1), Some((810, 5)));
+        assert_eq!(idle_and_steal(text, 0), Some((0, 0)));
+        assert_eq!(idle_and_steal("cpu1 1 2 3", 1), None);
+        let ticks = clock_ticks_per_second();
+        let before = CoreTime { at: Instant::now(), idle_ticks: 810, steal_ticks: 5 };
+        let after = CoreTime {
+            at: before.at + Duration::from_secs(10),
+            idle_ticks: 810 + 5 * ticks,
+            steal_ticks: 5 + ticks,
+        };
+        let share = after.since(before);
+        assert!((share.busy - 0.4).abs() < 1e-9 && (share.steal - 0.1).abs() < 1e-9, "{share:?}");
     }
 }

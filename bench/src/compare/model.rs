@@ -207,8 +207,11 @@ pub struct Sweep {
     pub points: Vec<Point>,
     /// The highest rate that was served: nearly all answered, and the 99th percentile within bounds.
     pub knee_per_s: f64,
-    /// What ended the sweep: the subject's knee, or the load's core. In the latter case the knee lies higher.
+    /// What ended the sweep: the subject's knee, or a load core that could not offer more. In the latter case the
+    /// knee lies higher.
     pub limited_by_load: bool,
+    /// What else disturbed its last point, in words; empty where nothing did.
+    pub disturbances: Vec<String>,
 }
 
 /// One offered rate of a sweep.

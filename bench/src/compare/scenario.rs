@@ -59,7 +59,9 @@ impl Scenario {
         ];
         for rate in &settings.rates {
             all.push(Scenario {
-                pace: Pace::Constant(*rate),
+                // At random, as independent users ask. An even pace would fall into step with the kernel's clock, which
+                // samples what is user and what is system time.
+                pace: Pace::Poisson(*rate),
                 duration: seconds(if settings.is_full { 1.5 } else { 1.0 }),
                 counts_calls: settings.is_full,
                 ..page(
@@ -118,7 +120,7 @@ impl Scenario {
             path: "/",
             upload: 0,
             connections: 64,
-            pace: Pace::Constant(rate),
+            pace: Pace::Poisson(rate),
             keep_alive: true,
             duration: Duration::from_secs(1),
             counts_calls: false,

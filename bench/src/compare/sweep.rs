@@ -52,6 +52,7 @@ impl<'a> Climb<'a> {
             points: Vec::new(),
             knee_per_s: 0.0,
             limited_by_load: false,
+            disturbances: Vec::new(),
         };
         Climb { contender, sweep, is_over: false }
     }
@@ -71,6 +72,7 @@ impl<'a> Climb<'a> {
                 load_core_busy: round.load_core_busy,
             };
             is_limited = void::of_generator(load, round.load_core_busy).is_some();
+            self.sweep.disturbances = void::of_surroundings(&round);
             is_served = load.failed_in_all == 0
                 && load.answered_per_s >= ANSWERED_MIN * rate
                 && load.from_due_us.p99 <= P99_US_MAX;

@@ -16,7 +16,7 @@ pub(super) const LAG_P99_US_MAX: f64 = 500.0;
 /// The load's core may be so busy under an offered rate, before it is what limits.
 pub(super) const LOAD_CORE_BUSY_MAX: f64 = 0.95;
 
-/// So much of the subject's core may be used by others. The kernel samples this, so it is not to be too small.
+/// So much of the subject's core may be used by others: the kernel's own work counts here.
 const SUBJECT_CORE_OTHERS_MAX: f64 = 0.1;
 
 /// So much may the hypervisor take.
@@ -35,6 +35,13 @@ pub(super) fn of_round(round: &Round) -> Vec<String> {
     if round.load.offered_per_s.is_some() {
         reasons.extend(of_generator(&round.load, round.load_core_busy));
     }
+    reasons.extend(of_surroundings(round));
+    reasons
+}
+
+/// What else ran on this machine, or beside it.
+pub(super) fn of_surroundings(round: &Round) -> Vec<String> {
+    let mut reasons = Vec::new();
     if round.cpu_ns > 0 && round.subject_core_others > SUBJECT_CORE_OTHERS_MAX {
         let percent = 100.0 * round.subject_core_others;
         reasons.push(format!("other processes used {percent:.0} % of the subject's core"));
@@ -90,11 +97,13 @@ pub(super) fn of_scenario(scenario: &Scenario, rounds: u32) -> Vec<Void> {
     let mut add = |entry: &Entry, reason: String| {
         voids.push(Void { scenario: scenario.key.clone(), subject: entry.subject.clone(), reason });
     };
+    let good = good_rounds(scenario).len();
     for entry in &scenario.entries {
         if let Some(reason) = entry.rounds.iter().find_map(|round| of_answers(&round.load)) {
             add(entry, reason);
         }
-        for name in STEADY {
+        // Without enough rounds that is reason enough.
+        for name in STEADY.into_iter().filter(|_| good >= rounds as usize) {
             let Some(sample) = entry.figure(name).map(|figure| &figure.sample) else { continue };
             if sample.uncertainty() > UNCERTAINTY_MAX {
                 let [low, high] = sample.confidence;
@@ -105,7 +114,6 @@ pub(super) fn of_scenario(scenario: &Scenario, rounds: u32) -> Vec<Void> {
             }
         }
     }
-    let good = good_rounds(scenario).len();
     if good < rounds as usize {
         let mut reasons: Vec<_> = scenario
             .entries
@@ -137,3 +145,7 @@ pub(super) fn good_rounds(scenario: &Scenario) -> Vec<usize> {
     let rounds = scenario.entries.iter().map(|entry| entry.rounds.len()).min().unwrap_or_default();
     (0..rounds).filter(|at| scenario.entries.iter().all(|entry| entry.rounds[*at].voids.is_empty())).collect()
 }
+
+#[cfg(test)]
+#[path = "void_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use proxy::buffer::Buffers;
 use proxy::http::fields::{MAX_FIELDS, Role, Scratch};
 use proxy::http::framing::{self, Length};
 use proxy::http::head::{self, Parsed, RequestHead};
-use proxy::http::rewrite::{self, Sender};
+use proxy::http::rewrite::{self, Introduction, Sender};
 use proxy::http::{Refusal, Version, target};
 
 /// What becomes of these bytes: the length of the head, nothing yet, or a refusal.
@@ -72,8 +72,8 @@ fn check_forwarded(head: &RequestHead<'_, '_>) {
     let Ok(target) = target::of(head.method, head.target, head.version, &head.fields) else { return };
     let Ok(length) = framing::request(&head.fields, head.version) else { return };
     let wishes = rewrite::wishes(head);
-    let address = "192.0.2.7";
-    let sender = Sender { address, real: address, trusted: head.len % 2 == 0, default_host: "app1:5000" };
+    let introduction = &Introduction::new("192.0.2.7");
+    let sender = Sender { introduction, real: None, trusted: head.len % 2 == 0, default_host: "app1:5000" };
     let mut out = Buffers::new(1 << 20).small();
     rewrite::request(&mut out, head, &target, length, &wishes, &sender).expect("it fits");
 

@@ -118,7 +118,7 @@ pub(super) fn park(input: &mut Option<Buffer>, env: &mut Env) {
 
 /// The room for bytes that come, in a large buffer if they are `long`: an empty one that is too small is
 /// exchanged, one with bytes in it stays.
-#[inline]
+#[inline(always)]
 pub(super) fn attach<'i>(input: &'i mut Option<Buffer>, long: bool, env: &mut Env) -> &'i mut [u8] {
     let small = env.rules.buffer_size();
     if input.as_ref().is_some_and(|buffer| buffer.is_empty() && long && buffer.capacity() <= small) {

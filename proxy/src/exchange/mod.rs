@@ -40,6 +40,7 @@ mod waits;
 use std::net::IpAddr;
 
 use crate::buffer::Full;
+use crate::http::rewrite::Introduction;
 use crate::http::{Refusal, reply};
 pub use env::{Env, Record, Rules};
 pub use failure::{Failure, Sequel};
@@ -152,8 +153,8 @@ pub struct Exchange {
     waits: Waits,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
-    /// The client's address as text.
-    address: Box<str>,
+    /// The client's address as text, for the next server.
+    introduction: Introduction,
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
     record: Option<Box<Record>>,
@@ -173,7 +174,10 @@ impl Exchange {
             tries_left: false,
             waits: Waits::default(),
             peer,
-            address: peer.map_or_else(|| "unix:".into(), |address| address.to_string().into_boxed_str()),
+            introduction: match peer {
+                Some(address) => Introduction::new(&address.to_string()),
+                None => Introduction::new("unix:"),
+            },
             client: peer,
             record: env.rules.keeps_records.then(Box::default),
         };

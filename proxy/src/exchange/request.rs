@@ -163,6 +163,7 @@ impl RequestSide {
     }
 
     /// Gives back a buffer that nothing is in.
+    #[inline]
     pub(super) fn park(&mut self, env: &mut Env) {
         park(&mut self.input, env);
     }
@@ -180,6 +181,7 @@ impl RequestSide {
     }
 
     /// What is in `out` is to be sent before the bytes that may pass.
+    #[inline]
     fn send_first(&mut self, out: Buffer) {
         (self.sent, self.left) = (0, out.len() as u32);
         self.out = Some(out);
@@ -246,7 +248,16 @@ impl RequestSide {
     }
 
     /// Nothing more of this request is read or sent.
+    #[inline]
     pub(super) fn cut(&mut self, env: &mut Env) {
+        // Nearly always it is long through.
+        if self.phase != Phase::Whole || self.input.is_some() || self.out.is_some() {
+            self.cut_off(env);
+        }
+    }
+
+    #[cold]
+    fn cut_off(&mut self, env: &mut Env) {
         if self.phase == Phase::Whole {
             // The next request may lie behind it.
             self.let_go();
@@ -266,8 +277,11 @@ impl RequestSide {
     }
 
     /// Becomes ready for the next request, keeping the bytes that lie behind this one.
+    #[inline]
     pub(super) fn restart(&mut self, env: &mut Env) {
-        self.settle(env);
+        if self.out.is_some() || self.held > 0 {
+            self.settle(env);
+        }
         assert!(
             self.pass == 0 && self.skip == 0 && self.out.is_none(),
             "a request is finished when it is sent"
@@ -299,8 +313,10 @@ impl RequestSide {
 
 impl Exchange {
     /// Judges what has come from the client as far as possible.
+    #[inline]
     pub(super) fn advance_request(&mut self, env: &mut Env) {
         match self.request.phase {
+            Phase::Idle | Phase::Head if self.request.is_empty() => {}
             Phase::Idle | Phase::Head => self.advance_request_head(env),
             Phase::Body => self.advance_request_body(env),
             Phase::Trailers => self.advance_request_trailers(env),
@@ -311,6 +327,7 @@ impl Exchange {
         }
     }
 
+    #[inline(never)]
     fn advance_request_head(&mut self, env: &mut Env) {
         let Some(mut input) = self.request.input.take() else { return };
         // An empty line is no beginning: the time for a head does not run yet.
@@ -333,9 +350,13 @@ impl Exchange {
                 input.consume(len);
                 self.request.input = Some(input);
                 self.request.complete_here = true;
-                self.request.phase = Phase::Body;
                 self.link = Link::Wanted { same_server: false };
-                self.advance_request_body(env);
+                if self.request.cursor.ended() {
+                    self.request.phase = Phase::Whole;
+                } else {
+                    self.request.phase = Phase::Body;
+                    self.advance_request_body(env);
+                }
                 self.request.park(env);
             }
             Err(refusal) => {
@@ -382,8 +403,8 @@ impl Exchange {
         // Text for each request only where a trusted proxy stands in between.
         let real = self.client.filter(|client| Some(*client) != self.peer).map(|client| client.to_string());
         let sender = Sender {
-            address: &self.address,
-            real: real.as_deref().unwrap_or(&self.address),
+            introduction: &self.introduction,
+            real: real.as_deref(),
             trusted,
             default_host: &env.rules.default_host,
         };

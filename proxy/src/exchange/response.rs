@@ -158,6 +158,7 @@ impl ResponseSide {
     }
 
     /// Gives back a buffer that nothing is in.
+    #[inline]
     pub(super) fn park(&mut self, env: &mut Env) {
         park(&mut self.input, env);
     }
@@ -240,6 +241,7 @@ impl ResponseSide {
 
 impl Exchange {
     /// Judges what has come from the upstream as far as possible.
+    #[inline]
     pub(super) fn advance_response(&mut self, env: &mut Env) {
         match self.response.phase {
             Phase::Head => self.advance_response_head(env),
@@ -252,6 +254,7 @@ impl Exchange {
         }
     }
 
+    #[inline(never)]
     fn advance_response_head(&mut self, env: &mut Env) {
         // An interim response is sent before the next head is read: heads go out through `out`.
         while self.response.phase == Phase::Head && !self.response.pending() {

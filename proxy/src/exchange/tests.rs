@@ -57,8 +57,8 @@ impl Play {
             ["h", "app1:5000"].iter().fold(got, |got, host| {
                 got.replace(
                     &format!(
-                        "X-Forwarded-For: 192.0.2.7|X-Forwarded-Proto: http|X-Forwarded-Host: {host}|\
-                         X-Real-IP: 192.0.2.7|Via: {version} proxy|"
+                        "X-Forwarded-For: 192.0.2.7|X-Forwarded-Proto: http|X-Real-IP: 192.0.2.7|\
+                         X-Forwarded-Host: {host}|Via: {version} proxy|"
                     ),
                     "",
                 )

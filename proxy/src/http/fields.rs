@@ -13,45 +13,42 @@ const ROLES: usize = 32;
 /// Room for the lines of one section, to be used again and again, and what is known of them.
 #[derive(Debug)]
 pub struct Scratch {
-    /// The first `count` of them are lines.
-    lines: Box<[Line; MAX_FIELDS]>,
-    count: usize,
-    /// A bit for each role that there is.
-    present: u32,
-    /// A bit for each role that more than one line has.
-    repeated: u32,
-    /// The number of the first line with each role that there is.
-    first: [u8; ROLES],
+    /// The first of them are the section's.
+    pub(super) lines: Box<[Line; MAX_FIELDS]>,
+    pub(super) found: Found,
 }
 
 impl Scratch {
     /// Room for [`MAX_FIELDS`].
     pub fn new() -> Scratch {
-        let lines = Box::new([Line::EMPTY; MAX_FIELDS]);
-        Scratch { lines, count: 0, present: 0, repeated: 0, first: [0; ROLES] }
+        Scratch { lines: Box::new([Line::EMPTY; MAX_FIELDS]), found: Found::default() }
     }
+}
 
-    /// Forgets all lines.
-    pub(super) fn clear(&mut self) {
-        self.count = 0;
-        (self.present, self.repeated) = (0, 0);
-    }
+/// Which roles the lines of a section have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// How many lines there are.
+    count: u8,
+    /// A bit for each role that there is.
+    present: u32,
+    /// A bit for each role that more than one line has.
+    repeated: u32,
+    /// The number of the last line with each role that there is.
+    last: [u8; ROLES],
+}
 
-    /// Takes a line in, if there is room.
+impl Found {
+    /// Takes the next line in, of which there are at most one more than [`MAX_FIELDS`]. Returns its number.
     #[inline(always)]
-    pub(super) fn add(&mut self, line: Line) -> bool {
+    pub(super) fn add(&mut self, role: Role) -> usize {
         let number = self.count;
-        let Some(place) = self.lines.get_mut(number) else { return false };
-        *place = line;
+        let bit = role.bit();
+        self.last[role as usize] = number;
         self.count += 1;
-        let bit = line.role.bit();
-        if self.present & bit == 0 {
-            self.first[line.role as usize] = number as u8;
-        } else {
-            self.repeated |= bit;
-        }
+        self.repeated |= self.present & bit;
         self.present |= bit;
-        true
+        usize::from(number)
     }
 }
 
@@ -141,12 +138,6 @@ impl Role {
             (17, b'x') => Role::if_called(name, b"x-forwarded-proto", Role::ForwardedProto),
             _ => Role::Other,
         }
-    }
-
-    /// The same, not inlined.
-    #[cold]
-    pub(super) fn of_other(name: &[u8]) -> Role {
-        Role::of(name)
     }
 
     /// `role` where `name` is `known`, which is in lower case.
@@ -248,7 +239,7 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// Whether any field has this role.
     pub fn has(&self, role: Role) -> bool {
-        self.scratch.present & role.bit() != 0
+        self.scratch.found.present & role.bit() != 0
     }
 
     /// The value of the one field with this role that there may be.
@@ -257,11 +248,11 @@ impl<'h, 'b> Fields<'h, 'b> {
         if !self.has(role) {
             return Ok(None);
         }
-        if self.scratch.repeated & role.bit() != 0 {
+        if self.scratch.found.repeated & role.bit() != 0 {
             return Err(Repeated);
         }
-        let first = usize::from(self.scratch.first[role as usize]);
-        Ok(Some(self.scratch.lines[first].value(self.bytes)))
+        let only = usize::from(self.scratch.found.last[role as usize]);
+        Ok(Some(self.scratch.lines[only].value(self.bytes)))
     }
 
     /// The values of the fields with this role, in their order.
@@ -278,12 +269,17 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// All field lines, as spans of [`bytes`](Fields::bytes).
     pub fn lines(&self) -> &'h [Line] {
-        &self.scratch.lines[..self.scratch.count]
+        &self.scratch.lines[..usize::from(self.scratch.found.count)]
     }
 
     /// What the lines are spans of.
     pub fn bytes(&self) -> &'b [u8] {
         self.bytes
+    }
+
+    /// Whether the first line has this role and stands there as it would be written.
+    pub fn starts_with_plain(&self, role: Role) -> bool {
+        self.lines().first().is_some_and(|line| line.role == role && line.is_plain)
     }
 
     /// The value of the first field called `name` (in any case), whatever its role.

@@ -1,6 +1,7 @@
 //! A request or status line and its fields, as spans of the bytes they came in.
 
 use super::fields::{Fields, Scratch};
+use super::lanes::{below_or_del, find, not, visible};
 use super::lines::{self, Leniency, Stop, TOKEN};
 use super::{Method, Refusal, Version};
 
@@ -23,6 +24,8 @@ pub struct RequestHead<'h, 'b> {
     pub target: &'b [u8],
     /// The client's version.
     pub version: Version,
+    /// How long the request line is, where it stands there as HTTP/1.1 writes it; else 0.
+    pub plain_line: usize,
     /// The fields.
     pub fields: Fields<'h, 'b>,
     /// Bytes that the head takes, blank line included.
@@ -79,11 +82,13 @@ pub fn request<'h, 'b>(
         Err(stop) => return Err(refusal(stop)),
     };
     let method_name = &bytes[start..method_end];
+    let is_plain = start == 0 && bytes[target_end + 1..fields_start] == *b"HTTP/1.1\r\n";
     Ok(Parsed::Complete(RequestHead {
         method: Method::of(method_name),
         method_name,
         target: &bytes[method_end + 1..target_end],
         version,
+        plain_line: if is_plain { fields_start } else { 0 },
         fields: Fields::new(bytes, scratch),
         len,
     }))
@@ -103,18 +108,18 @@ fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, R
         Some(0x16) if method_end == 0 => return Err(Refusal::bad("a TLS handshake on a cleartext port")),
         Some(_) => return Err(Refusal::bad("malformed request line")),
     }
-    let target_end = lines::find_below::<b'!'>(bytes, method_end + 1);
+    let target = method_end + 1;
+    let mut target_end = find(bytes, target, not(visible()));
+    if bytes.get(target_end).is_some_and(|&byte| byte >= 0x80) {
+        // Most bytes beyond ASCII are sent by browsers of old, as UTF-8.
+        target_end = find(bytes, target_end, below_or_del(b'!'));
+        if bytes.get(target_end).is_some() && std::str::from_utf8(&bytes[target..target_end]).is_err() {
+            return Err(Refusal::bad("malformed request line"));
+        }
+    }
     match bytes.get(target_end) {
         None => Ok(Parsed::Partial),
-        Some(b' ') if target_end > method_end + 1 && bytes[method_end + 1..target_end].is_ascii() => {
-            Ok(Parsed::Complete((method_end, target_end)))
-        }
-        // Most bytes beyond ASCII are sent by browsers of old, as UTF-8.
-        Some(b' ')
-            if std::str::from_utf8(&bytes[method_end + 1..target_end]).is_ok_and(|t| !t.is_empty()) =>
-        {
-            Ok(Parsed::Complete((method_end, target_end)))
-        }
+        Some(b' ') if target_end > target => Ok(Parsed::Complete((method_end, target_end))),
         Some(_) => Err(Refusal::bad("malformed request line")),
     }
 }
@@ -162,6 +167,9 @@ fn refusal(stop: Stop) -> Refusal {
     }
 }
 
+/// What is forgiven in a response.
+const RESPONSE: Leniency = Leniency { space_before_colon: true, bare_lf: true };
+
 /// Reads a response head from the start of `bytes` (RFC 9112 section 4); the error is for the log.
 ///
 /// White space between a name and its colon is removed, as a proxy must (RFC 9112 section 5.1); folded
@@ -170,7 +178,46 @@ pub fn response<'h, 'b>(
     bytes: &'b [u8],
     scratch: &'h mut Scratch,
 ) -> Result<Parsed<ResponseHead<'h, 'b>>, &'static str> {
-    const LENIENCY: Leniency = Leniency { space_before_colon: true, bare_lf: true };
+    let line = match status_line(bytes)? {
+        Parsed::Partial => return Ok(Parsed::Partial),
+        Parsed::Complete(line) => line,
+    };
+    match lines::scan(bytes, line.len, RESPONSE, scratch) {
+        Ok(len) => Ok(Parsed::Complete(ResponseHead {
+            version: line.version,
+            status: line.status,
+            reason: line.reason,
+            plain_line: if line.is_plain { line.len } else { 0 },
+            fields: Fields::new(bytes, scratch),
+            len,
+        })),
+        Err(Stop::Partial) => Ok(Parsed::Partial),
+        Err(Stop::TooMany) => Err("the response has too many fields"),
+        Err(_) => Err("the response's head is malformed"),
+    }
+}
+
+struct StatusLine<'b> {
+    version: Version,
+    status: u16,
+    reason: &'b [u8],
+    is_plain: bool,
+    /// With its line end.
+    len: usize,
+}
+
+#[inline]
+fn status_line(bytes: &[u8]) -> Result<Parsed<StatusLine<'_>>, &'static str> {
+    // Most responses go well.
+    if bytes.starts_with(b"HTTP/1.1 200 OK\r\n") {
+        let (version, status, reason) = (Version::Http11, 200, &b"OK"[..]);
+        return Ok(Parsed::Complete(StatusLine { version, status, reason, is_plain: true, len: 17 }));
+    }
+    any_status_line(bytes)
+}
+
+#[inline(never)]
+fn any_status_line(bytes: &[u8]) -> Result<Parsed<StatusLine<'_>>, &'static str> {
     // "HTTP/1.1 200": so much of a status line has a fixed place.
     const STATUS: usize = 9;
     let malformed = "the response's status line is malformed";
@@ -204,25 +251,14 @@ pub fn response<'h, 'b>(
     };
     let reason_end = lines::end_of_text(bytes, reason_start);
     let reason = &bytes[reason_start..reason_end];
-    let fields_start = match lines::end_of_line(bytes, reason_end, LENIENCY) {
+    let reason = if reason.is_ascii() { reason } else { &[] };
+    let len = match lines::end_of_line(bytes, reason_end, RESPONSE) {
         Ok(next) => next,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(_) => return Err(malformed),
     };
-    let is_plain = *minor == b'1' && *behind == b' ' && fields_start == reason_end + 2 && reason.is_ascii();
-    match lines::scan(bytes, fields_start, LENIENCY, scratch) {
-        Ok(len) => Ok(Parsed::Complete(ResponseHead {
-            version: version(*minor),
-            status,
-            reason: if is_plain || reason.is_ascii() { reason } else { &[] },
-            plain_line: if is_plain { fields_start } else { 0 },
-            fields: Fields::new(bytes, scratch),
-            len,
-        })),
-        Err(Stop::Partial) => Ok(Parsed::Partial),
-        Err(Stop::TooMany) => Err("the response has too many fields"),
-        Err(_) => Err("the response's head is malformed"),
-    }
+    let is_plain = line[..8] == *b"HTTP/1.1" && *behind == b' ' && len == reason_start + reason.len() + 2;
+    Ok(Parsed::Complete(StatusLine { version: version(*minor), status, reason, is_plain, len }))
 }
 
 const NOT_HTTP: &str = "the response does not start with HTTP/";

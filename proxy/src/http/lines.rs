@@ -2,9 +2,10 @@
 //!
 //! A general parser spent a quarter of all user instructions of a proxied request here, so this is by
 //! hand: one pass that finds the parts of each line, gives the field its role, and notes whether the line
-//! could be copied as it stands. Values are looked at eight bytes at a time.
+//! could be copied as it stands. Bytes are looked at sixteen at a time (`lanes.rs`).
 
-use super::fields::{Role, Scratch};
+use super::fields::{Found, Role, Scratch};
+use super::lanes::{below_or_del, find, letters_and_dash, not};
 
 /// A field line as offsets into the bytes it was scanned from.
 #[derive(Clone, Copy, Debug)]
@@ -69,85 +70,90 @@ pub struct Leniency {
 
 /// Scans field lines from `at` to behind the blank line into `scratch`. Returns where the section ends.
 ///
-/// Inlined into each of its three callers, for which what is forgiven is known.
-#[inline(always)]
+/// Not inlined: it needs the registers for itself.
+#[inline(never)]
 pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scratch) -> Result<usize, Stop> {
-    scratch.clear();
-    loop {
-        let start = at;
-        if bytes.get(start).is_none_or(|&byte| !TOKEN[usize::from(byte)]) {
-            let is_blank = bytes.get(start..start + 2) == Some(b"\r\n");
-            return if is_blank { Ok(start + 2) } else { end_of_section(bytes, start, leniency) };
+    let mut found = Found::default();
+    let end = loop {
+        if starts_with(bytes, at, b"\r\n") {
+            break at + 2;
         }
-        let mut colon = find_colon(bytes, start);
-        let mut role = Role::of(&bytes[start..colon]);
-        // What has a role has a name of letters and dashes; of any other it is still to be seen.
-        if role == Role::Other {
-            let name_len = token_len(&bytes[start..colon]);
-            if name_len < colon - start {
-                colon = start + name_len;
-                role = Role::of_other(&bytes[start..colon]);
-            }
+        if let Some(line) = plain_line(bytes, at) {
+            at = line.place().end;
+            *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
+        } else if let Some((line, next)) = odd_line(bytes, at, leniency)? {
+            at = next;
+            *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
+        } else {
+            break end_of_line(bytes, at, leniency)?;
         }
-        // Nearly every line stands there as it would be written.
-        let plain = plain_value(bytes, colon);
-        let is_plain = plain.is_some();
-        let (value, value_end, next) = match plain {
-            Some(value_end) => (colon + 2, value_end, value_end + 2),
-            None => odd_value(bytes, colon, leniency)?,
-        };
-        at = next;
-        let line = Line {
-            start: start as u32,
-            name_len: (colon - start) as u32,
-            value: value as u32,
-            value_len: (value_end - value) as u32,
-            role,
-            is_plain,
-        };
-        if !scratch.add(line) {
-            return Err(Stop::TooMany);
-        }
-    }
+    };
+    scratch.found = found;
+    Ok(end)
 }
 
-/// The end of the value behind the colon at `colon`, where there is one and the line is plain.
 #[inline(always)]
-fn plain_value(bytes: &[u8], colon: usize) -> Option<usize> {
-    let [b':', b' ', b'!'..=0xff, ..] = bytes.get(colon..)? else { return None };
-    let end = find_below::<b' '>(bytes, colon + 2);
-    let [b'!'..=0xff, b'\r', b'\n'] = bytes.get(end - 1..end + 2)? else { return None };
-    Some(end)
+fn starts_with(bytes: &[u8], at: usize, start: &[u8; 2]) -> bool {
+    bytes.get(at..).is_some_and(|rest| rest.starts_with(start))
 }
 
-/// The start and the end of the value of any line whose name ends at `colon`, and where the next line starts.
+/// The line at `start`, if it stands there as it would be written, under a name of letters and dashes:
+/// nearly every line does.
+#[inline(always)]
+fn plain_line(bytes: &[u8], start: usize) -> Option<Line> {
+    let colon = find(bytes, start, not(letters_and_dash()));
+    if colon == start || !starts_with(bytes, colon, b": ") {
+        return None;
+    }
+    let value = colon + 2;
+    let end = find(bytes, value, below_or_del(b' '));
+    let has_space = bytes.get(value) == Some(&b' ') || bytes.get(end - 1) == Some(&b' ');
+    if has_space || !starts_with(bytes, end, b"\r\n") {
+        return None;
+    }
+    Some(Line {
+        start: start as u32,
+        name_len: (colon - start) as u32,
+        value: value as u32,
+        value_len: (end - value) as u32,
+        role: Role::of(&bytes[start..colon]),
+        is_plain: true,
+    })
+}
+
+/// Any other line at `start`, and where the next one starts; `None` where the section ends.
 #[cold]
-fn odd_value(bytes: &[u8], colon: usize, leniency: Leniency) -> Result<(usize, usize, usize), Stop> {
-    let at = if leniency.space_before_colon { skip_white_space(bytes, colon) } else { colon };
-    match bytes.get(at) {
+fn odd_line(bytes: &[u8], start: usize, leniency: Leniency) -> Result<Option<(Line, usize)>, Stop> {
+    let name = bytes.get(start..).unwrap_or_default();
+    let name_len = name.iter().take_while(|&&byte| TOKEN[usize::from(byte)]).count();
+    if name_len == 0 {
+        return match name.first() {
+            Some(b'\r' | b'\n') => Ok(None),
+            Some(_) => Err(Stop::Name),
+            None => Err(Stop::Partial),
+        };
+    }
+    let end = start + name_len;
+    let colon = if leniency.space_before_colon { skip_white_space(bytes, end) } else { end };
+    match bytes.get(colon) {
         Some(b':') => {}
         Some(_) => return Err(Stop::Name),
         None => return Err(Stop::Partial),
     }
-    let value = skip_white_space(bytes, at + 1);
+    let value = skip_white_space(bytes, colon + 1);
     let text_end = end_of_text(bytes, value);
     let next = end_of_line(bytes, text_end, leniency)?;
     let trailing =
         bytes[value..text_end].iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    Ok((value, text_end - trailing, next))
-}
-
-/// A byte of each eight: one, and the topmost bit.
-const ONES: u64 = 0x0101_0101_0101_0101;
-const TOPS: u64 = 0x8080_8080_8080_8080;
-
-/// Behind the blank line that is at `at`.
-fn end_of_section(bytes: &[u8], at: usize, leniency: Leniency) -> Result<usize, Stop> {
-    match bytes.get(at) {
-        Some(b'\r' | b'\n') => end_of_line(bytes, at, leniency),
-        Some(_) => Err(Stop::Name),
-        None => Err(Stop::Partial),
-    }
+    let line = Line {
+        start: start as u32,
+        name_len: name_len as u32,
+        value: value as u32,
+        value_len: (text_end - trailing - value) as u32,
+        role: Role::of(&bytes[start..end]),
+        is_plain: false,
+    };
+    Ok(Some((line, next)))
 }
 
 /// Behind the line end that is at `at`, where a value or a line has ended.
@@ -175,76 +181,12 @@ fn skip_white_space(bytes: &[u8], mut at: usize) -> usize {
 #[inline]
 pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = find_below::<b' '>(bytes, at);
+        at = find(bytes, at, below_or_del(b' '));
         if bytes.get(at) != Some(&b'\t') {
             return at;
         }
         at += 1;
     }
-}
-
-/// The first byte at or behind `at` that is below `LIMIT` (at most 0x80) or DEL, or the end.
-#[inline(always)]
-pub fn find_below<const LIMIT: u8>(bytes: &[u8], at: usize) -> usize {
-    let mut rest = bytes.get(at..).unwrap_or_default();
-    while let Some((word, behind)) = rest.split_first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        // A byte's top bit is set where subtracting borrowed into it: exact for the lowest such byte,
-        // which is the one that is looked for.
-        let below = word.wrapping_sub(ONES * u64::from(LIMIT));
-        let del = (word & !TOPS) + ONES;
-        let found = (below | del) & !word & TOPS;
-        if found != 0 {
-            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
-        }
-        rest = behind;
-    }
-    let is_text = |byte: u8| byte >= LIMIT && byte != 0x7f;
-    while let Some((&byte, behind)) = rest.split_first()
-        && is_text(byte)
-    {
-        rest = behind;
-    }
-    bytes.len() - rest.len()
-}
-
-/// The first colon at or behind `at`, or the end.
-#[inline(always)]
-fn find_colon(bytes: &[u8], at: usize) -> usize {
-    let mut rest = bytes.get(at..).unwrap_or_default();
-    while let Some((word, behind)) = rest.split_first_chunk() {
-        // As in `find_below`: the lowest byte that became 0.
-        let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(b':'));
-        let found = word.wrapping_sub(ONES) & !word & TOPS;
-        if found != 0 {
-            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
-        }
-        rest = behind;
-    }
-    let colon = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
-    bytes.len() - rest.len() + colon
-}
-
-/// How long the token at the start of `name` is.
-///
-/// Names are letters and dashes, nearly all of them: those are passed eight at a time.
-#[inline]
-fn token_len(name: &[u8]) -> usize {
-    let mut rest = name;
-    while let Some((word, behind)) = rest.split_first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        // The top bit of each byte tells; with that out of the way, no sum carries into the next byte.
-        let lower = (word | (ONES * 0x20)) & !TOPS;
-        let behind_z = lower + ONES * u64::from(0x7f - b'z');
-        let letter = (lower + ONES * u64::from(0x80 - b'a')) ^ behind_z;
-        let not_dash = ((word ^ (ONES * u64::from(b'-'))) & !TOPS) + ONES * 0x7f;
-        if ((!letter & not_dash) | word) & TOPS != 0 {
-            break;
-        }
-        rest = behind;
-    }
-    let behind = rest.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(rest.len());
-    name.len() - rest.len() + behind
 }
 
 /// Octets of a token (RFC 9110 section 5.6.2).

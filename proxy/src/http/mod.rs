@@ -8,6 +8,7 @@ pub mod body;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod lanes;
 pub mod lines;
 pub mod reply;
 pub mod rewrite;

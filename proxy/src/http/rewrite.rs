@@ -17,13 +17,41 @@ use crate::buffer::{Buffer, Full};
 /// This proxy's name in `Via` and `Server`.
 pub const PSEUDONYM: &str = "proxy";
 
+/// What the next server is told of a client that nobody vouches for: made once for a connection, since it is
+/// the same for each request.
+#[derive(Debug)]
+pub struct Introduction {
+    /// The forwarding fields, up to the value of `X-Forwarded-Host`.
+    text: Box<str>,
+    address_len: u8,
+}
+
+impl Introduction {
+    const START: &str = "X-Forwarded-For: ";
+
+    /// Of the client with this address; `unix:` for one on a Unix socket.
+    pub fn new(address: &str) -> Introduction {
+        let start = Introduction::START;
+        let text = format!(
+            "{start}{address}\r\nX-Forwarded-Proto: http\r\nX-Real-IP: {address}\r\nX-Forwarded-Host: "
+        );
+        let address_len = u8::try_from(address.len()).expect("an address is short");
+        Introduction { text: text.into_boxed_str(), address_len }
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> &str {
+        &self.text[Introduction::START.len()..][..usize::from(self.address_len)]
+    }
+}
+
 /// Who sent a request, as the next server is to know it.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender<'a> {
-    /// The client's address as text; `unix:` for a client on a Unix socket.
-    pub address: &'a str,
-    /// The address of the client that a chain of trusted proxies tells of; else the same.
-    pub real: &'a str,
+    /// Who connected.
+    pub introduction: &'a Introduction,
+    /// The address of the client that a chain of trusted proxies tells of, where that is another.
+    pub real: Option<&'a str>,
     /// What the sender says in its `X-Forwarded-*` and `X-Real-IP` is believed and passed on.
     pub trusted: bool,
     /// The `Host` for a request without one.
@@ -50,16 +78,20 @@ pub fn request(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
-    let root: &[u8] = if target.path.first() == Some(&b'?') { b"/" } else { b"" };
     let host = target.host.unwrap_or(sender.default_host.as_bytes());
-    out.append_all([head.method_name, b" ", root, target.path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"])?;
+    // Nearly always the first two lines stand there as they would be written, and go with those behind them.
+    let is_whole_target = target.path.len() == head.target.len();
+    let is_plain = head.plain_line > 0 && is_whole_target && head.fields.starts_with_plain(Role::Host);
+    if !is_plain {
+        let root: &[u8] = if target.path.first() == Some(&b'?') { b"/" } else { b"" };
+        out.append_all([head.method_name, b" ", root, target.path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"])?;
+    }
 
     const REPLACED: Roles = Roles::of(&[
         Role::Connection,
         Role::HopByHop,
         Role::Lookalike,
         Role::Te,
-        Role::Host,
         Role::ContentLength,
         Role::TransferEncoding,
         Role::ForwardedFor,
@@ -67,15 +99,19 @@ pub fn request(
     let fields = &head.fields;
     let old_client = head.version == Version::Http10;
     let dropped = REPLACED
+        .and_if(!is_plain, &[Role::Host])
         .and_if(!sender.trusted, &[Role::ForwardedProto, Role::ForwardedHost, Role::RealIp])
         .and_if(!wishes.upgrade, &[Role::Upgrade])
         // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
         .and_if(old_client, &[Role::Expect])
         .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
     let nominates = wishes.connection.nominates;
-    copy_lines(out, fields, 0, |line| {
+    let line_len = if is_plain { head.plain_line } else { 0 };
+    copy_lines(out, fields, line_len, |line| {
         !dropped.contains(line.role)
-            && (!nominates || line.role == Role::Upgrade || !nominated(fields, line.name(fields.bytes())))
+            && (!nominates
+                || matches!(line.role, Role::Upgrade | Role::Host)
+                || !nominated(fields, line.name(fields.bytes())))
     })?;
     // TE is for this connection; that trailers are understood holds for the next one too. It would not for
     // an HTTP/1.0 client, to which no chunks and so no trailers can go.
@@ -94,15 +130,22 @@ pub fn request(
         (false, true) => out.append(b"TE: trailers\r\nConnection: TE\r\n")?,
         (false, false) => {}
     }
-    forwarded(out, fields, host, wishes, sender)?;
-    out.append(match head.version {
-        Version::Http10 => b"Via: 1.0 proxy\r\n\r\n",
-        Version::Http11 => b"Via: 1.1 proxy\r\n\r\n",
-    })
+    let via: &[u8] = match head.version {
+        Version::Http10 => b"\r\nVia: 1.0 proxy\r\n\r\n",
+        Version::Http11 => b"\r\nVia: 1.1 proxy\r\n\r\n",
+    };
+    if sender.trusted || fields.has(Role::ForwardedFor) {
+        forwarded(out, fields, host, wishes, sender)?;
+        out.append(&via[2..])
+    } else {
+        // Nearly always: nothing of it is the client's own word.
+        out.append_all([sender.introduction.text.as_bytes(), host, via])
+    }
 }
 
 /// `X-Forwarded-*` and `X-Real-IP`: what the client says of itself is replaced unless it is trusted, the
 /// chain of addresses grows by one.
+#[cold]
 fn forwarded(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
@@ -110,14 +153,6 @@ fn forwarded(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
-    if !sender.trusted && !fields.has(Role::ForwardedFor) {
-        // Nearly always: nothing of it is the client's own word.
-        let (address, real) = (sender.address.as_bytes(), sender.real.as_bytes());
-        let proto_and_host = b"\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ";
-        let parts: [&[u8]; 7] =
-            [b"X-Forwarded-For: ", address, proto_and_host, host, b"\r\nX-Real-IP: ", real, b"\r\n"];
-        return out.append_all(parts);
-    }
     let stays = |name: &[u8]| !(wishes.connection.nominates && nominated(fields, name));
     out.append(b"X-Forwarded-For: ")?;
     if stays(b"X-Forwarded-For") {
@@ -127,15 +162,16 @@ fn forwarded(
         }
     }
     let passed = |role, name| sender.trusted && fields.has(role) && stays(name);
-    out.append_all([sender.address.as_bytes(), b"\r\n"])?;
+    out.append_all([sender.introduction.address().as_bytes(), b"\r\n"])?;
     if !passed(Role::ForwardedProto, b"X-Forwarded-Proto") {
         out.append(b"X-Forwarded-Proto: http\r\n")?;
     }
+    if !passed(Role::RealIp, b"X-Real-IP") {
+        let real = sender.real.unwrap_or(sender.introduction.address());
+        out.append_all([b"X-Real-IP: ", real.as_bytes(), b"\r\n"])?;
+    }
     if !passed(Role::ForwardedHost, b"X-Forwarded-Host") {
         out.append_all([b"X-Forwarded-Host: ", host, b"\r\n"])?;
-    }
-    if !passed(Role::RealIp, b"X-Real-IP") {
-        out.append_all([b"X-Real-IP: ", sender.real.as_bytes(), b"\r\n"])?;
     }
     Ok(())
 }

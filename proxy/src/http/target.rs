@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::fields::{Fields, Role};
+use super::lanes::{find, letters_digits_dash_and_dot, not};
 use super::{Method, Refusal, Version};
 
 /// Where a request is to go: what the next request line and Host field will say.
@@ -90,13 +91,9 @@ pub fn is_host(host: &[u8]) -> bool {
             (&rest[..end], &rest[end + 1..])
         }
         _ => {
-            let is_name = |&byte: &u8| HOST[usize::from(byte)];
-            // Four at a time, since every request has one.
-            let quads = host.as_chunks::<4>().0.iter();
-            let sound = 4 * quads
-                .take_while(|[a, b, c, d]| is_name(a) & is_name(b) & is_name(c) & is_name(d))
-                .count();
-            let mut end = sound + host[sound..].iter().take_while(|byte| is_name(byte)).count();
+            let is_name = |&&byte: &&u8| HOST[usize::from(byte)];
+            let mut end = find(host, 0, not(letters_digits_dash_and_dot()));
+            end += host[end..].iter().take_while(is_name).count();
             if host.get(end) == Some(&b'%') {
                 end = memchr::memchr(b':', host).unwrap_or(host.len());
                 if !escapes_are_whole(&host[..end]) {

@@ -188,14 +188,8 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             match self.drive_sockets(key, &mut share) {
-                Step::Wait => return self.rearm(key),
-                Step::Receive(_) | Step::Send(_) => {
-                    if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
-                        client.queued = true;
-                        self.ready.push_back(key);
-                    }
-                    return self.rearm(key);
-                }
+                Step::Wait => return,
+                Step::Receive(_) | Step::Send(_) => return self.postpone(key),
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => {
                     if self.release(key, reusable, served) {
@@ -210,8 +204,18 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// The client has used up its share: it goes on after the others.
+    #[cold]
+    fn postpone(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
+            client.queued = true;
+            self.ready.push_back(key);
+        }
+        self.rearm(key);
+    }
+
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
-    /// Returns the step that is still to be done.
+    /// Returns the step that is still to be done; where that is to wait, it is known until when.
     fn drive_sockets(&mut self, key: ClientKey, share: &mut usize) -> Step {
         let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
         let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
@@ -227,6 +231,11 @@ impl<N: Net> Worker<N> {
             });
             let side = match step {
                 Step::Receive(side) | Step::Send(side) if *share > 0 => side,
+                Step::Wait => {
+                    let deadline = client.exchange.rearm(env);
+                    self.deadlines.schedule(key, deadline, &mut client.scheduled);
+                    return step;
+                }
                 _ => return step,
             };
             let (socket, ready) = match (side, &mut upstream) {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::exchange::Sequel;
 use crate::upstream::Group;
@@ -47,8 +48,9 @@ impl Shared {
 
     /// The servers. To be held for a choice or an account, never across a system call.
     pub fn group(&self) -> MutexGuard<'_, Group> {
-        // Every change of a group is complete before anything in it could panic.
-        self.group.lock().unwrap_or_else(PoisonError::into_inner)
+        // It does not matter to the next holder if this one panics: every change of a group is complete before
+        // anything in it could.
+        self.group.lock()
     }
 
     /// Asks all workers for this; they are to be woken after it. A stop is not taken back.

@@ -17,9 +17,9 @@ fn a_request_as_the_upstream_sees_it() {
     conn.response();
     assert_eq!(
         origin.requests()[0].head,
-        "GET /a?b HTTP/1.1\r\nHost: Example.com:81\r\nUser-Agent: test\r\nX-Other: two  words\r\nVia: 1.1 first\r\n\
+        "GET /a?b HTTP/1.1\r\nhost: Example.com:81\r\nUser-Agent: test\r\nX-Other: two  words\r\nVia: 1.1 first\r\n\
          Expect: 100-continue\r\nTE: trailers\r\nConnection: TE\r\nX-Forwarded-For: 1.1.1.1, 127.0.0.1\r\n\
-         X-Forwarded-Proto: http\r\nX-Forwarded-Host: Example.com:81\r\nX-Real-IP: 127.0.0.1\r\nVia: 1.1 proxy\r\n\r\n"
+         X-Forwarded-Proto: http\r\nX-Real-IP: 127.0.0.1\r\nX-Forwarded-Host: Example.com:81\r\nVia: 1.1 proxy\r\n\r\n"
     );
 }
 

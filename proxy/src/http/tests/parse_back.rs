@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::fields::{Connection, MAX_FIELDS, Scratch};
 use super::super::framing::{self, Length};
 use super::super::head::{self, Parsed};
-use super::super::rewrite::{self, ClientFraming, Delivery, Sender};
+use super::super::rewrite::{self, ClientFraming, Delivery, Introduction, Sender};
 use super::super::target;
 use crate::buffer::Buffers;
 
@@ -191,8 +191,8 @@ proptest! {
         };
         let target = target::of(head.method, head.target, head.version, &head.fields).expect("a target");
         let length = framing::request(&head.fields, head.version).expect("a length");
-        let address = "192.0.2.7";
-        let sender = Sender { address, real: address, trusted: false, default_host: "app" };
+        let introduction = &Introduction::new("192.0.2.7");
+        let sender = Sender { introduction, real: None, trusted: false, default_host: "app" };
         let mut out = Buffers::new(1 << 16).small();
         rewrite::request(&mut out, &head, &target, length, &rewrite::wishes(&head), &sender).expect("it fits");
         out.append(&passed(length, &bytes)).expect("it fits");

@@ -1,18 +1,24 @@
 //! What changes in a head as it passes.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use super::super::fields::{Connection, Scratch};
 use super::super::framing::Length;
 use super::super::head::{self, Parsed};
-use super::super::rewrite::{self, ClientFraming, Delivery, Sender, Wishes};
+use super::super::rewrite::{self, ClientFraming, Delivery, Introduction, Sender, Wishes};
 use super::super::{framing, target};
 use super::{buffer, field_lines, text, with_fields, with_request, with_response};
 use crate::buffer::{Buffers, Full};
 
-const STRANGER: Sender<'_> =
-    Sender { address: "192.0.2.7", real: "192.0.2.7", trusted: false, default_host: "app1:5000" };
-const FRIEND: Sender<'_> = Sender { trusted: true, ..STRANGER };
+static ADDRESS: LazyLock<Introduction> = LazyLock::new(|| Introduction::new("192.0.2.7"));
+static STRANGER: LazyLock<Sender<'_>> = LazyLock::new(|| Sender {
+    introduction: &ADDRESS,
+    real: None,
+    trusted: false,
+    default_host: "app1:5000",
+});
+static FRIEND: LazyLock<Sender<'_>> = LazyLock::new(|| Sender { trusted: true, ..*STRANGER });
 
 /// The head that goes on for one that came.
 fn forward(request_line: &str, lines: &str, sender: &Sender<'_>) -> String {
@@ -34,8 +40,8 @@ fn fields_of(lines: &str) -> String {
 /// `head` from behind its Host line to before what every request gets, lines joined by `|`.
 fn added(head: &str, request_line: &str, host: &str) -> String {
     let start = format!("{request_line}\r\n{host}\r\n");
-    let end = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n\
-               X-Real-IP: 192.0.2.7\r\nVia: 1.1 proxy\r\n\r\n";
+    let end = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Real-IP: 192.0.2.7\r\n\
+               X-Forwarded-Host: h\r\nVia: 1.1 proxy\r\n\r\n";
     let rest = head.strip_prefix(&start).unwrap_or_else(|| panic!("does not start with {start:?}: {head:?}"));
     let rest = rest.strip_suffix(end).unwrap_or_else(|| panic!("does not end with {end:?}: {head:?}"));
     rest.trim_end().replace("\r\n", "|")
@@ -46,8 +52,8 @@ fn a_request_is_written_anew() {
     assert_eq!(
         forward("GET /x?y HTTP/1.1", "user-agent:  curl \t|host: h:80|X-A:|Accept: */*", &STRANGER),
         "GET /x?y HTTP/1.1\r\nHost: h:80\r\nuser-agent: curl\r\nX-A: \r\nAccept: */*\r\n\
-         X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h:80\r\n\
-         X-Real-IP: 192.0.2.7\r\nVia: 1.1 proxy\r\n\r\n"
+         X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\nX-Real-IP: 192.0.2.7\r\n\
+         X-Forwarded-Host: h:80\r\nVia: 1.1 proxy\r\n\r\n"
     );
 }
 
@@ -175,7 +181,7 @@ fn a_strangers_word_about_itself_is_replaced() {
         "Host: h|X-Forwarded-For: 10.0.0.1|X-Forwarded-Proto: https|X-Forwarded-Host: evil|X-Real-IP: 1";
     let head = forward("GET / HTTP/1.1", claims, &STRANGER);
     let expected = "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 10.0.0.1, 192.0.2.7\r\n\
-                    X-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\nX-Real-IP: 192.0.2.7\r\n\
+                    X-Forwarded-Proto: http\r\nX-Real-IP: 192.0.2.7\r\nX-Forwarded-Host: h\r\n\
                     Via: 1.1 proxy\r\n\r\n";
     assert_eq!(head, expected);
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use proxy::config::{Balance, Host, Server};
+use proxy::config::{Balance, Host, Server, Upstream};
 use proxy::time::Time;
 use proxy::upstream::{Attempt, Group, Outcome};
 
@@ -36,7 +36,7 @@ fn choosing(c: &mut Criterion) {
     for (name, balance) in methods {
         let mut group = c.benchmark_group(format!("choose/{name}"));
         for count in [2, 100, 10_000] {
-            let mut servers = Group::new(&servers(count), balance);
+            let mut servers = Group::new(&Upstream { balance, ..Upstream::new("app", servers(count)) });
             let mut attempt = Attempt::default();
             let mut client = 0_u32;
             group.bench_function(BenchmarkId::from_parameter(count), |b| {

@@ -153,6 +153,11 @@ impl Buffers {
         Buffers { small: Vec::new(), large: Vec::new(), small_size, lent: 0 }
     }
 
+    /// How many bytes a small buffer holds.
+    pub fn small_size(&self) -> usize {
+        self.small_size
+    }
+
     /// A buffer that a head fits.
     pub fn small(&mut self) -> Buffer {
         self.lent += 1;

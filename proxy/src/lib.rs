@@ -9,6 +9,7 @@
 //! | [`config`] | text to one checked value | [`time`] |
 //! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
 //! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`config`]'s values |
+//! | [`site`] | what the configuration says about a request: its site, its location, its rules | [`config`]'s values |
 //! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
 //! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
 //! | [`run`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`], [`pid_file`], [`limits`] |
@@ -44,6 +45,7 @@ pub mod pid_file;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod run;
+pub mod site;
 pub mod time;
 pub mod upstream;
 pub mod worker;

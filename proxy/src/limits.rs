@@ -33,9 +33,10 @@ pub fn open_files() -> u64 {
 /// A warning for a `limit` that does not suffice for what `config` allows, with the remedies.
 pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let (clients, workers) = (count(config.max_connections), count(config.workers));
+    let (clients, workers) = (count(config.process.max_connections), count(config.process.workers));
     // Each worker has its own listeners, a poller with its waker, and idle connections to servers.
-    let per_worker = count(config.listen.len()).saturating_add(count(config.keepalive)).saturating_add(2);
+    let idle = config.upstreams.iter().fold(0, |sum: u64, group| sum.saturating_add(count(group.keepalive)));
+    let per_worker = count(config.listeners.len()).saturating_add(idle).saturating_add(2);
     let fixed = workers.saturating_mul(per_worker).saturating_add(OTHER_FILES);
     // Each client may hold a connection to a server.
     let needed = clients.saturating_mul(2).saturating_add(fixed);
@@ -49,7 +50,7 @@ pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
     Some(format!(
         "{limit} open files are allowed, but --max-connections {} may need {needed}; beyond the limit \
          accepting pauses; raise it (ulimit -Hn, LimitNOFILE=){or}",
-        config.max_connections
+        config.process.max_connections
     ))
 }
 
@@ -58,7 +59,9 @@ mod tests {
     use super::*;
 
     fn config(max_connections: usize, workers: usize) -> Config {
-        Config { max_connections, workers, ..Config::new(Vec::new()) }
+        let mut config = Config::new(Vec::new());
+        (config.process.max_connections, config.process.workers) = (max_connections, workers);
+        config
     }
 
     #[test]

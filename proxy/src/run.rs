@@ -52,7 +52,7 @@ pub enum RunError {
 /// See [`RunError`]. Nothing is bound any more when it returns.
 pub fn run(config: &Config) -> Result<(), RunError> {
     // A second logger is only refused where tests run several proxies in one process.
-    let _ = logging::init(config.log_level);
+    let _ = logging::init(config.process.log_level);
     match limits::raise_open_files() {
         Ok(limit) => {
             if let Some(warning) = limits::open_files_warning(limit, config) {
@@ -64,14 +64,15 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     // Signals are caught from here on, so that none ends the process half started.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])?;
 
-    let listeners = listen::bind(&config.listen, config.workers)?;
-    let mut files = Some(listen::Files(&config.listen));
+    let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.clone()).collect();
+    let listeners = listen::bind(&addresses, config.process.workers)?;
+    let mut files = Some(listen::Files(&addresses));
     let (suspects, suspected) = mpsc::channel();
-    let group = Group::new(&config.servers, config.balance);
-    let shared = Arc::new(Shared::new(group, Some(suspects)));
-    let mut resolver = Resolver::new(shared.clone(), config.resolve_interval);
+    let groups = config.upstreams.iter().map(Group::new).collect();
+    let shared = Arc::new(Shared::new(groups, Some(suspects)));
+    let mut resolver = Resolver::new(shared.clone(), config.process.resolve_interval);
     let missing = resolver.resolve();
-    if config.strict_names && !missing.is_empty() {
+    if config.process.strict_names && !missing.is_empty() {
         return Err(RunError::Names(missing.join(", ")));
     }
     // Not joined: it may hang in a look-up for as long as the system's resolver likes.
@@ -82,12 +83,12 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let mut workers = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
         let (net, waker) = MioNet::new(listeners, start)?;
-        let log = Writer::open(&config.access_log)?;
+        let log = Writer::open(&config.process.access_log)?;
         let worker = Worker::new(config, net, shared.clone(), log);
         wakers.push(waker);
         workers.push((number, worker));
     }
-    let _pid_file = config.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let _pid_file = config.process.pid_file.as_deref().map(PidFile::write).transpose()?;
 
     let crew =
         Arc::new(Crew { left: AtomicUsize::new(workers.len()), wakers, shared, signals: signals.handle() });
@@ -102,12 +103,9 @@ pub fn run(config: &Config) -> Result<(), RunError> {
         };
         threads.push(thread::Builder::new().name(format!("worker {number}")).spawn(body)?);
     }
-    let addresses = config.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    log::info!(
-        "listening on {addresses} with {} workers for {} servers",
-        config.workers,
-        config.servers.len()
-    );
+    let text = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let servers: usize = config.upstreams.iter().map(|group| group.servers.len()).sum();
+    log::info!("listening on {text} with {} workers for {servers} servers", config.process.workers);
 
     for signal in signals.forever() {
         if signal != SIGUSR1 {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proxy::config::{AccessLog, Config, Host, Listen, Server};
+use proxy::config::{AccessLog, Config, Host, Listen, Listener, Server};
 use proxy::upstream::Group;
 use proxy::worker::mio_net::MioNet;
 use proxy::worker::shared::{Command, Shared};
@@ -125,14 +125,14 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
         .into();
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let mut config = Config::new(servers);
-    config.listen = vec![Listen::Tcp(port)];
-    config.workers = 1;
-    config.access_log = AccessLog::File("/dev/null".into());
+    config.listeners = vec![Listener::new(Listen::Tcp(port))];
+    config.process.workers = 1;
+    config.process.access_log = AccessLog::File("/dev/null".into());
 
-    let listeners = listen::bind(&config.listen, 1).expect("a free port").remove(0);
+    let listeners = listen::bind(&[Listen::Tcp(port)], 1).expect("a free port").remove(0);
     let (net, waker) = MioNet::new(listeners, Instant::now()).expect("a poller");
-    let shared = Arc::new(Shared::new(Group::new(&config.servers, config.balance), None));
-    let log = proxy::access_log::Writer::open(&config.access_log).expect("a log");
+    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let log = proxy::access_log::Writer::open(&config.process.access_log).expect("a log");
     let worker = Worker::new(&config, net, shared.clone(), log);
     let running = thread::spawn(move || {
         WATCHED.set(true);

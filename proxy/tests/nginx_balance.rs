@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use proxy::config::{Balance, Host, Server};
+use proxy::config::{Balance, Host, Server, Upstream};
 use proxy::time::{Duration, Time};
 use proxy::upstream::{Attempt, Group, NoLivePeer, Outcome, PeerKey};
 
@@ -302,7 +302,16 @@ impl<'a> Ours<'a> {
     fn new(cases: &'a [Case], index: usize, origins: &'a [Origin]) -> Ours<'a> {
         let case = &cases[index];
         let now = Time::from_nanos(3_600_000_000_000);
-        Ours { case, index, group: Group::new(&case.servers, case.method), origins, now }
+        Ours {
+            case,
+            index,
+            group: Group::new(&Upstream {
+                balance: case.method,
+                ..Upstream::new("app", case.servers.clone())
+            }),
+            origins,
+            now,
+        }
     }
 
     fn way(&mut self, client: Option<IpAddr>) -> String {

@@ -320,10 +320,10 @@ fuzz_target!(|input: &[u8]| {
     let client = script.client;
     let settings = script.byte();
     let mut play = Play::new(|config| {
-        config.max_header_size = 1024;
-        config.max_body_size = if settings & 1 == 0 { 1 << 20 } else { 8 };
-        config.next_upstream.invalid_header = settings & 2 == 2;
-        config.next_upstream.statuses[0] = if settings & 4 == 4 { 503 } else { 0 };
+        config.sites[0].client.max_header_size = 1024;
+        config.sites[0].location.rules.max_body_size = if settings & 1 == 0 { 1 << 20 } else { 8 };
+        config.sites[0].location.rules.next_upstream.invalid_header = settings & 2 == 2;
+        config.sites[0].location.rules.next_upstream.statuses[0] = if settings & 4 == 4 { 503 } else { 0 };
     });
     play.run();
     while script.events.len() > 1 && play.closed.is_none() {

@@ -10,7 +10,10 @@ use log::LevelFilter;
 use super::exit::{Exit, from_clap, invalid};
 use super::server::{GroupError, ListError, ServerDefaults, check_group, parse_list};
 use super::values::{self, number, wait};
-use super::{AccessLog, Balance, Config, Listen, NextUpstream, Timeouts, help};
+
+use super::{
+    AccessLog, Balance, ClientRules, Config, Listen, Listener, NextUpstream, Process, Rules, Timeouts, help,
+};
 use crate::time::Duration;
 
 /// The flags, each value checked by itself. Their descriptions are the help's text, line by line.
@@ -283,33 +286,43 @@ impl Flags {
                 return Err(invalid("--listen", &listen.to_string(), &"it is there twice; drop one"));
             }
         }
-        Ok(Config {
-            listen: self.listen,
-            servers,
-            balance: self.balance,
-            next_upstream: self.next_upstream,
-            tries: self.tries,
-            keepalive: self.keepalive,
+        let mut config = Config::new(servers);
+        config.process = Process {
+            workers: self.workers,
+            max_connections: self.max_connections,
+            log_level: self.log_level,
+            access_log: self.access_log,
+            pid_file: self.pid_file,
+            strict_names: self.strict_names,
+            resolve_interval: self.resolve_interval,
+        };
+        config.listeners = self.listen.into_iter().map(Listener::new).collect();
+        let [upstream] = config.upstreams.as_mut_slice() else { unreachable!("there is one group") };
+        upstream.balance = self.balance;
+        upstream.keepalive = self.keepalive;
+        upstream.idle_timeout = self.upstream_idle_timeout;
+        let [site] = config.sites.as_mut_slice() else { unreachable!("there is one site") };
+        site.client = ClientRules {
+            header_timeout: self.client_header_timeout,
+            keepalive_timeout: self.keepalive_timeout,
+            max_header_size: self.max_header_size,
+            trusted: self.trust_forwarded,
+            ..ClientRules::default()
+        };
+        site.location.rules = Rules {
             timeouts: Timeouts {
                 connect: self.connect_timeout,
                 read: self.read_timeout,
                 send: self.send_timeout,
-                client_header: self.client_header_timeout,
                 client_body: self.client_body_timeout,
-                keepalive: self.keepalive_timeout,
-                upstream_idle: self.upstream_idle_timeout,
+                client_send: self.send_timeout,
             },
+            next_upstream: self.next_upstream,
+            tries: self.tries,
             max_body_size: self.max_body_size,
-            max_header_size: self.max_header_size,
-            workers: self.workers,
-            max_connections: self.max_connections,
-            access_log: self.access_log,
-            log_level: self.log_level,
-            trust_forwarded: self.trust_forwarded,
-            pid_file: self.pid_file,
-            strict_names: self.strict_names,
-            resolve_interval: self.resolve_interval,
-        })
+            ..Rules::default()
+        };
+        Ok(config)
     }
 }
 

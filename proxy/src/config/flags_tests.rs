@@ -30,7 +30,7 @@ fn how_main_uses_it() {
     let args = ["proxy", "--upstream", "app1:5000 weight=2,app2:5000"].map(OsString::from);
     let status = match parse(args.into_iter()) {
         Ok(config) => {
-            assert_eq!(config.servers.len(), 2);
+            assert_eq!(config.upstreams[0].servers.len(), 2);
             0
         }
         // `return exit.print()`
@@ -59,36 +59,47 @@ fn every_flag_reaches_the_config() {
         fail_timeout: Duration::from_secs(seconds),
         ..Server::new(&format!("{name}:1"), Host::Name(name.to_owned(), 1))
     };
-    let expected = Config {
-        listen: vec![Listen::Tcp("[::1]:81".parse().expect("an address")), Listen::Unix("/l".into())],
-        servers: vec![server("a", 3, 60), server("b", 9, 60), server("c", 3, 2)],
-        balance: Balance::LeastConn,
+    let servers = vec![server("a", 3, 60), server("b", 9, 60), server("c", 3, 2)];
+    let mut expected = Config::new(servers);
+    expected.listeners = vec![
+        Listener::new(Listen::Tcp("[::1]:81".parse().expect("an address"))),
+        Listener::new(Listen::Unix("/l".into())),
+    ];
+    expected.process = Process {
+        workers: 3,
+        max_connections: 5,
+        access_log: AccessLog::File("/a".into()),
+        log_level: LevelFilter::Debug,
+        pid_file: Some("/p".into()),
+        strict_names: true,
+        resolve_interval: Duration::from_secs(1),
+    };
+    let group = &mut expected.upstreams[0];
+    (group.balance, group.keepalive) = (Balance::LeastConn, 8);
+    group.idle_timeout = Duration::from_secs(7);
+    expected.sites[0].client = ClientRules {
+        header_timeout: Duration::from_secs(4),
+        keepalive_timeout: Duration::from_secs(6),
+        max_header_size: 32 << 10,
+        trusted: vec!["10.0.0.0/8".parse().expect("a net"), "::1/128".parse().expect("a net")],
+        ..ClientRules::default()
+    };
+    expected.sites[0].location.rules = Rules {
+        timeouts: Timeouts {
+            connect: Duration::from_secs(1),
+            read: Duration::from_secs(2),
+            send: Duration::from_secs(3),
+            client_body: Duration::from_secs(5),
+            client_send: Duration::from_secs(3),
+        },
         next_upstream: NextUpstream {
             timeout: false,
             statuses: [502, 0, 0, 0, 0, 0, 0],
             ..NextUpstream::default()
         },
         tries: 2,
-        keepalive: 8,
-        timeouts: Timeouts {
-            connect: Duration::from_secs(1),
-            read: Duration::from_secs(2),
-            send: Duration::from_secs(3),
-            client_header: Duration::from_secs(4),
-            client_body: Duration::from_secs(5),
-            keepalive: Duration::from_secs(6),
-            upstream_idle: Duration::from_secs(7),
-        },
         max_body_size: 0,
-        max_header_size: 32 << 10,
-        workers: 3,
-        max_connections: 5,
-        access_log: AccessLog::File("/a".into()),
-        log_level: LevelFilter::Debug,
-        trust_forwarded: vec!["10.0.0.0/8".parse().expect("a net"), "::1/128".parse().expect("a net")],
-        pid_file: Some("/p".into()),
-        strict_names: true,
-        resolve_interval: Duration::from_secs(1),
+        ..Rules::default()
     };
     assert_eq!(run(&words), Ok(expected));
 }
@@ -96,7 +107,7 @@ fn every_flag_reaches_the_config() {
 #[test]
 fn words_are_read_in_every_form() {
     for word in ["ip_hash", "ip-hash"] {
-        assert_eq!(config(&["--balance", word]).balance, Balance::IpHash);
+        assert_eq!(config(&["--balance", word]).upstreams[0].balance, Balance::IpHash);
     }
     for (word, level) in [
         ("emerg", LevelFilter::Error),
@@ -104,13 +115,13 @@ fn words_are_read_in_every_form() {
         ("warn", LevelFilter::Warn),
         ("notice", LevelFilter::Info),
     ] {
-        assert_eq!(config(&["--log-level", word]).log_level, level);
+        assert_eq!(config(&["--log-level", word]).process.log_level, level);
     }
-    assert_eq!(config(&["--access-log", "-"]).access_log, AccessLog::Stdout);
-    assert_eq!(config(&["--access-log=/dev/stdout"]).access_log, AccessLog::Stdout);
-    assert_eq!(config(&["--access-log=./off"]).access_log, AccessLog::File("./off".into()));
-    assert_eq!(config(&["--trust-forwarded", "10.0.0.1, ::/0"]).trust_forwarded.len(), 2);
-    assert!(config(&["--workers", "auto"]).workers >= 1);
+    assert_eq!(config(&["--access-log", "-"]).process.access_log, AccessLog::Stdout);
+    assert_eq!(config(&["--access-log=/dev/stdout"]).process.access_log, AccessLog::Stdout);
+    assert_eq!(config(&["--access-log=./off"]).process.access_log, AccessLog::File("./off".into()));
+    assert_eq!(config(&["--trust-forwarded", "10.0.0.1, ::/0"]).sites[0].client.trusted.len(), 2);
+    assert!(config(&["--workers", "auto"]).process.workers >= 1);
 }
 
 #[test]
@@ -119,7 +130,7 @@ fn paths_need_not_be_utf8() {
 
     let mut args = ["proxy", "--upstream", "a", "--pid-file"].map(OsString::from).to_vec();
     args.push(OsString::from_vec(b"/run/\xff".to_vec()));
-    let path = parse(args.into_iter()).expect("a config").pid_file.expect("a path");
+    let path = parse(args.into_iter()).expect("a config").process.pid_file.expect("a path");
     assert_eq!(path.parent(), Some(Path::new("/run")));
 }
 
@@ -127,12 +138,12 @@ fn paths_need_not_be_utf8() {
 fn next_upstream_takes_commas_and_spaces() {
     let all = "error timeout,invalid_header non_idempotent http_500 http_502 http_503 http_504 http_403, \
                http_404 http_429";
-    let next = config(&["--next-upstream", all]).next_upstream;
+    let next = config(&["--next-upstream", all]).sites[0].location.rules.next_upstream;
     assert!(next.error && next.timeout && next.invalid_header && next.non_idempotent);
     assert_eq!(next.statuses, [500, 502, 503, 504, 403, 404, 429]);
-    let next = config(&["--next-upstream", "http_404,http_500"]).next_upstream;
+    let next = config(&["--next-upstream", "http_404,http_500"]).sites[0].location.rules.next_upstream;
     assert_eq!(next.statuses, [500, 404, 0, 0, 0, 0, 0], "the used places come first");
-    let next = config(&["--next-upstream", "off"]).next_upstream;
+    let next = config(&["--next-upstream", "off"]).sites[0].location.rules.next_upstream;
     assert!(!next.error && !next.timeout && next.statuses == [0; 7]);
 }
 

@@ -1,59 +1,94 @@
 //! Everything that can be chosen, as one checked value.
 //!
-//! Text (the command line, later `nginx.conf`) becomes a [`Config`] in one place and is checked there;
+//! Text (the command line, `nginx.conf`) becomes a [`Config`] in one place and is checked there;
 //! the rest of the proxy reads fields and never parses or doubts them again.
+//!
+//! ```text
+//!   Config ─┬─ Process                      one
+//!           ├─ Listener* ─── sites ──┐      a socket, and which sites answer there
+//!           ├─ Upstream*             │      a group of servers
+//!           └─ Site* ◀───────────────┘      a `server` block of nginx.conf: names, how clients are treated
+//!                └─ Location* ─┬─ Action    where a request ends: at a server, in an answer
+//!                              └─ Rules     how it gets there
+//! ```
+//!
+//! - `site.rs`: sites and their locations
+//! - `upstream.rs`: groups of servers
 
 pub mod address;
 mod exit;
 pub mod flags;
 mod help;
+mod pattern;
 pub mod server;
+pub mod site;
+pub mod template;
 pub mod units;
+pub mod upstream;
 mod values;
 
 pub use exit::{Exit, Stream};
+pub use pattern::Pattern;
+pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
+pub use upstream::{Balance, Host, NextUpstream, Server, Upstream};
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
-use ipnet::IpNet;
-
 use crate::time::Duration;
+use site::SiteName;
+use template::Template;
 
-/// The checked configuration of one proxy process.
+/// The checked configuration of one proxy process. Indexes point into its own vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where clients connect. At least one.
-    pub listen: Vec<Listen>,
-    /// The `server` lines of the upstream group, in their order. At least one; names are unique.
-    pub servers: Vec<Server>,
-    /// How a server is chosen.
-    pub balance: Balance,
-    /// Which failures move a request to the next server.
-    pub next_upstream: NextUpstream,
-    /// The most servers tried for one request; 0: as many as there are (`proxy_next_upstream_tries`).
-    pub tries: u32,
-    /// Idle upstream connections kept per worker (`keepalive`); 0 keeps none.
-    pub keepalive: usize,
-    /// The bounds on every wait.
-    pub timeouts: Timeouts,
-    /// The largest request body in bytes; 0: no bound (`client_max_body_size`).
-    pub max_body_size: u64,
-    /// The largest request or response head in bytes, first line included. 1 KiB to 1 MiB.
-    pub max_header_size: usize,
-    /// Worker threads, at least 1.
+    /// What holds for the process as a whole.
+    pub process: Process,
+    /// Where clients connect. At least one; addresses are unique.
+    pub listeners: Vec<Listener>,
+    /// The groups of servers.
+    pub upstreams: Vec<Upstream>,
+    /// At least one.
+    pub sites: Vec<Site>,
+    /// What variables of the configuration's own give (`map`).
+    pub maps: Vec<Map>,
+    /// How many variables are set as requests go (`set`, named groups of regular expressions).
+    pub slots: usize,
+    /// The lines of logs (`log_format`).
+    pub formats: Vec<LogFormat>,
+}
+
+impl Config {
+    /// What the command line gives for these servers and nothing else: see `--help` for each value's
+    /// reason. The servers are taken as they are; [`server::check_group`] checks them.
+    pub fn new(servers: Vec<Server>) -> Config {
+        let host = servers.first().map_or_else(String::new, Server::default_host);
+        Config {
+            process: Process::default(),
+            listeners: vec![Listener::new(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))))],
+            upstreams: vec![Upstream::new("upstream", servers)],
+            sites: vec![Site::new(Location::new(Action::Proxy(Pass::new(0, host))))],
+            maps: Vec::new(),
+            slots: 0,
+            formats: Vec::new(),
+        }
+    }
+}
+
+/// What holds for the process as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Worker threads, at least 1 (`worker_processes`).
     pub workers: usize,
-    /// Client connections over all workers, at least 1; beyond it accepting pauses.
+    /// Client connections over all workers, at least 1; beyond it accepting pauses (`worker_connections`).
     pub max_connections: usize,
+    /// The least severe message that is logged (`error_log`).
+    pub log_level: log::LevelFilter,
     /// Where one line per request goes.
     pub access_log: AccessLog,
-    /// The least severe message that is logged.
-    pub log_level: log::LevelFilter,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trust_forwarded: Vec<IpNet>,
-    /// A file that holds the process id while the proxy accepts.
+    /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
     /// Names that do not resolve at start are fatal.
     pub strict_names: bool,
@@ -61,25 +96,13 @@ pub struct Config {
     pub resolve_interval: Duration,
 }
 
-impl Config {
-    /// What the command line gives for these servers and nothing else: see `--help` for each value's
-    /// reason. The servers are taken as they are; [`server::check_group`] checks them.
-    pub fn new(servers: Vec<Server>) -> Config {
-        Config {
-            listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))],
-            servers,
-            balance: Balance::default(),
-            next_upstream: NextUpstream::default(),
-            tries: 0,
-            keepalive: 64,
-            timeouts: Timeouts::default(),
-            max_body_size: 1 << 20,
-            max_header_size: 16 << 10,
+impl Default for Process {
+    fn default() -> Process {
+        Process {
             workers: workers_auto(),
             max_connections: 10_000,
-            access_log: AccessLog::default(),
             log_level: log::LevelFilter::Info,
-            trust_forwarded: Vec::new(),
+            access_log: AccessLog::default(),
             pid_file: None,
             strict_names: false,
             resolve_interval: Duration::from_secs(10),
@@ -90,6 +113,66 @@ impl Config {
 /// One worker for each core that this process may use, affinity and control group counted.
 fn workers_auto() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// A variable whose value follows from that of others (`map`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// What is looked up.
+    pub source: Template,
+    /// Values by texts, in small letters, in any order.
+    pub exact: Vec<(String, Template)>,
+    /// Values by `*.example.com` and `example.*`, where `hostnames` is said: whatever ends or begins so.
+    pub wildcards: Vec<(SiteName, Template)>,
+    /// Values by regular expressions, in the file's order.
+    pub patterns: Vec<(Pattern, Template)>,
+    /// The value of all others (`default`).
+    pub default: Template,
+}
+
+/// The line that a request leaves in a log (`log_format`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFormat {
+    /// Its name.
+    pub name: String,
+    /// The line.
+    pub line: Template,
+    /// What becomes of bytes that could be mistaken.
+    pub escape: Escape,
+}
+
+/// What becomes of bytes in values that could be mistaken (`escape=`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// `"`, `\`, control bytes and those beyond ASCII are written as `\x22`; nothing as `-`.
+    #[default]
+    Default,
+    /// As JSON's strings want it; nothing stays nothing.
+    Json,
+    /// They stay as they are.
+    None,
+}
+
+/// A socket that clients connect to, and who answers there (`listen`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its address.
+    pub address: Listen,
+    /// The sites that answer there, as indexes, in their order. At least one.
+    pub sites: Vec<usize>,
+    /// The one of them that answers for names nobody has (`default_server`).
+    pub default_site: usize,
+    /// How many connections wait to be accepted (`backlog=`).
+    pub backlog: Option<u32>,
+    /// Connections begin with the PROXY protocol's line (`proxy_protocol`).
+    pub proxy_protocol: bool,
+}
+
+impl Listener {
+    /// For the only site.
+    pub fn new(address: Listen) -> Listener {
+        Listener { address, sites: vec![0], default_site: 0, backlog: None, proxy_protocol: false }
+    }
 }
 
 /// A listening address.
@@ -108,129 +191,6 @@ impl fmt::Display for Listen {
         match self {
             Listen::Tcp(address) => write!(f, "{address}"),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// One `server` line of the upstream group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Host and port, or `unix:PATH`, as written: `app1:5000`. Logs and health go by this name.
-    pub name: String,
-    /// Where it is.
-    pub host: Host,
-    /// Its share of the requests, 1 to [`server::WEIGHT_MAX`].
-    pub weight: u32,
-    /// Failures that take it out; 0: none does.
-    pub max_fails: u32,
-    /// The window in which failures count and the time for which the server is then left alone.
-    pub fail_timeout: Duration,
-    /// The most requests at once over all workers; 0: no bound.
-    pub max_conns: u32,
-    /// Gets requests only while no other server can.
-    pub backup: bool,
-    /// Never gets a request; keeps its place in the distribution of the hashing methods.
-    pub down: bool,
-}
-
-impl Server {
-    /// A server with nginx's defaults for all parameters.
-    pub fn new(name: &str, host: Host) -> Server {
-        Server {
-            name: name.to_owned(),
-            host,
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            max_conns: 0,
-            backup: false,
-            down: false,
-        }
-    }
-}
-
-/// The place of a server.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// An address that needs no resolving.
-    Literal(SocketAddr),
-    /// A DNS name and a port.
-    Name(String, u16),
-    /// A Unix stream socket.
-    Unix(PathBuf),
-}
-
-/// How a server is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    #[default]
-    RoundRobin,
-    /// By the client's address: an IPv4 address's first three octets, an IPv6 address whole.
-    IpHash,
-    /// Fewest requests in flight relative to weight.
-    LeastConn,
-}
-
-/// The failures that move a request to the next server (`proxy_next_upstream`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NextUpstream {
-    /// Connecting, sending or reading failed.
-    pub error: bool,
-    /// Connecting, sending or reading timed out.
-    pub timeout: bool,
-    /// The response was empty or not HTTP.
-    pub invalid_header: bool,
-    /// Requests that are not idempotent may be tried again too.
-    pub non_idempotent: bool,
-    /// The statuses that count as a failure, out of 500, 502, 503, 504, 403, 404 and 429; unused places hold 0.
-    pub statuses: [u16; 7],
-}
-
-impl Default for NextUpstream {
-    /// `error timeout`, as nginx.
-    fn default() -> NextUpstream {
-        NextUpstream {
-            error: true,
-            timeout: true,
-            invalid_header: false,
-            non_idempotent: false,
-            statuses: [0; 7],
-        }
-    }
-}
-
-/// The bounds on every wait. None is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Connecting to a server.
-    pub connect: Duration,
-    /// Between two reads from a server.
-    pub read: Duration,
-    /// Between two writes, to a server or to a client.
-    pub send: Duration,
-    /// A request head, from its first byte (or from accepting) to its last.
-    pub client_header: Duration,
-    /// Between two reads of a request body.
-    pub client_body: Duration,
-    /// An idle client connection.
-    pub keepalive: Duration,
-    /// An idle upstream connection.
-    pub upstream_idle: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Timeouts {
-        Timeouts {
-            // Not nginx's 60 s: an address that swallows packets (a stopped container's) must not hold
-            // a request for a minute. 4 s leaves room for two retransmissions of a SYN (at 1 s and 3 s).
-            connect: Duration::from_secs(4),
-            read: Duration::from_secs(60),
-            send: Duration::from_secs(60),
-            client_header: Duration::from_secs(60),
-            client_body: Duration::from_secs(60),
-            keepalive: Duration::from_secs(75),
-            upstream_idle: Duration::from_secs(60),
         }
     }
 }

@@ -1,64 +1,11 @@
-//! What an exchange works with: the configuration's part for it, and what is lent for one call.
+//! What an exchange works with, lent for one call.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
+use std::sync::Arc;
 
 use crate::buffer::{Buffer, Buffers};
-use crate::config::{AccessLog, Config, Host, NextUpstream, Server, Timeouts};
 use crate::http::fields::Scratch;
+use crate::site::Routes;
 use crate::time::Time;
-
-/// The part of the configuration that one exchange obeys.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    pub(super) max_body_size: u64,
-    pub(super) max_header_size: usize,
-    pub(super) timeouts: Timeouts,
-    pub(super) next_upstream: NextUpstream,
-    pub(super) default_host: String,
-    trusted: Vec<IpNet>,
-    /// What access log lines need is kept of each request.
-    pub(super) keeps_records: bool,
-}
-
-impl Rules {
-    /// Takes what matters here out of the whole.
-    pub fn new(config: &Config) -> Rules {
-        Rules {
-            max_body_size: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size },
-            max_header_size: config.max_header_size,
-            timeouts: config.timeouts,
-            next_upstream: config.next_upstream,
-            default_host: config.servers.first().map_or_else(String::new, default_host),
-            trusted: config.trust_forwarded.clone(),
-            keeps_records: config.access_log != AccessLog::Off,
-        }
-    }
-
-    /// The size of a buffer that any head fits that is let in, with what the proxy adds to it.
-    pub fn buffer_size(&self) -> usize {
-        self.max_header_size + 2048
-    }
-
-    /// The part of `bytes` in which a head or a trailer section has to end.
-    pub(super) fn bounded<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
-        &bytes[..bytes.len().min(self.max_header_size)]
-    }
-
-    /// Whether what this peer says of the client is believed.
-    pub(super) fn trusts(&self, address: IpAddr) -> bool {
-        !self.trusted.is_empty() && self.trusted.iter().any(|net| net.contains(&address.to_canonical()))
-    }
-}
-
-/// The `Host` of a request without one (nginx's `$proxy_host`, and its word for a Unix socket).
-fn default_host(server: &Server) -> String {
-    match server.host {
-        Host::Unix(_) => "localhost".into(),
-        _ => server.name.clone(),
-    }
-}
 
 /// What all exchanges of one worker share; lent to one for each call.
 #[derive(Debug)]
@@ -67,8 +14,10 @@ pub struct Env {
     pub buffers: Buffers,
     /// Room for the lines of a head.
     pub scratch: Scratch,
-    /// The configuration.
-    pub rules: Rules,
+    /// The configuration's part for exchanges: a new request goes by it.
+    pub routes: Arc<Routes>,
+    /// What access log lines need is kept of each request.
+    pub keeps_records: bool,
     /// The time of this wake-up.
     pub now: Time,
     /// The time of day as an HTTP date.
@@ -79,9 +28,16 @@ pub struct Env {
 
 impl Env {
     /// With nothing lent, before the date is known.
-    pub fn new(rules: Rules, now: Time) -> Env {
-        let buffers = Buffers::new(rules.buffer_size());
-        Env { buffers, scratch: Scratch::new(), rules, now, date: String::new(), draining: false }
+    pub fn new(routes: Routes, now: Time) -> Env {
+        Env {
+            buffers: Buffers::new(routes.buffer_size()),
+            scratch: Scratch::new(),
+            routes: Arc::new(routes),
+            keeps_records: false,
+            now,
+            date: String::new(),
+            draining: false,
+        }
     }
 }
 
@@ -120,7 +76,7 @@ pub(super) fn park(input: &mut Option<Buffer>, env: &mut Env) {
 /// exchanged, one with bytes in it stays.
 #[inline(always)]
 pub(super) fn attach<'i>(input: &'i mut Option<Buffer>, long: bool, env: &mut Env) -> &'i mut [u8] {
-    let small = env.rules.buffer_size();
+    let small = env.buffers.small_size();
     if input.as_ref().is_some_and(|buffer| buffer.is_empty() && long && buffer.capacity() <= small) {
         put(input, env);
     }

@@ -30,6 +30,7 @@
 //! that it can be sent again: `out` stays whole and what was sent of the body is `held`.
 
 mod env;
+mod facts;
 mod failure;
 mod request;
 mod response;
@@ -38,11 +39,13 @@ mod tests;
 mod waits;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::buffer::Full;
 use crate::http::rewrite::Introduction;
 use crate::http::{Refusal, reply};
-pub use env::{Env, Record, Rules};
+use crate::site::Place;
+pub use env::{Env, Record};
 pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
@@ -151,6 +154,8 @@ pub struct Exchange {
     /// After this try there may be another.
     tries_left: bool,
     waits: Waits,
+    /// What holds for the request in hand.
+    place: Arc<Place>,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
     /// The client's address as text, for the next server.
@@ -161,8 +166,8 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// For a client that has just connected from `peer` (`None`: over a Unix socket).
-    pub fn new(peer: Option<IpAddr>, env: &Env) -> Exchange {
+    /// For a client that has just connected to this listener, from `peer` (`None`: over a Unix socket).
+    pub fn new(listener: usize, peer: Option<IpAddr>, env: &Env) -> Exchange {
         let peer = peer.map(|address| address.to_canonical());
         let mut exchange = Exchange {
             request: RequestSide::default(),
@@ -173,13 +178,14 @@ impl Exchange {
             send_failure: None,
             tries_left: false,
             waits: Waits::default(),
+            place: env.routes.default_place(listener).clone(),
             peer,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),
                 None => Introduction::new("unix:"),
             },
             client: peer,
-            record: env.rules.keeps_records.then(Box::default),
+            record: env.keeps_records.then(Box::default),
         };
         exchange.rearm(env);
         exchange
@@ -428,7 +434,7 @@ impl Exchange {
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
     pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
-        let sequel = self.sequel(failure, self.is_stale(failure), &env.rules);
+        let sequel = self.sequel(failure, self.is_stale(failure));
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
@@ -454,7 +460,8 @@ impl Exchange {
 
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
     /// of which no response byte came, as long as all of it is still held.
-    fn sequel(&self, failure: Failure, stale: bool, rules: &Rules) -> Sequel {
+    fn sequel(&self, failure: Failure, stale: bool) -> Sequel {
+        let next_upstream = &self.place.rules.next_upstream;
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
         let asked =
@@ -464,12 +471,12 @@ impl Exchange {
         }
         let safe = self.request.nothing_sent()
             || self.request.may_be_sent_twice()
-            || (self.request.is_held() && (rules.next_upstream.non_idempotent || planted!(ReplayedPost)));
+            || (self.request.is_held() && (next_upstream.non_idempotent || planted!(ReplayedPost)));
         if !safe {
             Sequel::Unsafe
         } else if stale {
             Sequel::Renewed
-        } else if self.tries_left && failure.moves_on(&rules.next_upstream) {
+        } else if self.tries_left && failure.moves_on(next_upstream) {
             Sequel::Moved
         } else {
             Sequel::NoOther
@@ -540,46 +547,6 @@ impl Exchange {
         if self.response.has_begun() {
             self.request.settle(env);
         }
-    }
-
-    /// Whether no request is under way, so that the connection can be closed without harm.
-    pub fn is_idle(&self) -> bool {
-        self.request.is_idle()
-    }
-
-    /// Whether the client has only a part of a response, which must not pass for the whole.
-    pub fn is_responding(&self) -> bool {
-        self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())
-    }
-
-    /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
-    pub fn client(&self) -> Option<IpAddr> {
-        self.client
-    }
-
-    /// Whether the connections have become a tunnel.
-    pub fn is_tunnel(&self) -> bool {
-        self.response.is_tunnel()
-    }
-
-    /// Whether the upstream has answered, whatever became of the answer.
-    pub fn was_answered(&self) -> bool {
-        self.response.is_forwarded()
-    }
-
-    /// The status of the final response; 0 where there is none yet.
-    pub fn status(&self) -> u16 {
-        if self.response.has_begun() { self.response.status } else { 0 }
-    }
-
-    /// What an access log line needs, where lines are written.
-    pub fn record(&mut self) -> Option<&mut Record> {
-        self.record.as_deref_mut()
-    }
-
-    /// Octets of the response's body.
-    pub fn body_bytes(&self) -> u64 {
-        self.response.body_bytes
     }
 
     /// Gives back all buffers; the exchange is over.

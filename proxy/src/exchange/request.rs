@@ -1,7 +1,7 @@
 //! The direction from the client to the upstream.
 
 use super::env::{attach, park, put};
-use super::{Ending, Env, Exchange, Link, Rules};
+use super::{Ending, Env, Exchange, Link};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{self, Role, Scratch};
@@ -9,6 +9,7 @@ use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
 use crate::http::{Method, Refusal, Version, target};
+use crate::site::Place;
 use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl RequestSide {
             self.let_go();
         }
         let long =
-            matches!(self.phase, Phase::Body) && self.cursor.at_least() > env.rules.buffer_size() as u64;
+            matches!(self.phase, Phase::Body) && self.cursor.at_least() > env.buffers.small_size() as u64;
         if self.held > 0 && long {
             self.let_go();
         }
@@ -339,8 +340,8 @@ impl Exchange {
         let outcome = self.read_head(&input, env);
         match outcome {
             Ok(Parsed::Partial) => {
-                let refused = input.len() >= env.rules.max_header_size;
-                let refusal = head::too_large(env.rules.bounded(input.filled()));
+                let refused = input.len() >= self.place.client.max_header_size;
+                let refusal = head::too_large(self.place.bounded(input.filled()));
                 self.request.input = Some(input);
                 if refused {
                     self.refuse(refusal, env);
@@ -370,7 +371,7 @@ impl Exchange {
     /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
     fn read_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Refusal> {
         // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
-        let bytes = env.rules.bounded(input.filled());
+        let bytes = self.place.bounded(input.filled());
         let head = match head::request(bytes, &mut env.scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -383,7 +384,7 @@ impl Exchange {
         if head.method == Method::Trace {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
-        if matches!(length, Length::Exact(n) if n > env.rules.max_body_size) {
+        if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
             return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
         }
         let wishes = rewrite::wishes(&head);
@@ -392,9 +393,9 @@ impl Exchange {
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
-        let trusted = self.peer.is_some_and(|peer| env.rules.trusts(peer));
+        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
         if trusted && head.fields.has(Role::ForwardedFor) {
-            let forwarded = rewrite::forwarded_client(&head.fields, |address| env.rules.trusts(address));
+            let forwarded = rewrite::forwarded_client(&head.fields, |address| self.place.trusts(address));
             self.client = forwarded.or(self.peer);
         }
         if wishes.connection.nominates && length == Length::Chunked {
@@ -406,7 +407,7 @@ impl Exchange {
             introduction: &self.introduction,
             real: real.as_deref(),
             trusted,
-            default_host: &env.rules.default_host,
+            default_host: self.place.default_host(),
         };
         let mut out = env.buffers.small();
         let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
@@ -429,7 +430,7 @@ impl Exchange {
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
             request.body_bytes += scan.data as u64;
-            if request.body_bytes > env.rules.max_body_size {
+            if request.body_bytes > self.place.rules.max_body_size {
                 return self
                     .refuse(Refusal::new(413, "the request body is larger than this proxy takes"), env);
             }
@@ -458,7 +459,7 @@ impl Exchange {
         let Some(mut input) = self.request.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.request.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, &env.rules, &mut env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, &self.place, &mut env.scratch);
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
@@ -527,12 +528,12 @@ pub(super) fn read_trailers(
     input: &Buffer,
     out: &mut Buffer,
     nominated: Option<&[u8]>,
-    rules: &Rules,
+    place: &Place,
     scratch: &mut Scratch,
 ) -> Result<Parsed<usize>, Refusal> {
     let too_large = Refusal::new(431, "the trailer section is too large");
-    match head::trailers(rules.bounded(input.filled()), scratch) {
-        Ok(Parsed::Partial) if input.len() >= rules.max_header_size => Err(too_large),
+    match head::trailers(place.bounded(input.filled()), scratch) {
+        Ok(Parsed::Partial) if input.len() >= place.client.max_header_size => Err(too_large),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((trailers, len))) => {
             let is_nominated = |name: &[u8]| {

@@ -2,7 +2,7 @@
 
 use super::env::{attach, park, put};
 use super::request::{joined, read_trailers};
-use super::{Env, Exchange, Failure, Rules};
+use super::{Env, Exchange, Failure};
 use crate::buffer::Buffer;
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
@@ -148,7 +148,7 @@ impl ResponseSide {
     }
 
     pub(super) fn space(&mut self, env: &mut Env) -> &mut [u8] {
-        let long = self.phase == Phase::Body && self.cursor.at_least() > env.rules.buffer_size() as u64;
+        let long = self.phase == Phase::Body && self.cursor.at_least() > env.buffers.small_size() as u64;
         attach(&mut self.input, long, env)
     }
 
@@ -262,7 +262,7 @@ impl Exchange {
             let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
-                    if input.len() >= env.rules.max_header_size {
+                    if input.len() >= self.place.client.max_header_size {
                         self.failure = Some(Failure::Invalid("the response's head is too large"));
                     }
                     self.response.input = Some(input);
@@ -285,7 +285,7 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
-        let bytes = env.rules.bounded(input.filled());
+        let bytes = self.place.bounded(input.filled());
         let head = match head::response(bytes, &mut env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
@@ -296,7 +296,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, &env.rules, env.draining)?,
+            status => self.judge_final(status, &head, length, connection, env.draining)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -355,12 +355,11 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        rules: &Rules,
         draining: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = rules.next_upstream.statuses.contains(&status);
-        if counts && self.sequel(failure, false, rules).goes_on() {
+        let counts = self.place.rules.next_upstream.statuses.contains(&status);
+        if counts && self.sequel(failure, false).goes_on() {
             return Err(failure);
         }
         let response = &mut self.response;
@@ -463,7 +462,7 @@ impl Exchange {
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();
-        let outcome = read_trailers(&input, &mut out, nominated, &env.rules, &mut env.scratch);
+        let outcome = read_trailers(&input, &mut out, nominated, &self.place, &mut env.scratch);
         if let Ok(Parsed::Complete(len)) = outcome {
             input.consume(len);
             self.response.cursor.trailers_done();

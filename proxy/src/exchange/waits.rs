@@ -93,13 +93,13 @@ impl Exchange {
         let client = self.client_wait();
         let prolongs = !matches!(client, ClientWait::Head | ClientWait::Linger);
         if client != self.waits.client || (self.waits.client_moved && prolongs) {
-            let timeouts = &env.rules.timeouts;
+            let (rules, timeouts) = (&self.place.client, &self.place.rules.timeouts);
             self.waits.client_at = match client {
                 ClientWait::Nothing => Time::NEVER,
-                ClientWait::First | ClientWait::Head => env.now + timeouts.client_header,
-                ClientWait::Idle => env.now + timeouts.keepalive,
+                ClientWait::First | ClientWait::Head => env.now + rules.header_timeout,
+                ClientWait::Idle => env.now + rules.keepalive_timeout,
                 ClientWait::Body => env.now + timeouts.client_body,
-                ClientWait::Send => env.now + timeouts.send,
+                ClientWait::Send => env.now + timeouts.client_send,
                 ClientWait::Linger => env.now + LINGER,
             };
             self.waits.client = client;
@@ -108,7 +108,7 @@ impl Exchange {
         let moved =
             self.waits.upstream_moved || (upstream == UpstreamWait::Tunnel && self.waits.client_moved);
         if upstream != self.waits.upstream || (moved && !planted!(DeadlineKept)) {
-            let timeouts = &env.rules.timeouts;
+            let timeouts = &self.place.rules.timeouts;
             self.waits.upstream_at = match upstream {
                 UpstreamWait::Nothing => Time::NEVER,
                 UpstreamWait::Connect => env.now + timeouts.connect,

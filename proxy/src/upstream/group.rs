@@ -10,7 +10,7 @@ use super::attempt::{Attempt, Tier};
 use super::balance::Choice;
 use super::change::{Change, Failures, Label};
 use super::server::{Address, Peer};
-use crate::config::{Balance, Host, Server};
+use crate::config::{Balance, Host, Server, Upstream};
 use crate::time::Time;
 
 /// The servers of an upstream, and what is known of them. See the module's page.
@@ -78,9 +78,10 @@ pub struct Name<'a> {
 
 impl Group {
     /// A group of these lines. Literals and Unix sockets have their peer at once, names after [`Group::resolved`].
-    pub fn new(servers: &[Server], balance: Balance) -> Group {
+    pub fn new(config: &Upstream) -> Group {
+        let servers = config.servers.as_slice();
         let mut group = Group {
-            balance,
+            balance: config.balance,
             servers: servers.to_vec(),
             names: servers.iter().map(|server| server.name.as_str().into()).collect(),
             in_flight: vec![0; servers.len()],

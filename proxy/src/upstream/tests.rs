@@ -9,7 +9,7 @@ mod names;
 use std::net::IpAddr;
 
 use super::{Attempt, Change, Group, NoLivePeer, Outcome, PeerKey};
-use crate::config::{Balance, Host, Server};
+use crate::config::{Balance, Host, Server, Upstream};
 use crate::time::{Duration, Time};
 
 /// A `server` line with nginx's defaults, at a literal address of its own.
@@ -51,7 +51,7 @@ struct Driver {
 
 impl Driver {
     fn new(servers: &[Server], balance: Balance) -> Driver {
-        Driver { group: Group::new(servers, balance) }
+        Driver { group: Group::new(&Upstream { balance, ..Upstream::new("app", servers.to_vec()) }) }
     }
 
     fn round_robin(servers: &[Server]) -> Driver {

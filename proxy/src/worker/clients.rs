@@ -33,6 +33,13 @@ impl Readiness {
     }
 }
 
+/// A server that was chosen for a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chosen {
+    pub(super) group: usize,
+    pub(super) peer: PeerKey,
+}
+
 /// A client connection.
 pub(super) struct Client<S> {
     pub(super) socket: S,
@@ -42,9 +49,9 @@ pub(super) struct Client<S> {
     pub(super) exchange: Exchange,
     pub(super) upstream: Option<UpstreamKey>,
     /// The server that was chosen and has not been accounted for yet.
-    pub(super) peer: Option<PeerKey>,
+    pub(super) chosen: Option<Chosen>,
     /// The server that was accounted for last, for the log.
-    pub(super) last_peer: Option<PeerKey>,
+    pub(super) last: Option<Chosen>,
     /// A server has been chosen for the request in hand, so that further choices are retries.
     pub(super) has_chosen: bool,
     pub(super) attempt: Attempt,
@@ -95,7 +102,7 @@ impl<N: Net> Worker<N> {
                 return self.accept_failed(&error);
             }
         };
-        let exchange = Exchange::new(address, &self.env);
+        let exchange = Exchange::new(listener, address, &self.env);
         let net = &mut self.net;
         let inserted = self.clients.try_insert_with_key(|key| {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
@@ -106,8 +113,8 @@ impl<N: Net> Worker<N> {
                 queued: false,
                 exchange,
                 upstream: None,
-                peer: None,
-                last_peer: None,
+                chosen: None,
+                last: None,
                 has_chosen: false,
                 attempt: Attempt::default(),
                 scheduled: Time::NEVER,
@@ -279,7 +286,7 @@ impl<N: Net> Worker<N> {
         }
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
-            client.last_peer = None;
+            client.last = None;
             client.exchange.finish(&mut self.env);
         }
     }
@@ -338,8 +345,9 @@ impl<N: Net> Worker<N> {
         let (status, body_bytes, address) = (exchange.status(), exchange.body_bytes(), exchange.client());
         let Some(record) = exchange.record().filter(|record| record.due) else { return };
         record.due = false;
-        let server = client.peer.or(client.last_peer);
-        let server = server.and_then(|key| self.shared.group().peer(key).map(|peer| peer.name().clone()));
+        let server = client.chosen.or(client.last).and_then(|Chosen { group, peer }| {
+            self.pools[group].group.lock().peer(peer).map(|peer| peer.name().clone())
+        });
         let outcome = access::Outcome {
             client: address,
             status,

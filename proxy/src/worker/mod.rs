@@ -11,6 +11,7 @@
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `pool.rs`: a group of servers as one worker sees it
 //! - `panics.rs`: what becomes of a panic
 
 pub mod access;
@@ -20,6 +21,7 @@ pub mod listen;
 pub mod mio_net;
 pub mod net;
 mod panics;
+mod pool;
 pub mod resolver;
 pub mod shared;
 #[cfg(test)]
@@ -35,13 +37,14 @@ use std::vec::Drain;
 use slotmap::SlotMap;
 
 use crate::access_log::Writer;
-use crate::config::Config;
-use crate::exchange::{Env, Rules};
+use crate::config::{AccessLog, Config};
+use crate::exchange::Env;
+use crate::site::Routes;
 use crate::time::{Duration, Time};
-use crate::upstream::Idle;
 use clients::Client;
 use deadlines::Deadlines;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
+use pool::Pool;
 use shared::{Command, Shared};
 use upstreams::Upstream;
 
@@ -56,15 +59,13 @@ pub struct Worker<N: Net> {
     net: N,
     shared: Arc<Shared>,
     env: Env,
-    /// Servers to try for one request; 0: all.
-    tries: u32,
-    upstream_idle: Duration,
     max_connections: usize,
     listeners: usize,
 
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
-    idle: Idle<UpstreamKey>,
+    /// By group.
+    pools: Vec<Pool>,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -101,18 +102,19 @@ pub enum Turn {
 impl<N: Net> Worker<N> {
     /// A worker over `net`, which listens already.
     pub fn new(config: &Config, net: N, shared: Arc<Shared>, access_log: Option<Writer>) -> Worker<N> {
-        let env = Env::new(Rules::new(config), net.now());
+        let mut env = Env::new(Routes::new(config), net.now());
+        env.keeps_records = config.process.access_log != AccessLog::Off;
+        let pool = |(upstream, group)| Pool::new(upstream, Arc::clone(group));
+        let pools = config.upstreams.iter().zip(shared.groups()).map(pool).collect();
         Worker {
             env,
             net,
             shared,
-            tries: config.tries,
-            upstream_idle: config.timeouts.upstream_idle,
-            max_connections: config.max_connections,
-            listeners: config.listen.len(),
+            max_connections: config.process.max_connections,
+            listeners: config.listeners.len(),
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
-            idle: Idle::new(config.keepalive),
+            pools,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
             acceptable: Vec::new(),
@@ -194,7 +196,7 @@ impl<N: Net> Worker<N> {
             return Time::ZERO;
         }
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
-        let idle = self.idle.oldest().map_or(Time::NEVER, |(_, since)| since + self.upstream_idle);
+        let idle = self.pools.iter().map(Pool::expires).min().unwrap_or(Time::NEVER);
         self.deadlines.first().min(accept).min(idle).min(self.log_due)
     }
 
@@ -298,7 +300,7 @@ impl<N: Net> Worker<N> {
         Census {
             clients: self.clients.len(),
             upstreams: self.upstreams.len(),
-            idle: self.idle.len(),
+            idle: self.pools.iter().map(|pool| pool.idle.len()).sum(),
             buffers: self.env.buffers.lent(),
             deadlines: self.deadlines.len(),
             lost: self.lost,

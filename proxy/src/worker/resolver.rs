@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::shared::Shared;
+use super::shared::{Shared, Suspect};
 
 /// Between two look-ups that failed connections ask for.
 const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 /// How often names are looked up while one of them has never had an address.
 const UNKNOWN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks names up and tells the group.
+/// Looks names up and tells their groups.
 #[derive(Debug)]
 pub struct Resolver {
     shared: Arc<Shared>,
@@ -25,8 +25,8 @@ pub struct Resolver {
 
 #[derive(Debug)]
 struct Name {
-    /// Which server line it is.
-    server: usize,
+    /// Whose name it is.
+    of: Suspect,
     host: String,
     port: u16,
     /// Its last look-up failed, and that has been said.
@@ -36,18 +36,18 @@ struct Name {
 }
 
 impl Resolver {
-    /// For the names in the group.
+    /// For the names in all groups.
     pub fn new(shared: Arc<Shared>, interval: Duration) -> Resolver {
-        let group = shared.group();
-        let names = group.names().map(|name| Name {
-            server: name.server,
-            host: name.host.to_owned(),
-            port: name.port,
-            failing: false,
-            known: false,
-        });
-        let names = names.collect();
-        drop(group);
+        let mut names = Vec::new();
+        for (group, servers) in shared.groups().iter().enumerate() {
+            names.extend(servers.lock().names().map(|name| Name {
+                of: Suspect { group, server: name.server },
+                host: name.host.to_owned(),
+                port: name.port,
+                failing: false,
+                known: false,
+            }));
+        }
         Resolver { shared, names, interval }
     }
 
@@ -63,9 +63,9 @@ impl Resolver {
             .collect()
     }
 
-    /// Goes on looking names up, from time to time and when `suspects` names a server line, until the
+    /// Goes on looking names up, from time to time and when `suspects` names a server, until the
     /// other end of `suspects` is gone.
-    pub fn run(mut self, suspects: &Receiver<usize>) {
+    pub fn run(mut self, suspects: &Receiver<Suspect>) {
         if self.names.is_empty() {
             return;
         }
@@ -76,10 +76,10 @@ impl Resolver {
             let interval = if unknown { self.interval.min(UNKNOWN_INTERVAL) } else { self.interval };
             let wait = interval.saturating_sub(last.elapsed());
             match suspects.recv_timeout(wait) {
-                Ok(server) => {
-                    let mut servers = vec![server];
-                    servers.extend(suspects.try_iter());
-                    for name in self.names.iter_mut().filter(|name| servers.contains(&name.server)) {
+                Ok(suspect) => {
+                    let mut all = vec![suspect];
+                    all.extend(suspects.try_iter());
+                    for name in self.names.iter_mut().filter(|name| all.contains(&name.of)) {
                         name.resolve(&self.shared);
                     }
                     // Many connections fail at once: one look-up serves them all.
@@ -107,7 +107,7 @@ impl Name {
             Ok(addresses) => {
                 self.failing = false;
                 self.known = true;
-                let changes = shared.group().resolved(self.server, &addresses);
+                let changes = shared.group(self.of.group).resolved(self.of.server, &addresses);
                 for change in changes {
                     log::info!("{}", change.line(""));
                 }

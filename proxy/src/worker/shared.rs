@@ -1,5 +1,6 @@
 //! What all workers of a process share: the servers' state, the count of connections, commands.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
@@ -20,24 +21,33 @@ pub enum Command {
     Stop = 2,
 }
 
+/// A server whose name may have moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Its group.
+    pub group: usize,
+    /// Its line in it.
+    pub server: usize,
+}
+
 /// One truth over all workers.
 #[derive(Debug)]
 pub struct Shared {
-    group: Mutex<Group>,
+    groups: Vec<Arc<Mutex<Group>>>,
     connections: AtomicUsize,
     command: AtomicU8,
     reopened: AtomicU32,
     /// What became of requests whose upstream connection failed, by [`Sequel`].
     sequels: [AtomicU64; Sequel::ALL.len()],
-    /// To the resolver: a connection to this server line failed, its name may have moved.
-    resolver: Option<Sender<usize>>,
+    /// To the resolver: a connection to this server failed, its name may have moved.
+    resolver: Option<Sender<Suspect>>,
 }
 
 impl Shared {
-    /// Around a group; failed connections are told to `resolver`.
-    pub fn new(group: Group, resolver: Option<Sender<usize>>) -> Shared {
+    /// Around the groups of servers; failed connections are told to `resolver`.
+    pub fn new(groups: Vec<Group>, resolver: Option<Sender<Suspect>>) -> Shared {
         Shared {
-            group: Mutex::new(group),
+            groups: groups.into_iter().map(|group| Arc::new(Mutex::new(group))).collect(),
             connections: AtomicUsize::new(0),
             command: AtomicU8::new(Command::Run as u8),
             reopened: AtomicU32::new(0),
@@ -46,11 +56,17 @@ impl Shared {
         }
     }
 
-    /// The servers. To be held for a choice or an account, never across a system call.
-    pub fn group(&self) -> MutexGuard<'_, Group> {
-        // It does not matter to the next holder if this one panics: every change of a group is complete before
-        // anything in it could.
-        self.group.lock()
+    /// All groups of servers.
+    ///
+    /// One is to be locked for a choice or an account, never across a system call. It does not matter to the
+    /// next holder if this one panics: every change of a group is complete before anything in it could.
+    pub fn groups(&self) -> &[Arc<Mutex<Group>>] {
+        &self.groups
+    }
+
+    /// One of them.
+    pub fn group(&self, index: usize) -> MutexGuard<'_, Group> {
+        self.groups[index].lock()
     }
 
     /// Asks all workers for this; they are to be woken after it. A stop is not taken back.
@@ -106,11 +122,11 @@ impl Shared {
         self.sequels[sequel as usize].load(Ordering::Relaxed)
     }
 
-    /// A connection to this server line failed: has its name looked up again.
-    pub fn suspect(&self, server: usize) {
+    /// A connection to this server failed: has its name looked up again.
+    pub fn suspect(&self, suspect: Suspect) {
         if let Some(resolver) = &self.resolver {
             // The resolver ends only with the process.
-            let _ = resolver.send(server);
+            let _ = resolver.send(suspect);
         }
     }
 }

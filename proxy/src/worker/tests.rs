@@ -165,7 +165,7 @@ fn stage() -> Stage {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
     let net = FakeNet::default();
-    let shared = Arc::new(Shared::new(Group::new(&config.servers, config.balance), None));
+    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
     let worker = Worker::new(&config, net.clone(), shared.clone(), None);
     Stage { net, worker, shared }
 }
@@ -182,7 +182,7 @@ impl Stage {
     }
 
     fn active(&self) -> u32 {
-        self.shared.group().peers().map(|(_, peer)| peer.active()).sum()
+        self.shared.group(0).peers().map(|(_, peer)| peer.active()).sum()
     }
 
     /// `client` asks, and `server` (the wire that its request goes to) answers.
@@ -238,7 +238,7 @@ fn a_panic_over_what_a_server_sends_costs_its_client_only() {
     assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (1, 1, 1, 1));
     assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 1, 0));
     assert!(
-        !stage.shared.group().servers_state(stage.worker.env.now).contains("down"),
+        !stage.shared.group(0).servers_state(stage.worker.env.now).contains("down"),
         "the server is not to blame"
     );
 

@@ -3,9 +3,10 @@
 use slotmap::SlotMap;
 
 use super::Worker;
-use super::clients::{Client, Readiness};
+use super::clients::{Chosen, Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
-use super::shared::Shared;
+use super::pool::Pool;
+use super::shared::Suspect;
 use crate::exchange::Failure;
 use crate::time::Time;
 use crate::upstream::{Outcome, PeerKey};
@@ -17,6 +18,8 @@ pub(super) struct Upstream<S> {
     pub(super) ready: Readiness,
     /// Whom it serves; `None` while it is idle.
     pub(super) client: Option<ClientKey>,
+    /// The group that its server is in.
+    group: usize,
     peer: PeerKey,
 }
 
@@ -28,7 +31,7 @@ impl<N: Net> Worker<N> {
         up.ready.note(event);
         // Nothing is expected of an idle connection: bytes, an end or an error all spoil it.
         if up.client.is_none() && event.readable && !planted!(UnaskedResponse) {
-            self.idle.remove(up.peer, key);
+            self.pools[up.group].idle.remove(up.peer, key);
             self.close_upstream(key);
         }
     }
@@ -58,13 +61,14 @@ impl<N: Net> Worker<N> {
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if !same_server && !choose(client, &self.shared, self.tries, self.env.now) {
+        if !same_server && !choose(client, &self.pools, self.env.now) {
             return self.no_live_server(key);
         }
-        let Some(peer) = client.peer else { return };
+        let Some(Chosen { group, peer }) = client.chosen else { return };
+        let pool = &mut self.pools[group];
         // The youngest is the likeliest to live. Where a pooled connection was dead already, whatever else is
         // pooled may be as dead.
-        while let Some(up_key) = if same_server { None } else { self.idle.take(peer) } {
+        while let Some(up_key) = if same_server { None } else { pool.idle.take(peer) } {
             let up = &mut self.upstreams[up_key];
             // A request that must not be sent twice deserves a look: the server may have closed the connection,
             // or sent something, just now.
@@ -75,14 +79,14 @@ impl<N: Net> Worker<N> {
             }
             close(&mut self.net, &mut self.upstreams, up_key);
         }
-        self.connect(key, peer);
+        self.connect(key, Chosen { group, peer });
     }
 
     #[cold]
-    fn connect(&mut self, key: ClientKey, peer: PeerKey) {
-        let mut connection = self.open(key, peer);
+    fn connect(&mut self, key: ClientKey, chosen: Chosen) {
+        let mut connection = self.open(key, chosen);
         if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
-            connection = self.open(key, peer);
+            connection = self.open(key, chosen);
         }
         let Some(client) = self.clients.get_mut(key) else { return };
         client.exchange.connecting();
@@ -98,9 +102,10 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Opens a connection to `peer` for a client.
-    fn open(&mut self, key: ClientKey, peer: PeerKey) -> std::io::Result<UpstreamKey> {
-        let address = self.shared.group().peer(peer).map(|peer| peer.address().clone());
+    /// Opens a connection to the chosen server for a client.
+    fn open(&mut self, key: ClientKey, chosen: Chosen) -> std::io::Result<UpstreamKey> {
+        let Chosen { group, peer } = chosen;
+        let address = self.pools[group].group.lock().peer(peer).map(|peer| peer.address().clone());
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
         let mut socket = self.net.connect(&address)?;
@@ -108,14 +113,16 @@ impl<N: Net> Worker<N> {
         self.upstreams.try_insert_with_key(|up| {
             net.register(&mut socket, Token::from(Target::Upstream(up)))?;
             let client = Some(key);
-            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, peer })
+            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, group, peer })
         })
     }
 
     /// Closes the connection idle for longest, for want of its descriptor, unless only `kept` are left.
     /// Says whether it did.
     pub(super) fn give_up_idle(&mut self, kept: usize) -> bool {
-        let oldest = (self.idle.len() > kept).then(|| self.idle.take_expired(Time::NEVER)).flatten();
+        let all: usize = self.pools.iter().map(|pool| pool.idle.len()).sum();
+        let oldest = self.pools.iter_mut().min_by_key(|pool| pool.expires()).filter(|_| all > kept);
+        let oldest = oldest.and_then(|pool| pool.idle.take_expired(Time::NEVER));
         if let Some(key) = oldest {
             self.close_upstream(key);
         }
@@ -124,13 +131,14 @@ impl<N: Net> Worker<N> {
 
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
-        if self.no_live_server.is_due(self.env.now) {
-            let state = self.shared.group().servers_state(self.env.now);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if let Some(group) = client.exchange.place().upstream()
+            && self.no_live_server.is_due(self.env.now)
+        {
+            let state = self.pools[group].group.lock().servers_state(self.env.now);
             log::error!("no live server: {state}");
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.exchange.unavailable(&mut self.env);
-        }
+        client.exchange.unavailable(&mut self.env);
     }
 
     /// Parts with the upstream connection in peace: pools it or closes it. Says whether the request is over
@@ -146,7 +154,7 @@ impl<N: Net> Worker<N> {
             let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                self.idle.put(up.peer, up_key, self.env.now)
+                self.pools[up.group].idle.put(up.peer, up_key, self.env.now)
             } else {
                 Some(up_key)
             };
@@ -157,7 +165,7 @@ impl<N: Net> Worker<N> {
         client.exchange.released(&mut self.env);
         account(
             client,
-            &self.shared,
+            &self.pools,
             self.env.now,
             if served { Outcome::Served } else { Outcome::Neutral },
             "",
@@ -187,13 +195,13 @@ impl<N: Net> Worker<N> {
             _ => Outcome::Neutral,
         };
         let unreached = matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
-        if let (true, Some(peer)) = (unreached, client.peer) {
-            let server = self.shared.group().peer(peer).map(|peer| peer.server());
+        if let (true, Some(Chosen { group, peer })) = (unreached, client.chosen) {
+            let server = self.pools[group].group.lock().peer(peer).map(|peer| peer.server());
             if let Some(server) = server {
-                self.shared.suspect(server);
+                self.shared.suspect(Suspect { group, server });
             }
         }
-        account(client, &self.shared, self.env.now, outcome, &failure.cause());
+        account(client, &self.pools, self.env.now, outcome, &failure.cause());
     }
 
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
@@ -201,7 +209,7 @@ impl<N: Net> Worker<N> {
     pub(super) fn call_off(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if planted!(LeakedActive) {
-            client.peer = None;
+            client.chosen = None;
         }
         let served = client.exchange.was_answered();
         if let Some(up) = client.upstream.take() {
@@ -209,7 +217,7 @@ impl<N: Net> Worker<N> {
         }
         account(
             client,
-            &self.shared,
+            &self.pools,
             self.env.now,
             if served { Outcome::Served } else { Outcome::Neutral },
             "",
@@ -221,38 +229,43 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn expire_idle(&mut self) {
-        // An entry's time of expiry lies that far behind its beginning.
-        while self.idle.oldest().is_some_and(|(_, since)| since + self.upstream_idle <= self.env.now) {
-            if let Some(key) = self.idle.take_expired(Time::NEVER) {
-                self.close_upstream(key);
+        for pool in &mut self.pools {
+            while pool.expires() <= self.env.now {
+                if let Some(key) = pool.idle.take_expired(Time::NEVER) {
+                    close(&mut self.net, &mut self.upstreams, key);
+                }
             }
         }
     }
 
     pub(super) fn close_idle_upstreams(&mut self) {
-        while let Some(key) = self.idle.take_expired(Time::NEVER) {
-            self.close_upstream(key);
+        for pool in &mut self.pools {
+            for key in pool.idle.drain() {
+                close(&mut self.net, &mut self.upstreams, key);
+            }
         }
     }
 }
 
 /// Chooses a server; says whether there is one.
-fn choose<S>(client: &mut Client<S>, shared: &Shared, tries: u32, now: Time) -> bool {
-    let mut group = shared.group();
+fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
+    let Some(index) = client.exchange.place().upstream() else { return false };
+    let mut group = pools[index].group.lock();
     if !client.has_chosen {
         client.has_chosen = true;
-        group.begin(&mut client.attempt, client.exchange.client(), tries);
+        group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());
     }
-    client.peer = group.pick(&mut client.attempt, now).ok();
+    let peer = group.pick(&mut client.attempt, now).ok();
+    client.chosen = peer.map(|peer| Chosen { group: index, peer });
     client.exchange.chosen(!client.attempt.is_last_try());
-    client.peer.is_some()
+    peer.is_some()
 }
 
 /// Tells the group how the chosen server did, and logs what that changes.
-fn account<S>(client: &mut Client<S>, shared: &Shared, now: Time, outcome: Outcome, cause: &str) {
-    let Some(peer) = client.peer.take() else { return };
-    client.last_peer = Some(peer);
-    let change = shared.group().release(peer, &mut client.attempt, outcome, now);
+fn account<S>(client: &mut Client<S>, pools: &[Pool], now: Time, outcome: Outcome, cause: &str) {
+    let Some(chosen) = client.chosen.take() else { return };
+    client.last = Some(chosen);
+    let change = pools[chosen.group].group.lock().release(chosen.peer, &mut client.attempt, outcome, now);
     if let Some(change) = change {
         log::warn!("{}", change.line(cause));
     }

@@ -109,7 +109,7 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.lost > 0 {
         return Err("a panic, survived; it stands in the output".into());
     }
-    let active: u32 = shared.group().peers().map(|(_, peer)| peer.active()).sum();
+    let active: u32 = shared.group(0).peers().map(|(_, peer)| peer.active()).sum();
     if shared.connections() != census.clients {
         return Err(format!(
             "{} connections are counted, there are {}",
@@ -152,18 +152,20 @@ fn build(seed: u64, traced: bool) -> Subject {
     let origins = chance.between(1, 3);
     let mut weather = Weather::draw(&mut chance, origins);
     let body_max = chance.of(&[100, 5_000, 60_000, 600_000]).min(weather.buffer_max * 200);
-    let config = configure(&mut chance, &weather, origins, body_max);
-    if config.tries > 0 || config.servers.iter().any(|server| server.max_conns > 0) {
+    let mut config = configure(&mut chance, &weather, origins, body_max);
+    if config.sites[0].location.rules.tries > 0
+        || config.upstreams[0].servers.iter().any(|server| server.max_conns > 0)
+    {
         weather.saint = None;
     }
-    let shared = Arc::new(Shared::new(Group::new(&config.servers, config.balance), None));
-    let rules = config.next_upstream;
+    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let rules = config.sites[0].location.rules.next_upstream;
     let leave = Leave {
         non_idempotent: rules.non_idempotent,
         retries_responses: rules.invalid_header || rules.statuses != [0; 7],
-        max_conns: config.servers.iter().any(|server| server.max_conns > 0),
+        max_conns: config.upstreams[0].servers.iter().any(|server| server.max_conns > 0),
         saint: weather.saint.is_some() && rules.error && rules.timeout && rules.statuses == [0; 7],
-        memory: match config.servers.as_slice() {
+        memory: match config.upstreams[0].servers.as_slice() {
             // It is never left alone.
             [one] if matches!(one.host, Host::Literal(_)) => Duration::ZERO,
             servers => {
@@ -171,15 +173,22 @@ fn build(seed: u64, traced: bool) -> Subject {
                 longest.unwrap_or_default() + Duration::from_secs(60)
             }
         },
-        keepalive: config.timeouts.keepalive,
+        keepalive: config.sites[0].client.keepalive_timeout,
     };
     let mut ledger = Ledger::new(leave);
-    let bounds =
-        Bounds { body_max, allowed: if config.max_body_size == 0 { u64::MAX } else { config.max_body_size } };
+    let bounds = Bounds {
+        body_max,
+        allowed: if config.sites[0].location.rules.max_body_size == 0 {
+            u64::MAX
+        } else {
+            config.sites[0].location.rules.max_body_size
+        },
+    };
     let count = 1 + chance.size(11);
     let scripts: Vec<_> =
         (0..count).map(|n| script::write(n, &bounds, &mut chance, &weather, &mut ledger)).collect();
     let listeners = chance.between(1, 2);
+    config.listeners = vec![config.listeners[0].clone(); listeners];
     let files_max = if weather.no_files_accept > 0.0 { 4 + chance.size(20) } else { usize::MAX };
     let mut trace = Trace::new(traced);
     trace.note(proxy::time::Time::ZERO + Duration::from_secs(3600), || format!("{config:?}"));
@@ -194,9 +203,9 @@ fn build(seed: u64, traced: bool) -> Subject {
         net.add_client(client, after);
     }
     net.add_happening(Happening::ClearUp, CLEAR_UP);
-    if shared.group().names().count() > 0 {
+    if shared.group(0).names().count() > 0 {
         let first = net::addresses(&mut net.w.chance);
-        shared.group().resolved(0, &first);
+        shared.group(0).resolved(0, &first);
         for _ in 0..net.w.chance.below(4) {
             let after = net.w.chance.span(Duration::from_secs(10));
             net.add_happening(Happening::Resolve, after);
@@ -233,30 +242,29 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     if chance.yes(0.3) {
         statuses[..3].copy_from_slice(&[502, 503, 404]);
     }
-    Config {
-        balance: chance.of(&[Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]),
-        next_upstream: NextUpstream {
-            error: chance.yes(0.9),
-            timeout: chance.yes(0.9),
-            invalid_header: chance.yes(0.3),
-            non_idempotent: chance.yes(0.1),
-            statuses,
-        },
-        tries: if chance.yes(0.2) { chance.between(1, 3) as u32 } else { 0 },
-        keepalive: chance.of(&[0, 1, 2, 8, 64, 64]),
-        timeouts: Timeouts {
-            connect: seconds(chance, &[1, 4]),
-            read: seconds(chance, &[5, 20]),
-            send: seconds(chance, &[5, 20]),
-            client_header: seconds(chance, &[30, 60]),
-            client_body: seconds(chance, &[5, 20]),
-            keepalive: seconds(chance, &[5, 75]),
-            upstream_idle: seconds(chance, &[1, 4, 60]),
-        },
-        max_body_size: if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 },
-        max_header_size: chance.of(&[1024, 4096, 16384]),
-        max_connections: if chance.yes(0.1) { chance.between(1, 4) } else { 1000 },
-        access_log: if chance.yes(0.5) { AccessLog::Stdout } else { AccessLog::Off },
-        ..Config::new(servers)
-    }
+    let mut config = Config::new(servers);
+    let group = &mut config.upstreams[0];
+    group.balance = chance.of(&[Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]);
+    let site = &mut config.sites[0];
+    site.location.rules.next_upstream = NextUpstream {
+        error: chance.yes(0.9),
+        timeout: chance.yes(0.9),
+        invalid_header: chance.yes(0.3),
+        non_idempotent: chance.yes(0.1),
+        statuses,
+    };
+    site.location.rules.tries = if chance.yes(0.2) { chance.between(1, 3) as u32 } else { 0 };
+    group.keepalive = chance.of(&[0, 1, 2, 8, 64, 64]);
+    let (connect, read, send) =
+        (seconds(chance, &[1, 4]), seconds(chance, &[5, 20]), seconds(chance, &[5, 20]));
+    site.client.header_timeout = seconds(chance, &[30, 60]);
+    let client_body = seconds(chance, &[5, 20]);
+    site.client.keepalive_timeout = seconds(chance, &[5, 75]);
+    group.idle_timeout = seconds(chance, &[1, 4, 60]);
+    site.location.rules.timeouts = Timeouts { connect, read, send, client_body, client_send: send };
+    site.location.rules.max_body_size = if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 };
+    site.client.max_header_size = chance.of(&[1024, 4096, 16384]);
+    config.process.max_connections = if chance.yes(0.1) { chance.between(1, 4) } else { 1000 };
+    config.process.access_log = if chance.yes(0.5) { AccessLog::Stdout } else { AccessLog::Off };
+    config
 }

@@ -158,7 +158,7 @@ impl SimNet {
                 self.w.trace.note(self.w.now, || format!("{addresses:?}"));
                 self.ledger.fault(self.w.now);
                 self.ledger.see("a name resolved anew");
-                self.shared.group().resolved(0, &addresses);
+                self.shared.group(0).resolved(0, &addresses);
             }
             Happening::Order(command) => {
                 self.ledger.draining = true;

@@ -66,7 +66,7 @@ fn a_dead_pooled_connection_earns_another_on_the_same_server() {
     play.upstream_ends();
     assert_eq!(outcome(&mut play), "HTTP/1.1 502 Bad Gateway; pooled, stale, finish");
     // … unless its sender's configuration takes that upon itself.
-    let mut play = Play::new(|config| config.next_upstream.non_idempotent = true);
+    let mut play = Play::new(|config| config.sites[0].location.rules.next_upstream.non_idempotent = true);
     play.links = [Link::Pooled].into();
     play.client_sends(&format!("{POST}hello"));
     play.upstream_ends();
@@ -209,7 +209,7 @@ fn invalid_responses_are_not_passed_on() {
         &large,
         &large[..1500],
     ] {
-        let mut play = Play::new(|config| config.max_header_size = 1024);
+        let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
         play.client_sends(GET);
         play.upstream_sends(response);
         assert!(play.client_got().starts_with("HTTP/1.1 502 Bad Gateway|"), "{response:?}");
@@ -220,8 +220,8 @@ fn invalid_responses_are_not_passed_on() {
 
         // `proxy_next_upstream invalid_header`
         let mut play = Play::new(|config| {
-            config.max_header_size = 1024;
-            config.next_upstream.invalid_header = true;
+            config.sites[0].client.max_header_size = 1024;
+            config.sites[0].location.rules.next_upstream.invalid_header = true;
         });
         play.client_sends(GET);
         play.upstream_sends(response);
@@ -234,7 +234,7 @@ fn invalid_responses_are_not_passed_on() {
 #[test]
 fn statuses_move_on_where_configured() {
     let sick = "HTTP/1.1 503 Sick\r\nContent-Length: 4\r\n\r\nsick";
-    let with_503 = || Play::new(|config| config.next_upstream.statuses[0] = 503);
+    let with_503 = || Play::new(|config| config.sites[0].location.rules.next_upstream.statuses[0] = 503);
     let mut play = with_503();
     play.client_sends(GET);
     play.upstream_sends(sick);
@@ -282,7 +282,7 @@ fn a_body_that_is_held_is_sent_again() {
 
 #[test]
 fn a_body_that_is_too_long_to_be_held_is_not() {
-    let mut play = Play::new(|config| config.max_header_size = 1024);
+    let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
     play.client_sends("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
     play.client_sends(&"x".repeat(90000));
     play.upstream_ends();

@@ -19,14 +19,15 @@ fn starts(play: &mut Play, status: &str) {
 
 fn timed() -> Play {
     let mut play = Play::new(|config| {
-        config.timeouts = crate::config::Timeouts {
+        let site = &mut config.sites[0];
+        site.client.header_timeout = Duration::from_secs(4);
+        site.client.keepalive_timeout = Duration::from_secs(6);
+        site.location.rules.timeouts = crate::config::Timeouts {
             connect: Duration::from_secs(1),
             read: Duration::from_secs(2),
             send: Duration::from_secs(3),
-            client_header: Duration::from_secs(4),
             client_body: Duration::from_secs(5),
-            keepalive: Duration::from_secs(6),
-            upstream_idle: Duration::from_secs(7),
+            client_send: Duration::from_secs(3),
         };
     });
     play.run();

@@ -209,7 +209,7 @@ fn trailers_are_held_to_rules() {
         (&*("A:\r\n".repeat(129) + "\r\n"), "400"),
         (&*format!("A: {}\r\n\r\n", "b".repeat(2000)), "431"),
     ] {
-        let mut play = Play::new(|config| config.max_header_size = 1024);
+        let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
         play.client_sends("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
         play.client_sends(trailers);
         let got = play.client_got();
@@ -229,14 +229,14 @@ fn heads_are_bounded_to_the_byte() {
         for behind in ["", "\r\n\r\n", "\0"] {
             let rest = size - GET.len() - "X: \r\n".len();
             let request = GET.replace("Host", &format!("X: {}\r\nHost", "x".repeat(rest)));
-            let mut play = Play::new(|config| config.max_header_size = 1024);
+            let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
             play.client_sends(&format!("{request}{behind}"));
             assert_eq!(play.upstreams.len(), usize::from(fits), "{size} {behind:?}");
             assert_eq!(play.client_got().starts_with("HTTP/1.1 431 "), !fits);
 
             let rest = size - "HTTP/1.1 204 \r\nX: \r\n\r\n".len();
             let response = format!("HTTP/1.1 204 \r\nX: {}\r\n\r\n{behind}", "x".repeat(rest));
-            let mut play = Play::new(|config| config.max_header_size = 1024);
+            let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
             play.client_sends(GET);
             play.upstream_sends(&response);
             assert_eq!(play.client_got().starts_with("HTTP/1.1 204 "), fits, "{size} {behind:?}");
@@ -246,13 +246,13 @@ fn heads_are_bounded_to_the_byte() {
 
 #[test]
 fn a_request_without_a_host_gets_the_servers_name() {
-    use crate::config::{Host, Server};
+    use crate::config::{Config, Host, Server};
     for (server, host) in [
         (Server::new("app2:81", Host::Name("app2".into(), 81)), "app2:81"),
         // A path is not a host (RFC 9110 section 7.2).
         (Server::new("unix:/tmp/app", Host::Unix("/tmp/app".into())), "localhost"),
     ] {
-        let mut play = Play::new(|config| config.servers[0] = server);
+        let mut play = Play::new(|config| *config = Config::new(vec![server]));
         play.client_sends("GET / HTTP/1.0\r\n\r\n");
         let got = play.upstream_got();
         assert!(got.starts_with(&format!("GET / HTTP/1.1|Host: {host}|")), "{got}");
@@ -364,7 +364,10 @@ fn refusals_name_their_status_and_close() {
             "431 Request Header Fields Too Large",
         ),
     ] {
-        let mut play = Play::new(|config| (config.max_header_size, config.max_body_size) = (1024, 8));
+        let mut play = Play::new(|config| {
+            (config.sites[0].client.max_header_size, config.sites[0].location.rules.max_body_size) =
+                (1024, 8);
+        });
         // What comes behind is not taken for a request.
         play.client_sends(&format!("{request}{GET}"));
         let got = play.client_got();
@@ -407,7 +410,7 @@ fn bodies_are_refused_on_the_way() {
         ("3\nabc", "400", ""),
         ("3\r\nabc\r\n0\n\r\n", "400", ""),
     ] {
-        let mut play = Play::new(|config| config.max_body_size = 8);
+        let mut play = Play::new(|config| config.sites[0].location.rules.max_body_size = 8);
         play.client_sends(chunked);
         play.client_sends(body);
         let got = play.client_got();

@@ -7,7 +7,8 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::proxy::config::{Config, Host, Server};
-use super::proxy::exchange::{Env, Exchange, Failure, Ready, Rules, Side, Step};
+use super::proxy::exchange::{Env, Exchange, Failure, Ready, Side, Step};
+use super::proxy::site::Routes;
 use super::proxy::time::Time;
 
 /// The HTTP date of every play.
@@ -106,10 +107,9 @@ impl Play {
         let server = Server::new("app1:5000", Host::Name("app1".into(), 5000));
         let mut config = Config::new(vec![server]);
         change(&mut config);
-        let rules = Rules::new(&config);
-        let mut env = Env::new(rules, Time::from_nanos(3_600_000_000_000));
+        let mut env = Env::new(Routes::new(&config), Time::from_nanos(3_600_000_000_000));
         env.date.push_str(DATE);
-        let exchange = Exchange::new(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
+        let exchange = Exchange::new(0, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
         Play {
             exchange,
             env,

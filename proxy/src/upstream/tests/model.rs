@@ -265,7 +265,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..200),
         balance in prop::sample::select(vec![Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]),
     ) {
-        let mut group = Group::new(&servers, balance);
+        let mut group = Group::new(&Upstream { balance, ..Upstream::new("app", servers.clone()) });
         let mut model = Model::new(&servers, balance);
         let mut in_flight: Vec<(Attempt, PeerKey, Search)> = Vec::new();
         let mut seconds = 0;

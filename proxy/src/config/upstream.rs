@@ -1,0 +1,136 @@
+//! Groups of servers, and what moves a request from one to the next.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::time::Duration;
+
+/// A group of servers (`upstream`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// How it is called.
+    pub name: String,
+    /// Its `server` lines, in their order. At least one; their names are unique.
+    pub servers: Vec<Server>,
+    /// How a server is chosen.
+    pub balance: Balance,
+    /// Idle connections kept per worker (`keepalive`); 0 keeps none.
+    pub keepalive: usize,
+    /// How long one is kept (`keepalive_timeout`).
+    pub idle_timeout: Duration,
+    /// The most requests over one connection (`keepalive_requests`).
+    pub requests_max: u64,
+    /// The longest life of a connection that is used again (`keepalive_time`).
+    pub time_max: Duration,
+}
+
+impl Upstream {
+    /// A group with the command line's defaults for the rest.
+    pub fn new(name: &str, servers: Vec<Server>) -> Upstream {
+        Upstream {
+            name: name.to_owned(),
+            servers,
+            balance: Balance::default(),
+            keepalive: 64,
+            idle_timeout: Duration::from_secs(60),
+            requests_max: u64::MAX,
+            time_max: Duration::from_secs(100 * 365 * 24 * 3600),
+        }
+    }
+}
+
+/// One `server` line of the upstream group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Host and port, or `unix:PATH`, as written: `app1:5000`. Logs and health go by this name.
+    pub name: String,
+    /// Where it is.
+    pub host: Host,
+    /// Its share of the requests, 1 to [`WEIGHT_MAX`](super::server::WEIGHT_MAX).
+    pub weight: u32,
+    /// Failures that take it out; 0: none does.
+    pub max_fails: u32,
+    /// The window in which failures count and the time for which the server is then left alone.
+    pub fail_timeout: Duration,
+    /// The most requests at once over all workers; 0: no bound.
+    pub max_conns: u32,
+    /// Gets requests only while no other server can.
+    pub backup: bool,
+    /// Never gets a request; keeps its place in the distribution of the hashing methods.
+    pub down: bool,
+}
+
+impl Server {
+    /// A server with nginx's defaults for all parameters.
+    pub fn new(name: &str, host: Host) -> Server {
+        Server {
+            name: name.to_owned(),
+            host,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        }
+    }
+
+    /// The `Host` of a request without one (nginx's `$proxy_host`, and its word for a Unix socket).
+    pub fn default_host(&self) -> String {
+        match self.host {
+            Host::Unix(_) => "localhost".into(),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+/// The place of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// An address that needs no resolving.
+    Literal(SocketAddr),
+    /// A DNS name and a port.
+    Name(String, u16),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// How a server is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    #[default]
+    RoundRobin,
+    /// By the client's address: an IPv4 address's first three octets, an IPv6 address whole.
+    IpHash,
+    /// Fewest requests in flight relative to weight.
+    LeastConn,
+}
+
+/// The failures that move a request to the next server (`proxy_next_upstream`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextUpstream {
+    /// Connecting, sending or reading failed.
+    pub error: bool,
+    /// Connecting, sending or reading timed out.
+    pub timeout: bool,
+    /// The response was empty or not HTTP.
+    pub invalid_header: bool,
+    /// Requests that are not idempotent may be tried again too.
+    pub non_idempotent: bool,
+    /// The statuses that count as a failure, out of 500, 502, 503, 504, 403, 404 and 429; unused places hold 0.
+    pub statuses: [u16; 7],
+}
+
+impl Default for NextUpstream {
+    /// `error timeout`, as nginx.
+    fn default() -> NextUpstream {
+        NextUpstream {
+            error: true,
+            timeout: true,
+            invalid_header: false,
+            non_idempotent: false,
+            statuses: [0; 7],
+        }
+    }
+}

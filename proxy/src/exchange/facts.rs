@@ -1,0 +1,53 @@
+//! What the driver and the log may ask of an exchange.
+
+use std::net::IpAddr;
+
+use super::{Exchange, Record};
+use crate::site::Place;
+
+impl Exchange {
+    /// Whether no request is under way, so that the connection can be closed without harm.
+    pub fn is_idle(&self) -> bool {
+        self.request.is_idle()
+    }
+
+    /// Whether the client has only a part of a response, which must not pass for the whole.
+    pub fn is_responding(&self) -> bool {
+        self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())
+    }
+
+    /// What holds for the request in hand.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
+    /// Whether the connections have become a tunnel.
+    pub fn is_tunnel(&self) -> bool {
+        self.response.is_tunnel()
+    }
+
+    /// Whether the upstream has answered, whatever became of the answer.
+    pub fn was_answered(&self) -> bool {
+        self.response.is_forwarded()
+    }
+
+    /// The status of the final response; 0 where there is none yet.
+    pub fn status(&self) -> u16 {
+        if self.response.has_begun() { self.response.status } else { 0 }
+    }
+
+    /// What an access log line needs, where lines are written.
+    pub fn record(&mut self) -> Option<&mut Record> {
+        self.record.as_deref_mut()
+    }
+
+    /// Octets of the response's body.
+    pub fn body_bytes(&self) -> u64 {
+        self.response.body_bytes
+    }
+}

@@ -1,0 +1,30 @@
+//! A group of servers as one worker sees it: the group, which all workers share, and the idle connections to
+//! its servers, which they do not.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::net::UpstreamKey;
+use crate::config::Upstream;
+use crate::time::{Duration, Time};
+use crate::upstream::{Group, Idle};
+
+/// See the [module's page](self).
+pub(super) struct Pool {
+    pub(super) group: Arc<Mutex<Group>>,
+    pub(super) idle: Idle<UpstreamKey>,
+    idle_timeout: Duration,
+}
+
+impl Pool {
+    pub(super) fn new(config: &Upstream, group: Arc<Mutex<Group>>) -> Pool {
+        Pool { group, idle: Idle::new(config.keepalive), idle_timeout: config.idle_timeout }
+    }
+
+    /// When the connection that is idle for longest has been so for long enough.
+    pub(super) fn expires(&self) -> Time {
+        // An entry's time of expiry lies that far behind its beginning.
+        self.idle.oldest().map_or(Time::NEVER, |(_, since)| since + self.idle_timeout)
+    }
+}

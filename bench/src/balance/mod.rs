@@ -100,6 +100,7 @@ pub fn run(options: &Options) -> Result<(), LabError> {
 }
 
 fn subjects(options: &Options, folder: &tempfile::TempDir) -> Result<Vec<Arranged>, LabError> {
+    lab::refuse_debug_build()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,
         None => Binaries::build()?,

@@ -276,16 +276,20 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
             of(|point| 100.0 * point.busy),
         ]);
     }
-    Ok(Block {
-        title: "Latency against offered load".into(),
-        text: "The rate rises until a subject no longer keeps up. Its knee, ringed, is the highest rate that was \
+    let disturbed: Vec<String> = sweeps
+        .iter()
+        .filter(|sweep| !sweep.disturbances.is_empty())
+        .map(|sweep| format!("{}: {}", sweep.subject, sweep.disturbances.join(", ")))
+        .collect();
+    let mut text = "The rate rises until a subject no longer keeps up. Its knee, ringed, is the highest rate that was \
                served: nearly all requests answered, and the 99th percentile within bounds. At least means that \
                the core of the load was full before the subject's was."
-            .into(),
-        plots: vec![plot],
-        table: Some(table),
-        data: Vec::new(),
-    })
+            .to_owned();
+    if !disturbed.is_empty() {
+        text.push_str(&format!(" Disturbed at their last point: {}.", disturbed.join("; ")));
+    }
+    let title = "Latency against offered load".into();
+    Ok(Block { title, text, plots: vec![plot], table: Some(table), data: Vec::new() })
 }
 
 fn memory(run: &Run) -> Option<Block> {

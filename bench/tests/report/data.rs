@@ -100,6 +100,7 @@ fn comparison() -> Run {
             points: (1..=9).map(point).collect(),
             knee_per_s,
             limited_by_load: number == 0,
+            disturbances: if number == 3 { vec!["other work on the core".into()] } else { Vec::new() },
         }
     };
     let memory = |name: &&str| Memory {

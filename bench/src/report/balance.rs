@@ -1,5 +1,7 @@
 //! The section on methods: shares and latencies as bars.
 
+use std::ops::Range;
+
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -95,7 +97,7 @@ fn shares(cases: &[Case]) -> Result<Plot> {
         .collect();
     let name = format!("balance-{}-shares", cases[0].servers);
     let alt = format!("Shares of requests by method and server, {} servers", cases[0].servers);
-    bars(&name, &alt, cases, &entries, "share of requests, %", 100.0, |case| {
+    bars(&name, &alt, cases, &entries, "share of requests, %", 0.0..100.0, |case| {
         case.per_server.iter().map(|server| 100.0 * server.share).collect()
     })
 }
@@ -107,7 +109,7 @@ fn latencies(cases: &[Case]) -> Result<Plot> {
     let max = cases.iter().map(|case| case.latency.p99_ms).fold(0.0, f64::max);
     let entries =
         [("median", plot::series(4).mix(0.9).filled()), ("up to p99", plot::series(4).mix(0.4).filled())];
-    bars(&name, &alt, cases, &entries, "latency from when it was due, ms", max * 1.05, |case| {
+    bars(&name, &alt, cases, &entries, "latency from when it was due, ms", plot::from_zero(max), |case| {
         vec![case.latency.p50_ms, case.latency.p99_ms - case.latency.p50_ms]
     })
 }
@@ -119,7 +121,7 @@ fn bars(
     cases: &[Case],
     entries: &[(&str, ShapeStyle)],
     title: &str,
-    max: f64,
+    scale: Range<f64>,
     parts: impl Fn(&Case) -> Vec<f64>,
 ) -> Result<Plot> {
     let height = ROW * cases.len() as u32 + 72;
@@ -129,7 +131,7 @@ fn bars(
             .margin_right(18)
             .x_label_area_size(44)
             .y_label_area_size(LEFT)
-            .build_cartesian_2d(0.0..max, 0.0..cases.len() as f64)?;
+            .build_cartesian_2d(scale, 0.0..cases.len() as f64)?;
         plot::bars_mesh(&mut chart, title)?;
         for (number, case) in cases.iter().enumerate() {
             let top = (cases.len() - number) as f64;

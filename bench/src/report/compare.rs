@@ -157,7 +157,7 @@ fn cpu(scenario: &Scenario) -> Result<Plot> {
             .margin_right(18)
             .x_label_area_size(44)
             .y_label_area_size(LEFT)
-            .build_cartesian_2d(0.0..max * 1.15, 0.0..rows.len() as f64)?;
+            .build_cartesian_2d(plot::from_zero(max * 1.07), 0.0..rows.len() as f64)?;
         plot::bars_mesh(&mut chart, "CPU time, µs per request")?;
         for (number, (subject, user, system)) in rows.iter().enumerate() {
             let top = (rows.len() - number) as f64;

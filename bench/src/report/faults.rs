@@ -59,8 +59,8 @@ fn overview(run: &Run) -> Block {
     let subjects: Vec<&str> =
         ["proxy", "nginx", "haproxy"].into_iter().filter(|name| subjects.contains(name)).collect();
     let mut table = Table::new(&[&["fault"][..], &subjects, &["can be hidden"]].concat());
-    let faults: Vec<&Case> = run.cases.iter().filter(|case| case.subject == subjects[0]).collect();
-    for fault in faults {
+    let first = subjects.first().copied().unwrap_or_default();
+    for fault in run.cases.iter().filter(|case| case.subject == first) {
         let mut row = vec![fault.what.clone()];
         for subject in &subjects {
             let of = |case: &&Case| case.fault == fault.fault && case.subject == *subject;

@@ -55,6 +55,8 @@ if runs test || runs scripts || runs bench; then
     wants wrk wrk
     wants strace strace
     wants valgrind valgrind
+    # The reports of bench are looked at in a browser, which needs some font.
+    wants chromium chromium fonts-dejavu-core
 fi
 if runs compose; then
     wants docker docker.io

@@ -85,7 +85,10 @@ pub fn run(options: &Options) -> Result<(), LabError> {
     let run = Run {
         command: std::env::args().skip(1).collect(),
         machine: Machine::here(),
-        versions: subjects.iter().map(|subject| subject.version.clone()).collect(),
+        versions: subjects
+            .iter()
+            .map(|subject| (subject.kind.name().into(), subject.version.clone()))
+            .collect(),
         plan,
         cases,
     };
@@ -97,6 +100,7 @@ pub fn run(options: &Options) -> Result<(), LabError> {
 }
 
 fn subjects(options: &Options, folder: &tempfile::TempDir) -> Result<Vec<Arranged>, LabError> {
+    lab::refuse_debug_build()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,
         None => Binaries::build()?,

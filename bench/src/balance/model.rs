@@ -1,5 +1,7 @@
 //! What a run of `bench balance` gives, as its JSON has it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::compare::model::Machine;
@@ -14,8 +16,8 @@ pub struct Run {
     pub command: Vec<String>,
     /// Where it ran.
     pub machine: Machine,
-    /// What each subject says of its version; without the simulation.
-    pub versions: Vec<String>,
+    /// The subjects by name, with what they say of their version; without the simulation.
+    pub versions: BTreeMap<String, String>,
     /// What was asked of everyone.
     pub plan: Plan,
     /// What came of it, in the order of the tables.
@@ -86,6 +88,18 @@ pub struct PerServer {
     pub queue_max: usize,
     /// Work that came to it over what it can do in the run; above 1 it cannot keep up.
     pub load: f64,
+}
+
+impl Case {
+    /// The last server's share of the requests in each third of the run, 0 to 1: what a method does when that one
+    /// degrades.
+    pub fn shares_of_last(&self) -> [f64; THIRDS] {
+        std::array::from_fn(|third| {
+            let of = |server: &PerServer| server.requests_by_third[third];
+            let all: u64 = self.per_server.iter().map(of).sum();
+            self.per_server.last().map_or(0, of) as f64 / all.max(1) as f64
+        })
+    }
 }
 
 impl Latency {

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use proxy::config::{Host, Server};
+use proxy::config::{Host, Server, Upstream};
 use proxy::time::Time;
 use proxy::upstream::{Attempt, Group, Outcome, PeerKey};
 
@@ -63,7 +63,7 @@ fn group(choice: &Choice) -> Group {
         server.weight = weight;
         server
     });
-    Group::new(&servers.collect::<Vec<_>>(), choice.method)
+    Group::new(&Upstream { balance: choice.method, ..Upstream::new("app", servers.collect()) })
 }
 
 /// A request will have been served.

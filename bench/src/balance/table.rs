@@ -10,7 +10,8 @@ pub(super) fn text(run: &Run) -> String {
     let mut text = format!(
         "{:.0} requests/s in the mean for {} s (Poisson), from {} clients, each in a network of its own.\n\
          Three servers, each with {} slots of {} ms (exponential); whoever finds none free queues there.\n\
-         virtual is the proxy's balancer in virtual time; the others are programs behind sockets.\n",
+         virtual is the proxy's balancer in virtual time; the others are programs behind sockets.\n\
+         app3 by thirds: its share in each third of the run, in percent.\n",
         plan.rate_per_s, plan.seconds, plan.clients, plan.slots, plan.service_ms
     );
     let mut cases = run.cases.as_slice();
@@ -20,8 +21,8 @@ pub(super) fn text(run: &Run) -> String {
         text.push_str(&format!("\n{}\n{}\n", title(&first.servers), table(group)));
         cases = rest;
     }
-    for version in &run.versions {
-        text.push_str(&format!("{version}\n"));
+    for (name, version) in &run.versions {
+        text.push_str(&format!("{name}: {version}\n"));
     }
     text
 }
@@ -37,8 +38,17 @@ pub(crate) fn title(servers: &str) -> String {
 }
 
 fn table(cases: &[Case]) -> Table {
-    let header =
-        ["method", "by", "shares, %", "longest queues", "mean wait, ms", "median, ms", "p99, ms", "failed"];
+    let header = [
+        "method",
+        "by",
+        "shares, %",
+        "app3 by thirds",
+        "longest queues",
+        "mean wait, ms",
+        "median, ms",
+        "p99, ms",
+        "failed",
+    ];
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(2) {
@@ -52,6 +62,7 @@ fn table(cases: &[Case]) -> Table {
             case.method.clone(),
             case.by.clone(),
             each(|server| format!("{:.0}", 100.0 * server.share)),
+            case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
             each(|server| server.queue_max.to_string()),
             each(|server| format!("{:.0}", server.waiting_ms_mean)),
             format!("{:.0}", case.latency.p50_ms),

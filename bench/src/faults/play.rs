@@ -101,11 +101,10 @@ fn act(
 fn renew(running: &Running, signal: Signal) -> Result<&'static str, PlayError> {
     let old = running.pid()?;
     kill_process(old, signal).map_err(io::Error::from)?;
-    // nginx leaves it to the operator to end the old process once the new one has written its pid.
-    let is_upgrade_by_hand = signal == Signal::USR2 && running.is_in_background();
-    if !is_upgrade_by_hand {
+    if !running.is_upgradable() {
         return Ok("reload");
     }
+    // nginx leaves it to the operator to end the old process once the new one has written its pid.
     wait_until("a new process", || running.pid().is_ok_and(|pid| pid != old))?;
     kill_process(old, Signal::QUIT).map_err(io::Error::from)?;
     wait_until("the end of the old process", || lab::is_gone(old))?;

@@ -33,7 +33,7 @@ pub(super) fn text(run: &Run) -> String {
             text.push_str(&format!("{}, {}: {}\n", case.fault, case.subject, note.unwrap_or("not tried")));
         } else if case.fault != last {
             text.push_str(&format!("{}: {}", case.fault, case.what));
-            text.push_str(&note.map_or(".\n".into(), |note| format!(". {note}.\n")));
+            text.push_str(&note.map_or(".\n".into(), |note| format!("; {note}.\n")));
             last = &case.fault;
         }
     }

@@ -17,7 +17,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Builds them from the tree as it stands, so that no stale one is measured.
+    /// Builds them from the tree as it stands, so that no stale one is measured: in a test of behaviour debug builds.
     ///
     /// # Errors
     ///
@@ -32,7 +32,7 @@ impl Binaries {
         command.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
         command.arg("--target-dir").arg(&folder).stdin(Stdio::null());
         match command.status() {
-            Ok(status) if status.success() => Binaries::find(&folder.join(profile)),
+            Ok(status) if status.success() => Binaries::all_in(&folder.join(profile)),
             _ => Err(LabError::Build),
         }
     }
@@ -46,6 +46,10 @@ impl Binaries {
         if folder.ends_with("debug") {
             return Err(LabError::DebugBuild);
         }
+        Binaries::all_in(folder)
+    }
+
+    fn all_in(folder: &Path) -> Result<Binaries, LabError> {
         let file = |name| Some(folder.join(name)).filter(|file| file.is_file()).ok_or(LabError::Build);
         Ok(Binaries { proxy: file("proxy")?, backend: file("backend")?, bench: file("bench")? })
     }

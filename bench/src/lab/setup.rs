@@ -55,15 +55,9 @@ pub struct Running {
     pub address: SocketAddr,
     /// The file that its log goes to.
     pub log: PathBuf,
-    held: Held,
-}
-
-/// How its end is in our hands.
-#[derive(Debug)]
-enum Held {
-    Child(Process),
-    /// A process that is not our child, as nginx in the background is not, nor what an upgrade left.
-    ByPidFile(PidFile),
+    process: Process,
+    /// Who is in charge where that may change: after an upgrade it is not the process that was started here.
+    pid_file: Option<PidFile>,
 }
 
 impl Setup {
@@ -231,31 +225,29 @@ impl Arranged {
         self.launch(setup, core, false)
     }
 
-    /// The same, so that it can be upgraded: nginx ignores USR2 while whoever started it is its parent.
+    /// The same, so that it can be upgraded: its process is whoever its pid file names.
     ///
     /// # Errors
     ///
     /// As [`Arranged::start`].
     pub fn start_upgradable(&self, setup: &Setup, core: usize) -> Result<Running, LabError> {
-        self.launch(setup, core, self.kind == Kind::Nginx)
+        self.launch(setup, core, true)
     }
 
-    fn launch(&self, setup: &Setup, core: usize, in_background: bool) -> Result<Running, LabError> {
+    fn launch(&self, setup: &Setup, core: usize, is_upgradable: bool) -> Result<Running, LabError> {
         let address = free_address()?;
         let log = self.folder.join("log");
+        let pid_file = self.folder.join(format!("{}.pid", self.kind.name()));
         let mut command = self.command(setup, address)?;
-        if self.kind == Kind::Nginx {
-            command.args(["-g", if in_background { "daemon on;" } else { "daemon off;" }]);
-        }
-        let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
-        // Whoever is in the background is started by a process that ends; until then it is as good as the other.
-        process.wait_until_ready(address)?;
-        let held = if in_background {
-            Held::ByPidFile(PidFile(self.folder.join("nginx.pid")))
-        } else {
-            Held::Child(process)
+        match self.kind {
+            // It ignores USR2 while whoever started it is its parent: then it has to go to the background.
+            Kind::Nginx => command.args(["-g", if is_upgradable { "daemon on;" } else { "daemon off;" }]),
+            Kind::Proxy if is_upgradable => command.arg("--pid-file").arg(&pid_file),
+            _ => &mut command,
         };
-        Ok(Running { address, log, held })
+        let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
+        process.wait_until_ready(address)?;
+        Ok(Running { address, log, process, pid_file: is_upgradable.then_some(PidFile(pid_file)) })
     }
 
     fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
@@ -286,17 +278,14 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Where the pid file cannot be read.
+    /// Where there is a pid file and it cannot be read.
     pub fn pid(&self) -> io::Result<Pid> {
-        match &self.held {
-            Held::Child(process) => Ok(process.pid()),
-            Held::ByPidFile(file) => file.pid(),
-        }
+        self.pid_file.as_ref().map_or_else(|| Ok(self.process.pid()), PidFile::pid)
     }
 
-    /// Whether it is not our child: then its process is the one that the pid file names, whoever that is by now.
-    pub fn is_in_background(&self) -> bool {
-        matches!(self.held, Held::ByPidFile(_))
+    /// Whether it was started to be upgraded.
+    pub fn is_upgradable(&self) -> bool {
+        self.pid_file.is_some()
     }
 }
 

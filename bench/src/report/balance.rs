@@ -1,10 +1,12 @@
 //! The section on methods: shares and latencies as bars.
 
+use std::ops::Range;
+
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::page::{Block, Section, Table};
-use super::plot::{self, Area, DrawResult, INK, Plot};
+use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
 use crate::balance::model::{Case, Run};
 use crate::balance::title;
@@ -17,8 +19,8 @@ const LEFT: u32 = 150;
 
 pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
     facts.add_machine(&run.machine);
-    for version in &run.versions {
-        facts.add("subject", version);
+    for (name, version) in &run.versions {
+        facts.add(name, version);
     }
     facts.add_command(&run.command);
     let plan = &run.plan;
@@ -29,9 +31,9 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
             cases.split_at(cases.iter().take_while(|case| case.servers == first.servers).count());
         blocks.push(Block {
             title: title(&first.servers),
-            text: String::new(),
             plots: vec![shares(group)?, latencies(group)?],
             table: Some(table(group)),
+            ..Block::default()
         });
         cases = rest;
     }
@@ -43,7 +45,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              in networks of their own, is played to each balancer: to the proxy's own balancing code in virtual \
              time (virtual), and over sockets to the programs. A server has {} slots of {} ms (exponential); whoever finds \
              none free queues there. Latency counts from when a request was due. The method weighted gives app3 half the share \
-             of the others.",
+             of the others. By thirds: its share in each third of the run.",
             plan.rate_per_s, plan.seconds, plan.seed, plan.clients, plan.slots, plan.service_ms
         ),
         data: vec!["balance.json".into()],
@@ -56,6 +58,7 @@ fn table(cases: &[Case]) -> Table {
         "method",
         "by",
         "shares of app1 / 2 / 3, %",
+        "app3 by thirds, %",
         "longest queues",
         "mean wait, ms",
         "median, ms",
@@ -71,6 +74,7 @@ fn table(cases: &[Case]) -> Table {
             case.method.clone(),
             case.by.clone(),
             each(|server| format!("{:.0}", 100.0 * server.share)),
+            case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
             each(|server| server.queue_max.to_string()),
             each(|server| format!("{:.0}", server.waiting_ms_mean)),
             plot::number(&case.latency.p50_ms),
@@ -93,7 +97,7 @@ fn shares(cases: &[Case]) -> Result<Plot> {
         .collect();
     let name = format!("balance-{}-shares", cases[0].servers);
     let alt = format!("Shares of requests by method and server, {} servers", cases[0].servers);
-    bars(&name, &alt, cases, &entries, "share of requests, %", 100.0, |case| {
+    bars(&name, &alt, cases, &entries, "share of requests, %", 0.0..100.0, |case| {
         case.per_server.iter().map(|server| 100.0 * server.share).collect()
     })
 }
@@ -105,7 +109,7 @@ fn latencies(cases: &[Case]) -> Result<Plot> {
     let max = cases.iter().map(|case| case.latency.p99_ms).fold(0.0, f64::max);
     let entries =
         [("median", plot::series(4).mix(0.9).filled()), ("up to p99", plot::series(4).mix(0.4).filled())];
-    bars(&name, &alt, cases, &entries, "latency from when it was due, ms", max * 1.05, |case| {
+    bars(&name, &alt, cases, &entries, "latency from when it was due, ms", plot::from_zero(max), |case| {
         vec![case.latency.p50_ms, case.latency.p99_ms - case.latency.p50_ms]
     })
 }
@@ -117,7 +121,7 @@ fn bars(
     cases: &[Case],
     entries: &[(&str, ShapeStyle)],
     title: &str,
-    max: f64,
+    scale: Range<f64>,
     parts: impl Fn(&Case) -> Vec<f64>,
 ) -> Result<Plot> {
     let height = ROW * cases.len() as u32 + 72;
@@ -127,20 +131,8 @@ fn bars(
             .margin_right(18)
             .x_label_area_size(44)
             .y_label_area_size(LEFT)
-            .build_cartesian_2d(0.0..max, 0.0..cases.len() as f64)?;
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .disable_y_axis()
-            .bold_line_style(plot::GRID)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK.mix(0.6))
-            .label_style(plot::letters())
-            .axis_desc_style(plot::letters())
-            .x_desc(title)
-            .x_labels(6)
-            .x_label_formatter(&plot::number)
-            .draw()?;
+            .build_cartesian_2d(scale, 0.0..cases.len() as f64)?;
+        plot::bars_mesh(&mut chart, title)?;
         for (number, case) in cases.iter().enumerate() {
             let top = (cases.len() - number) as f64;
             let mut from = 0.0;

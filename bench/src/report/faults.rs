@@ -16,8 +16,8 @@ const LEFT: u32 = 58;
 
 pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
     facts.add_machine(&run.machine);
-    for version in run.versions.values() {
-        facts.add("subject", version);
+    for (name, version) in &run.versions {
+        facts.add(name, version);
     }
     facts.add_command(&run.command);
     let rules = &run.rules;
@@ -59,8 +59,8 @@ fn overview(run: &Run) -> Block {
     let subjects: Vec<&str> =
         ["proxy", "nginx", "haproxy"].into_iter().filter(|name| subjects.contains(name)).collect();
     let mut table = Table::new(&[&["fault"][..], &subjects, &["can be hidden"]].concat());
-    let faults: Vec<&Case> = run.cases.iter().filter(|case| case.subject == subjects[0]).collect();
-    for fault in faults {
+    let first = subjects.first().copied().unwrap_or_default();
+    for fault in run.cases.iter().filter(|case| case.subject == first) {
         let mut row = vec![fault.what.clone()];
         for subject in &subjects {
             let of = |case: &&Case| case.fault == fault.fault && case.subject == *subject;
@@ -73,7 +73,7 @@ fn overview(run: &Run) -> Block {
     }
     let text = "A fault can be hidden from clients where a healthy server is left and no byte of the answer is \
                 with the client yet.";
-    Block { title: "Failed requests".into(), text: text.into(), plots: Vec::new(), table: Some(table) }
+    Block { title: "Failed requests".into(), text: text.into(), table: Some(table), ..Block::default() }
 }
 
 fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
@@ -107,8 +107,8 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
         }
         table.rows.push(row);
     }
-    let table = Some(table);
-    Ok(Block { title: format!("{}: {}", cases[0].fault, cases[0].what), text, plots, table })
+    let title = format!("{}: {}", cases[0].fault, cases[0].what);
+    Ok(Block { title, text, plots, table: Some(table), data: Vec::new() })
 }
 
 fn figures(figures: &Figures) -> [String; 8] {
@@ -169,10 +169,10 @@ fn time_line(case: &Case, seen: &Seen, scales: &Scales) -> Result<Plot> {
     let mut entries: Vec<(&str, ShapeStyle)> =
         servers.iter().enumerate().map(|(number, name)| (*name, server(number))).collect();
     entries.push(("failed", BAD.filled()));
-    plot::draw(&name, &alt, (440, 350), |area: &Area<'_>| -> DrawResult {
+    plot::draw(&name, &alt, (440, 365), |area: &Area<'_>| -> DrawResult {
         area.draw(&Text::new(case.subject.clone(), (4, 13), plot::letters_at(HPos::Left)))?;
         let area = plot::legend(area, LEFT as i32 + 48, &entries)?;
-        let (above, below) = area.split_vertically(165);
+        let (above, below) = area.split_vertically(180);
         requests(&above, seen, scales, &servers)?;
         latency(&below, seen, scales)
     })
@@ -185,10 +185,11 @@ fn server(number: usize) -> ShapeStyle {
 fn requests(area: &Area<'_>, seen: &Seen, scales: &Scales, servers: &[&str]) -> DrawResult {
     let top = scales.requests;
     let mut chart = ChartBuilder::on(area)
+        .margin_left(6)
         .margin_right(12)
-        .margin_top(19)
+        .margin_top(34)
         .x_label_area_size(4)
-        .y_label_area_size(LEFT)
+        .y_label_area_size(LEFT - 6)
         .build_cartesian_2d(0.0..scales.whole_s, 0.0..top)?;
     let y_title = format!("requests / {:.0} ms", 1e3 * scales.bucket_s);
     plot::mesh(&mut chart, ("", &y_title), (0, 4), &|_| String::new(), &plot::number)?;
@@ -212,20 +213,22 @@ fn requests(area: &Area<'_>, seen: &Seen, scales: &Scales, servers: &[&str]) -> 
         chart.draw_series([PathElement::new([(at, 0.0), (at, top)], INK.stroke_width(1))])?;
         let (x, y) = chart.backend_coord(&(at, top));
         let (left, above) = (area.get_pixel_range().0.start, area.get_pixel_range().1.start);
-        // The first one is close to the left edge.
+        // The first one is close to the left edge; a line for each keeps them apart.
         let side = if number == 0 { HPos::Left } else { HPos::Center };
         let style = plot::letters().pos(Pos::new(side, VPos::Bottom));
-        area.draw(&Text::new(event.what.clone(), (x - left, y - above - 2), style))?;
+        let line = y - above - if number == 0 { 17 } else { 2 };
+        area.draw(&Text::new(event.what.clone(), (x - left, line), style))?;
     }
     Ok(())
 }
 
 fn latency(area: &Area<'_>, seen: &Seen, scales: &Scales) -> DrawResult {
     let mut chart = ChartBuilder::on(area)
+        .margin_left(6)
         .margin_right(12)
         .margin_top(14)
         .x_label_area_size(42)
-        .y_label_area_size(LEFT)
+        .y_label_area_size(LEFT - 6)
         .build_cartesian_2d(0.0..scales.whole_s, scales.latency_ms.clone().log_scale())?;
     let titles = ("seconds since the load began", "latency, ms");
     plot::mesh(&mut chart, titles, (8, 4), &plot::number, &plot::number)?;

@@ -8,6 +8,7 @@
 //! made up: what stands on the page stands in a file of the folder.
 
 mod balance;
+mod compare;
 mod faults;
 mod page;
 mod plot;
@@ -19,7 +20,7 @@ use std::{fs, result};
 use serde::de::DeserializeOwned;
 
 use crate::compare::model::Machine;
-use page::{Page, Section};
+use page::Page;
 
 /// Where the raw data are and what is made of them.
 #[derive(clap::Args, Clone, Debug)]
@@ -96,6 +97,11 @@ pub fn run(options: &Options) -> Result<()> {
 fn page(folder: &Path) -> Result<Page> {
     let mut facts = Facts::default();
     let mut sections = Vec::new();
+    let mut voids = Vec::new();
+    if let Some(run) = read(&folder.join("run.json"))? {
+        sections.push(compare::section(&run, &mut facts)?);
+        voids = compare::voids(&run);
+    }
     if let Some(run) = read(&folder.join("balance.json"))? {
         sections.push(balance::section(&run, &mut facts)?);
     }
@@ -106,21 +112,14 @@ fn page(folder: &Path) -> Result<Page> {
         return Err(ReportError::Empty(folder.to_owned()));
     }
     Ok(Page {
-        title: title(&sections),
+        title: "The proxy beside nginx and others".into(),
         lead: "Every figure comes from a file beside this page, side by side with those of others in the same run; \
                a figure alone means nothing."
             .into(),
         facts: facts.0,
-        warnings: Vec::new(),
+        voids,
         sections,
     })
-}
-
-fn title(sections: &[Section]) -> String {
-    match sections {
-        [only] => only.title.to_owned(),
-        _ => "The proxy beside nginx and others".to_owned(),
-    }
 }
 
 /// What the runs say of themselves; what several say alike stands there once.

@@ -14,8 +14,8 @@ pub(super) struct Page {
     pub(super) lead: String,
     /// Name and value: the machine, the versions, the command lines.
     pub(super) facts: Vec<(String, String)>,
-    /// Why it is not to be believed; empty for a good run.
-    pub(super) warnings: Vec<String>,
+    /// Why a run, or a part of it, is not to be believed; empty for a good one.
+    pub(super) voids: Vec<String>,
     /// In order.
     pub(super) sections: Vec<Section>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Section {
     pub(super) blocks: Vec<Block>,
 }
 
-/// Some plots and a table under a heading; each may be missing.
+/// Some plots and a table under a heading; each part may be missing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     /// The heading; empty for none.
@@ -46,6 +46,8 @@ pub(super) struct Block {
     pub(super) plots: Vec<Plot>,
     /// Below them.
     pub(super) table: Option<Table>,
+    /// Raw data of this block alone.
+    pub(super) data: Vec<String>,
 }
 
 /// A table. The first column holds words, the others mostly numbers.

@@ -34,6 +34,12 @@ pub(super) fn series(number: usize) -> RGBColor {
     RGBColor(4, 0, (number % usize::from(SERIES)) as u8)
 }
 
+/// The colour of a subject, the same in all plots.
+pub(super) fn subject(name: &str) -> RGBColor {
+    let known = ["proxy", "nginx", "haproxy", "relay", "direct"];
+    series(known.iter().position(|known| *known == name).unwrap_or(known.len()))
+}
+
 /// The size of letters as `plotters` counts it; in the SVG it is 12 pixels.
 pub(super) const LETTER: i32 = 15;
 
@@ -149,7 +155,31 @@ where
         .draw()
 }
 
-/// A number with as many digits as help: `0.25`, `2.5`, `25`, `2,500`.
+/// The labels and lines of a chart of horizontal bars, which are named by its caller.
+pub(super) fn bars_mesh<'b, X, Y>(
+    chart: &mut ChartContext<'_, SVGBackend<'b>, Cartesian2d<X, Y>>,
+    title: &str,
+) -> DrawResult
+where
+    X: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
+{
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK.mix(0.6))
+        .label_style(letters())
+        .axis_desc_style(letters())
+        .x_desc(title)
+        .x_labels(6)
+        .x_label_formatter(&number)
+        .draw()
+}
+
+/// A number with as many digits as help: `0.1`, `0.25`, `2.5`, `25`, `2,500`.
 pub(super) fn number(value: &f64) -> String {
     let magnitude = value.abs();
     if magnitude >= 1000.0 {
@@ -159,7 +189,7 @@ pub(super) fn number(value: &f64) -> String {
     } else if magnitude >= 1.0 {
         format!("{value:.1}")
     } else {
-        format!("{value:.2}")
+        format!("{value:.2}").trim_end_matches('0').to_owned()
     }
 }
 
@@ -175,6 +205,11 @@ pub(super) fn thousands(count: impl Display) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Where a scale from 0 should end for its largest value to have some air above it.
+pub(super) fn from_zero(max: f64) -> Range<f64> {
+    0.0..if max > 0.0 { max * 1.08 } else { 1.0 }
 }
 
 /// Whole decades around positive values.
@@ -194,8 +229,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let texts = [0.0, 0.25, 2.54, 25.4, 254.0, 2540.0, 1_234_567.0].map(|value| number(&value));
-        assert_eq!(texts, ["0", "0.25", "2.5", "25", "254", "2,540", "1,234,567"]);
+        let texts = [0.0, 0.1, 0.25, 2.54, 25.4, 254.0, 2540.0, 1_234_567.0].map(|value| number(&value));
+        assert_eq!(texts, ["0", "0.1", "0.25", "2.5", "25", "254", "2,540", "1,234,567"]);
         assert_eq!(thousands(-1000), "-1,000");
     }
 
@@ -204,6 +239,7 @@ mod tests {
         assert_eq!(decades([0.3, 45.0, 0.0]), 0.1..100.0);
         assert_eq!(decades([]), 0.1..10.0);
         assert_eq!(decades([5.0]), 1.0..10.0);
+        assert_eq!(from_zero(0.0), 0.0..1.0);
     }
 
     #[test]

@@ -47,7 +47,8 @@ need_cargo
 cd "$ROOT"
 note 'building'
 cargo build --quiet --release --locked
-bench=${CARGO_TARGET_DIR:-$ROOT/target}/release
+# From here, so that no path of this machine stands in the command that the run keeps.
+bench=${CARGO_TARGET_DIR:-target}/release
 [[ -n $folder ]] || folder=bench/runs/$(date -u +%FT%H%M)-$(uname -n)-$(nproc)-cores
 
 status=0

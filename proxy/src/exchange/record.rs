@@ -22,6 +22,8 @@ pub struct Record {
     pub bytes_sent: u64,
     /// Requests over this connection, this one included.
     pub requests: u64,
+    /// The head, where another location may have to answer in place of an error.
+    pub(super) head: Vec<u8>,
     /// What the place keeps of the request's head.
     pub(super) of_head: Kept,
     /// What it keeps of the response's.

@@ -170,12 +170,14 @@ fn seen(outcome: &Outcome, moments: &Moments, ejections: &[SystemTime], hits: u6
     let ejected_ms =
         ejections.iter().map(|moment| at_ms(*moment)).find(|at| (broken_ms..mended_ms).contains(at));
     let eject_ms = ejected_ms.map(|at| at - broken_ms);
-    let failures = tally.failures.by_name().into_iter().chain([("never sent", tally.unsent)]);
+    let failures = tally.failures.by_name().into_iter();
     let failures = failures.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect();
-    let failed = tally.failures.sum() + tally.unsent;
+    let failed = tally.failures.sum();
     let figures = Figures {
         requests: tally.answered + failed,
         failed,
+        unsent: tally.unsent,
+        load_late_ms: tally.lag.max() as f64 / 1e6,
         failures,
         eject_ms,
         return_ms: eject_ms.and_then(|_| return_ms(&buckets, mended_ms, rules.bucket_ms)),

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -75,6 +77,27 @@ fn a_connection_for_each_request() {
     let plan = limited(address, request(address, "GET", "/", b"", false), 300);
     let outcome = load::run(&Plan { keep_alive: false, ..plan }).unwrap();
     all_answered(&outcome, 300);
+    server.stop();
+}
+
+#[test]
+fn a_run_can_be_ended_early() {
+    let (server, address) = server();
+    let target = request(address, "GET", "/", b"", true);
+    let plan = Plan::saturate(target, address, 4, Duration::from_secs(3600));
+    let shared = Arc::<load::Shared>::default();
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            while shared.answered.load(Ordering::Relaxed) < 100 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            shared.stop.store(true, Ordering::Relaxed);
+        });
+        load::run_shared(&plan, &shared).unwrap()
+    });
+    assert!(outcome.answered_in_all >= 100);
+    assert!(outcome.measured < Duration::from_secs(3600));
+    all_answered(&outcome, outcome.answered_in_all);
     server.stop();
 }
 

@@ -98,7 +98,8 @@ pub fn main(options: &Options) -> Result<(), CompareError> {
     println!("{text}");
     folder.write("run.json", &(serde_json::to_string_pretty(&run).expect("numbers and words") + "\n"))?;
     folder.write("summary.txt", &(text + "\n"))?;
-    eprintln!("kept in {}", folder.path().display());
+    let place = folder.path().display();
+    eprintln!("kept in {place}; bench report {place} makes a page of it");
     if run.voids.is_empty() { Ok(()) } else { Err(CompareError::Void(run.voids.len())) }
 }
 

@@ -180,8 +180,12 @@ pub struct Round {
     pub memory_kib: u64,
     /// How busy the load's core was, 0 to 1, whoever used it.
     pub load_core_busy: f64,
-    /// The share of the subject's core that something else than the subject used, 0 to 1.
+    /// The share of the subject's core that something else than the subject used, 0 to 1: other processes, and what
+    /// the kernel accounts to nobody, such as interrupts and waking up.
     pub subject_core_others: f64,
+    /// How long the subject's threads were ready to run and did not, as a share of the visit; all together, so it may
+    /// exceed 1. They may have waited for each other.
+    pub waited: f64,
     /// What the hypervisor took from either core, as a share of the visit, 0 to 1.
     pub steal: f64,
     /// Why this round does not count; empty for a good one. A round that does not count is void for all

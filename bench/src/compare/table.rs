@@ -11,7 +11,7 @@ pub(super) fn text(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
-         Medians over {} good rounds, with the 95 % confidence interval; ratios are taken round by round.\n",
+         Good rounds: {}. Medians, with the 95 % confidence interval; ratios are taken round by round.\n",
         run.started,
         if run.revision.is_empty() { "an unknown revision" } else { &run.revision },
         run.took_s,
@@ -123,8 +123,11 @@ fn of_sweeps(run: &Run) -> Table {
             format!("{:.0}", sweep.knee_per_s),
             us(|point| point.latency_us.p50),
             us(|point| point.latency_us.p99),
-            if sweep.limited_by_load { "the load's core: the knee lies higher" } else { "the subject" }
-                .into(),
+            match (sweep.disturbances.first(), sweep.limited_by_load) {
+                (Some(disturbance), _) => disturbance.clone(),
+                (None, true) => "the load's core: the knee lies higher".into(),
+                (None, false) => "the subject".into(),
+            },
         ]);
     }
     table

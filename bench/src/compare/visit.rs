@@ -27,9 +27,10 @@ impl Contender {
 
     fn cpu(&self) -> Result<Cpu, CompareError> {
         let Some(process) = self.process() else { return Ok(Cpu::default()) };
-        let ns = process.cpu_ns().map_err(|_| CompareError::Ended { subject: self.name })?;
+        let ended = |_| CompareError::Ended { subject: self.name };
+        let (ns, waited_ns) = (process.cpu_ns().map_err(ended)?, process.waited_ns().map_err(ended)?);
         let (user, all) = process.ticks();
-        Ok(Cpu { ns, user, all })
+        Ok(Cpu { ns, waited_ns, user, all })
     }
 }
 
@@ -37,6 +38,7 @@ impl Contender {
 #[derive(Clone, Copy, Debug, Default)]
 struct Cpu {
     ns: u64,
+    waited_ns: u64,
     /// Clock ticks.
     user: u64,
     all: u64,
@@ -67,6 +69,7 @@ pub(super) fn visit(
         memory_kib: contender.process().map_or(0, Process::memory_kib),
         load_core_busy: load_core.busy,
         subject_core_others: (subject_core.busy - cpu_ns as f64 / 1e9 / seconds).max(0.0),
+        waited: cpu.waited_ns.saturating_sub(cpu_before.waited_ns) as f64 / 1e9 / seconds,
         steal: subject_core.steal.max(load_core.steal),
         voids: Vec::new(),
     };

@@ -16,8 +16,9 @@ pub(super) const LAG_P99_US_MAX: f64 = 500.0;
 /// The load's core may be so busy under an offered rate, before it is what limits.
 pub(super) const LOAD_CORE_BUSY_MAX: f64 = 0.95;
 
-/// So much of the subject's core may be used by others: the kernel's own work counts here.
-const SUBJECT_CORE_OTHERS_MAX: f64 = 0.1;
+/// So much of the time may the subject wait for its core because of others: the smaller one of what they used and of what it
+/// waited, since the kernel's own work is part of the one, and threads that wait for each other of the other.
+const DISPLACED_MAX: f64 = 0.1;
 
 /// So much may the hypervisor take.
 const STEAL_MAX: f64 = 0.02;
@@ -42,9 +43,12 @@ pub(super) fn of_round(round: &Round) -> Vec<String> {
 /// What else ran on this machine, or beside it.
 pub(super) fn of_surroundings(round: &Round) -> Vec<String> {
     let mut reasons = Vec::new();
-    if round.cpu_ns > 0 && round.subject_core_others > SUBJECT_CORE_OTHERS_MAX {
-        let percent = 100.0 * round.subject_core_others;
-        reasons.push(format!("other processes used {percent:.0} % of the subject's core"));
+    if round.subject_core_others.min(round.waited) > DISPLACED_MAX {
+        reasons.push(format!(
+            "other processes used {:.0} % of the subject's core, and it waited {:.0} % of the time",
+            100.0 * round.subject_core_others,
+            100.0 * round.waited
+        ));
     }
     if round.steal > STEAL_MAX {
         reasons.push(format!("the hypervisor took {:.0} % of a core", 100.0 * round.steal));

@@ -136,11 +136,16 @@ fn disturbances_void_a_round() {
     assert_eq!(of_round(&quiet), [""; 0]);
     for (round, reason) in [
         (Round { steal: 0.05, ..quiet.clone() }, "hypervisor took 5 %"),
-        (Round { subject_core_others: 0.3, ..quiet.clone() }, "other processes used 30 %"),
+        (Round { subject_core_others: 0.3, waited: 0.2, ..quiet.clone() }, "other processes used 30 %"),
         (Round { load_core_busy: 0.99, ..quiet.clone() }, "load's core was 99 % busy"),
     ] {
         let reasons = of_round(&round).join("; ");
         assert!(reasons.contains(reason), "{reasons}");
+    }
+    // Nobody else is there, or nobody is in the way.
+    for round in [Round { waited: 0.5, ..quiet.clone() }, Round { subject_core_others: 0.5, ..quiet.clone() }]
+    {
+        assert_eq!(of_round(&round), [""; 0]);
     }
     // In a closed loop the load's core is busy, of course.
     let mut load = quiet.load.clone();

@@ -126,12 +126,26 @@ impl Process {
     ///
     /// Where a process has ended, which no subject may.
     pub fn cpu_ns(&self) -> io::Result<u64> {
+        self.schedstat(0)
+    }
+
+    /// How long threads of the tree were ready to run and others ran on their core, in nanoseconds, all together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::cpu_ns`].
+    pub fn waited_ns(&self) -> io::Result<u64> {
+        self.schedstat(1)
+    }
+
+    /// A word of `/proc/PID/task/TID/schedstat`, over all threads.
+    fn schedstat(&self, word: usize) -> io::Result<u64> {
         let mut sum = 0;
         for pid in self.tree() {
             for task in tasks(pid) {
                 let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat"))?;
-                let first = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-                sum += first.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
+                let number = text.split_whitespace().nth(word).and_then(|word| word.parse::<u64>().ok());
+                sum += number.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
             }
         }
         Ok(sum)
@@ -255,5 +269,8 @@ pub fn version_line(program: &std::path::Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown");
+    // Envoy begins with the path that it was called by, which is this machine's own.
+    let path = program.display().to_string();
+    line.strip_prefix(path.as_str()).unwrap_or(line).trim().to_owned()
 }

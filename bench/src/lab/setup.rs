@@ -255,7 +255,7 @@ impl Arranged {
     fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         match self.kind {
-            Kind::Relay | Kind::Envoy => unreachable!("it was not arranged"),
+            Kind::Relay | Kind::Envoy | Kind::Caddy => unreachable!("it was not arranged"),
             Kind::Proxy => {
                 command.args(setup.flags(address));
             }

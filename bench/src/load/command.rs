@@ -4,7 +4,11 @@ use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::hlog::Log;
 use super::outcome::Outcome;
@@ -109,7 +113,10 @@ pub fn main(options: &Options) -> Result<(), LoadError> {
     let (outcome, log) = if options.merge.is_empty() {
         let plan = plan(options)?;
         let quiet = options.json.as_deref() == Some(Path::new("-"));
-        let outcome = show::with_progress(&plan, !quiet, |shared| run_shared(&plan, &Arc::clone(shared)))?;
+        let outcome = show::with_progress(&plan, !quiet, |shared| {
+            end_early_on_a_signal(&shared.stop)?;
+            run_shared(&plan, shared)
+        })?;
         let log = Log::of(&outcome, plan.interval);
         (outcome, log)
     } else {
@@ -123,6 +130,15 @@ pub fn main(options: &Options) -> Result<(), LoadError> {
         log.write(file).map_err(in_file(file))?;
     }
     give(options, &outcome)
+}
+
+/// The first signal ends the run, and what was measured until then is shown; the second one ends the program.
+fn end_early_on_a_signal(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))?;
+        flag::register(signal, Arc::clone(stop))?;
+    }
+    Ok(())
 }
 
 fn give(options: &Options, outcome: &Outcome) -> Result<(), LoadError> {

@@ -52,7 +52,7 @@ pub struct Shared {
     /// Requests that failed so far.
     pub failed: AtomicU64,
     /// Set to end the run early: what is due from then on is not sent.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
 }
 
 /// What one thread gave.

@@ -19,6 +19,7 @@ pub mod address;
 mod exit;
 pub mod flags;
 mod help;
+pub mod nginx;
 mod pattern;
 pub mod server;
 pub mod site;
@@ -38,8 +39,11 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use crate::time::Duration;
-use site::SiteName;
-use template::Template;
+use site::{Log, SiteName};
+use template::{Source, Template, Variable};
+
+/// The release of nginx whose language is spoken.
+pub const LANGUAGE: &str = "1.31.5";
 
 /// The checked configuration of one proxy process. Indexes point into its own vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +79,14 @@ impl Config {
             formats: Vec::new(),
         }
     }
+
+    /// Has the first site write a line per request to this file, in the form of `--access-log`.
+    pub fn log_to(&mut self, path: &str) {
+        let (path, buffer, flush) = (Template::text(path), 64 << 10, Duration::from_secs(1));
+        let log = Log { path, format: self.formats.len(), buffer, flush, condition: None };
+        self.formats.push(LogFormat::standard());
+        self.sites[0].location.rules.logs.push(log);
+    }
 }
 
 /// What holds for the process as a whole.
@@ -86,8 +98,16 @@ pub struct Process {
     pub max_connections: usize,
     /// The least severe message that is logged (`error_log`).
     pub log_level: log::LevelFilter,
-    /// Where one line per request goes.
-    pub access_log: AccessLog,
+    /// Where messages go, a file that is opened for appending (`error_log`); `None`: standard error.
+    pub error_log: Option<PathBuf>,
+    /// It goes to the background once every address is bound (`daemon`).
+    pub daemon: bool,
+    /// Who it becomes once every address is bound (`user`).
+    pub user: Option<User>,
+    /// The limit of open files (`worker_rlimit_nofile`); `None`: it is raised as needed.
+    pub open_files: Option<u64>,
+    /// How long connections may go on after QUIT or a reload (`worker_shutdown_timeout`); `None`: no bound.
+    pub shutdown_timeout: Option<Duration>,
     /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
     /// Names that do not resolve at start are fatal.
@@ -102,7 +122,11 @@ impl Default for Process {
             workers: workers_auto(),
             max_connections: 10_000,
             log_level: log::LevelFilter::Info,
-            access_log: AccessLog::default(),
+            error_log: None,
+            daemon: false,
+            user: None,
+            open_files: None,
+            shutdown_timeout: None,
             pid_file: None,
             strict_names: false,
             resolve_interval: Duration::from_secs(10),
@@ -110,8 +134,17 @@ impl Default for Process {
     }
 }
 
+/// A user by name, and a group where it is not the user's own (`user`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// The group's name.
+    pub group: Option<String>,
+}
+
 /// One worker for each core that this process may use, affinity and control group counted.
-fn workers_auto() -> usize {
+pub(crate) fn workers_auto() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 
@@ -141,6 +174,17 @@ pub struct LogFormat {
     pub escape: Escape,
 }
 
+impl LogFormat {
+    /// nginx's `combined` with the servers that were asked and the time behind it: what `--access-log` writes.
+    pub fn standard() -> LogFormat {
+        let line = "$remote_addr - - [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+                    \"$http_user_agent\" $upstream_server $request_time";
+        let source = Source::parse(line).expect("its variables are well formed");
+        let line = source.resolve(Variable::named).expect("its variables are known");
+        LogFormat { name: "standard".to_owned(), line, escape: Escape::Default }
+    }
+}
+
 /// What becomes of bytes in values that could be mistaken (`escape=`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Escape {
@@ -166,12 +210,34 @@ pub struct Listener {
     pub backlog: Option<u32>,
     /// Connections begin with the PROXY protocol's line (`proxy_protocol`).
     pub proxy_protocol: bool,
+    /// How TCP looks after idle connections (`so_keepalive=`); `None`: as the system has it.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+}
+
+/// How TCP looks after idle connections. What is `None` is as the system has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    /// Whether it does.
+    pub is_on: bool,
+    /// The time without data before the first probe.
+    pub idle: Option<Duration>,
+    /// The time between probes.
+    pub interval: Option<Duration>,
+    /// How many probes without an answer end the connection.
+    pub probes: Option<u32>,
 }
 
 impl Listener {
     /// For the only site.
     pub fn new(address: Listen) -> Listener {
-        Listener { address, sites: vec![0], default_site: 0, backlog: None, proxy_protocol: false }
+        Listener {
+            address,
+            sites: vec![0],
+            default_site: 0,
+            backlog: None,
+            proxy_protocol: false,
+            tcp_keepalive: None,
+        }
     }
 }
 
@@ -193,16 +259,4 @@ impl fmt::Display for Listen {
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// Where one line per request goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Nowhere.
-    #[default]
-    Off,
-    /// Standard output (`-`).
-    Stdout,
-    /// A file, opened for appending and reopened on USR1.
-    File(PathBuf),
 }

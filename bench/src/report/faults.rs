@@ -86,6 +86,7 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
         "back, ms",
         "median, ms",
         "worst, ms",
+        "load late, ms",
         "hits",
         "answers",
     ];

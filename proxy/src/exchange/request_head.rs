@@ -66,6 +66,9 @@ impl Exchange {
             }
             Err(refusal) => {
                 self.request.phase = Phase::Head;
+                if let Some(record) = &mut self.record {
+                    record.keep_line(&self.place, input.filled());
+                }
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
             }

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 
-use super::{Loaded, Refused};
+use super::{Loaded, Options, Refused};
 
 /// The release of nginx whose language is spoken.
 pub const NGINX_VERSION: &str = "1.31.5";
@@ -93,6 +93,20 @@ pub struct CommandLine {
     pub globals: String,
     /// Only errors are shown while the configuration is checked (`-q`).
     pub is_quiet: bool,
+}
+
+impl CommandLine {
+    /// What the configuration is read with, by a process with these privileges on the machine of this name.
+    pub fn options<'a>(&'a self, is_root: bool, hostname: &'a str) -> Options<'a> {
+        Options {
+            path: self.path.clone(),
+            prefix: self.prefix.clone(),
+            globals: &self.globals,
+            error_log: &self.error_log,
+            is_root,
+            hostname,
+        }
+    }
 }
 
 /// Whether these arguments, without the program's name, are nginx's: the first begins with one hyphen and
@@ -227,10 +241,10 @@ Or without any file: proxy --help
     )
 }
 
-/// What checking a configuration shows on standard error, and on standard output with `-T`; and whether
+/// What reading a configuration shows on standard error, and on standard output with `-T`; and whether
 /// it can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestReport {
+pub struct Report {
     /// For standard error.
     pub stderr: String,
     /// For standard output: the files, each behind a line with its name.
@@ -239,8 +253,9 @@ pub struct TestReport {
     pub is_ok: bool,
 }
 
-/// Words what came of reading a configuration for `-t` and `-T`, as nginx does.
-pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> TestReport {
+/// Words what came of reading a configuration, as nginx does: warnings and the error, and with `-t` and `-T` what
+/// the check has shown.
+pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Report {
     let path = &line.path;
     let warnings = match result {
         Ok(loaded) => &loaded.warnings,
@@ -250,14 +265,15 @@ pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Test
     for warning in warnings {
         stderr.push_str(&format!("nginx: [warn] {warning}\n"));
     }
+    let tests = matches!(line.command, Command::Test { .. });
     let is_syntax_ok = result.as_ref().map_or_else(|refused| refused.is_syntax_ok, |_| true);
-    if is_syntax_ok && !line.is_quiet {
+    if is_syntax_ok && tests && !line.is_quiet {
         stderr.push_str(&format!("nginx: the configuration file {path} syntax is ok\n"));
     }
     let mut stdout = Vec::new();
     match result {
         Ok(loaded) => {
-            if !line.is_quiet {
+            if tests && !line.is_quiet {
                 stderr.push_str(&format!("nginx: configuration file {path} test is successful\n"));
             }
             if line.command == (Command::Test { dumps: true }) {
@@ -270,10 +286,12 @@ pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Test
         }
         Err(refused) => {
             stderr.push_str(&format!("nginx: [emerg] {}\n", refused.error));
-            stderr.push_str(&format!("nginx: configuration file {path} test failed\n"));
+            if tests {
+                stderr.push_str(&format!("nginx: configuration file {path} test failed\n"));
+            }
         }
     }
-    TestReport { stderr, stdout, is_ok: result.is_ok() }
+    Report { stderr, stdout, is_ok: result.is_ok() }
 }
 
 #[cfg(test)]

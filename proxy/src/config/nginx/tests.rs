@@ -162,6 +162,27 @@ fn proxy_pass_in_all_its_forms() {
 }
 
 #[test]
+fn variables_in_proxy_pass_leave_the_group_known_where_it_can_be() {
+    for (text, target, parts) in [
+        ("http://u$request_uri", "u", 1),
+        ("http://127.0.0.1:81$uri$is_args$args", "127.0.0.1:81", 3),
+        ("http://u/a$uri", "u", 2),
+        ("http://u?a=$host", "u", 2),
+        ("http://unix:/s:$uri", "unix:/s", 1),
+    ] {
+        let config = http(&format!("server {{ location / {{ proxy_pass {text}; }} }}"));
+        assert_eq!(config.upstreams[0].name, target, "{text}");
+        let pass = pass(&config.sites[0].locations[0]);
+        assert_eq!(pass.target, PassTarget::Upstream(0), "{text}");
+        assert!(matches!(&pass.uri, PassUri::Whole(uri) if uri.parts.len() == parts), "{text}: {pass:?}");
+    }
+    let config = http("server { location / { proxy_pass http://$host${uri}; } }");
+    assert!(config.upstreams.is_empty());
+    let pass = pass(&config.sites[0].locations[0]);
+    assert!(matches!(&pass.target, PassTarget::Variable(name) if name.parts.len() == 1), "{pass:?}");
+}
+
+#[test]
 fn a_group_may_stand_below_its_use() {
     let config = http(
         "server { location / { proxy_pass http://u; } location /b { proxy_pass http://b:81; }

@@ -8,7 +8,7 @@ use super::scope::{Field, Log, Logs, Page, Root, Scope};
 use super::slots::{flag, number, text, word};
 use super::variables::Text;
 use crate::config::site::{IfModifiedSince, PageStatus};
-use crate::config::units::{parse_size, parse_time};
+use crate::config::units::{parse_number, parse_size, parse_time};
 
 /// What of the rest of a configuration these directives need.
 pub(super) struct Around<'a> {
@@ -130,7 +130,9 @@ fn index(scope: &mut Scope, statement: &Statement, warnings: &mut Vec<Warning>) 
             warnings.push(statement.error(message));
         }
         if name.is_empty() {
-            return Err(statement.error("index \"\" in \"index\" directive is invalid"));
+            // nginx names the first one, whichever it is.
+            let first = statement.arg(0);
+            return Err(statement.error(format!("index \"{first}\" in \"index\" directive is invalid")));
         }
         index.push(Text::parse(name, &statement.place)?);
     }
@@ -156,11 +158,13 @@ fn error_page(statement: &Statement) -> Result<Page, Error> {
     };
     let mut statuses = Vec::new();
     for code in codes {
-        let status = status(code).filter(|status| *status != 499).ok_or_else(|| invalid(code))?;
-        if !(300..=599).contains(&status) {
-            return Err(statement.error(format!("value \"{code}\" must be between 300 and 599")));
+        match parse_number(code).ok_or_else(|| invalid(code))? {
+            499 => return Err(invalid(code)),
+            status @ 300..=599 => statuses.push(status as u16),
+            _ => {
+                return Err(statement.error(format!("value \"{code}\" must be between 300 and 599")));
+            }
         }
-        statuses.push(status);
     }
     Ok(Page { statuses, to: Text::parse(uri, &statement.place)?, answers })
 }

@@ -54,7 +54,7 @@ impl Builder<'_> {
             });
         }
         let names: Vec<_> = sites.iter().map(|site| site.names.clone()).collect();
-        self.sockets.warn_of_conflicts(&names, &mut self.warnings);
+        self.sockets.check_names(&names, &mut self.warnings)?;
         Ok(Config {
             process: self.finish_process(),
             listeners: self.sockets.all.iter().map(|socket| socket.listener.clone()).collect(),

@@ -2,6 +2,7 @@
 
 use super::super::error::{Error, Place};
 use super::super::reader::Statement;
+use super::forwarding::NO_PASS;
 use super::http::name;
 use super::scope::{Change, ChangeFrom};
 use super::upstream::Groups;
@@ -135,10 +136,7 @@ pub(super) fn default_change(
     statement: &Statement,
 ) -> Result<Change, Error> {
     match pass {
-        None => {
-            Err(statement
-                .error("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"))
-        }
+        None => Err(statement.error(NO_PASS)),
         Some(PassTo::Variable { .. } | PassTo::GroupWith { .. }) => Err(statement
             .error("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")),
         Some(to) => Ok(to.change(matches).expect("it has no variables")),

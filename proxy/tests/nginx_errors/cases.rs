@@ -263,6 +263,7 @@ pub(crate) const SAME: &[&str] = &[
     "%root $document_root;",
     "%root /a/$host;",
     "%root a$foo;",
+    "%root a$foo;}",
     "%index $host.html;",
     "%location ~ ^/(.*)$ { alias /a/$1; }",
     "@alias ${realpath_root};",

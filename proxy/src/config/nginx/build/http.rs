@@ -72,6 +72,7 @@ impl Builder<'_> {
             }
         }
         self.http_scope = scope;
+        self.http = Some(self.finish_http()?);
         Ok(())
     }
 

@@ -10,13 +10,14 @@ use mio::Waker;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::access_log::{self, Writer};
+use crate::access_log;
 use crate::config::Config;
 use crate::exchange::Sequel;
 use crate::pid_file::{PidFile, PidFileError};
 use crate::upstream::Group;
 use crate::worker::Worker;
 use crate::worker::listen::{self, ListenError};
+use crate::worker::logs::Logs;
 use crate::worker::mio_net::MioNet;
 use crate::worker::resolver::Resolver;
 use crate::worker::shared::{Command, Shared};
@@ -83,8 +84,8 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let mut workers = Vec::new();
     for (number, listeners) in listeners.into_iter().enumerate() {
         let (net, waker) = MioNet::new(listeners, start)?;
-        let log = Writer::open(&config.process.access_log)?;
-        let worker = Worker::new(config, net, shared.clone(), log);
+        let logs = Logs::open(config)?;
+        let worker = Worker::new(config, net, shared.clone(), logs);
         wakers.push(waker);
         workers.push((number, worker));
     }

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proxy::config::{AccessLog, Config, Host, Listen, Listener, Server};
+use proxy::config::{Config, Host, Listen, Listener, Server};
 use proxy::upstream::Group;
+use proxy::worker::logs::Logs;
 use proxy::worker::mio_net::MioNet;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Worker, listen};
@@ -127,13 +128,13 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     let mut config = Config::new(servers);
     config.listeners = vec![Listener::new(Listen::Tcp(port))];
     config.process.workers = 1;
-    config.process.access_log = AccessLog::File("/dev/null".into());
+    config.log_to("/dev/null");
 
     let listeners = listen::bind(&[Listen::Tcp(port)], 1).expect("a free port").remove(0);
     let (net, waker) = MioNet::new(listeners, Instant::now()).expect("a poller");
     let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
-    let log = proxy::access_log::Writer::open(&config.process.access_log).expect("a log");
-    let worker = Worker::new(&config, net, shared.clone(), log);
+    let logs = Logs::open(&config).expect("a log");
+    let worker = Worker::new(&config, net, shared.clone(), logs);
     let running = thread::spawn(move || {
         WATCHED.set(true);
         let result = worker.run();

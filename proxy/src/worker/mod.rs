@@ -14,10 +14,10 @@
 //! - `pool.rs`: a group of servers as one worker sees it
 //! - `panics.rs`: what becomes of a panic
 
-pub mod access;
 mod clients;
 pub mod deadlines;
 pub mod listen;
+pub mod logs;
 pub mod mio_net;
 pub mod net;
 mod panics;
@@ -36,13 +36,13 @@ use std::vec::Drain;
 
 use slotmap::SlotMap;
 
-use crate::access_log::Writer;
-use crate::config::{AccessLog, Config};
-use crate::exchange::Env;
+use crate::config::Config;
+use crate::exchange::{Env, Wall};
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
 use deadlines::Deadlines;
+use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
 use pool::Pool;
 use shared::{Command, Shared};
@@ -50,9 +50,6 @@ use upstreams::Upstream;
 
 /// How long accepting pauses when descriptors or connections have run out, unless one is closed before.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long lines of the access log wait for company.
-const LOG_DELAY: Duration = Duration::from_secs(1);
 
 /// One event loop and all that it serves. See the [module's page](self).
 pub struct Worker<N: Net> {
@@ -81,9 +78,8 @@ pub struct Worker<N: Net> {
 
     /// When `env.date` is to be made anew.
     date_until: Time,
-    access_log: Option<Writer>,
+    logs: Logs,
     log_line: Vec<u8>,
-    log_due: Time,
     reopened: u32,
     no_live_server: Seldom,
     accept_failed: Seldom,
@@ -101,9 +97,8 @@ pub enum Turn {
 
 impl<N: Net> Worker<N> {
     /// A worker over `net`, which listens already.
-    pub fn new(config: &Config, net: N, shared: Arc<Shared>, access_log: Option<Writer>) -> Worker<N> {
-        let mut env = Env::new(Routes::new(config), net.now());
-        env.keeps_records = config.process.access_log != AccessLog::Off;
+    pub fn new(config: &Config, net: N, shared: Arc<Shared>, logs: Logs) -> Worker<N> {
+        let env = Env::new(Routes::new(config), net.now());
         let pool = |(upstream, group)| Pool::new(upstream, Arc::clone(group));
         let pools = config.upstreams.iter().zip(shared.groups()).map(pool).collect();
         Worker {
@@ -123,9 +118,8 @@ impl<N: Net> Worker<N> {
             at_work: None,
             lost: 0,
             date_until: Time::ZERO,
-            access_log,
+            logs,
             log_line: Vec::new(),
-            log_due: Time::NEVER,
             reopened: 0,
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
@@ -167,7 +161,7 @@ impl<N: Net> Worker<N> {
         self.events = events;
 
         self.accept();
-        self.flush_log();
+        self.logs.write_due(self.env.now);
         if self.ended() {
             self.close_all();
             return Ok(Turn::End);
@@ -182,6 +176,7 @@ impl<N: Net> Worker<N> {
             return;
         }
         let wall = self.net.wall();
+        self.env.wall = Wall { time: wall, read: now };
         self.date_until =
             now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
         let date = httpdate::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
@@ -197,7 +192,7 @@ impl<N: Net> Worker<N> {
         }
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
         let idle = self.pools.iter().map(Pool::expires).min().unwrap_or(Time::NEVER);
-        self.deadlines.first().min(accept).min(idle).min(self.log_due)
+        self.deadlines.first().min(accept).min(idle).min(self.logs.due())
     }
 
     /// Drives all clients for which there is something to do. It can be called again to go on where a panic
@@ -255,9 +250,7 @@ impl<N: Net> Worker<N> {
         let reopened = self.shared.reopened();
         if reopened != self.reopened {
             self.reopened = reopened;
-            if let Some(log) = &mut self.access_log {
-                log.reopen();
-            }
+            self.logs.reopen();
         }
         if self.shared.command() == Command::Drain && !self.env.draining {
             self.drain();
@@ -280,18 +273,6 @@ impl<N: Net> Worker<N> {
             Command::Run => false,
             Command::Drain => self.env.draining && self.clients.is_empty(),
             Command::Stop => true,
-        }
-    }
-
-    fn flush_log(&mut self) {
-        let Some(log) = &mut self.access_log else { return };
-        if !log.is_pending() {
-            self.log_due = Time::NEVER;
-        } else if self.log_due <= self.env.now {
-            log.flush();
-            self.log_due = Time::NEVER;
-        } else if self.log_due == Time::NEVER {
-            self.log_due = self.env.now + LOG_DELAY;
         }
     }
 

@@ -166,7 +166,7 @@ fn stage() -> Stage {
     let config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
     let net = FakeNet::default();
     let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
-    let worker = Worker::new(&config, net.clone(), shared.clone(), None);
+    let worker = Worker::new(&config, net.clone(), shared.clone(), Logs::default());
     Stage { net, worker, shared }
 }
 

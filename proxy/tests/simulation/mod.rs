@@ -26,9 +26,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use proxy::config::{AccessLog, Balance, Config, Host, NextUpstream, Server, Timeouts};
+use proxy::config::{Balance, Config, Host, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
 use proxy::upstream::Group;
+use proxy::worker::logs::Logs;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Turn, Worker};
 
@@ -215,7 +216,7 @@ fn build(seed: u64, traced: bool) -> Subject {
         let after = net.w.chance.span(Duration::from_secs(20));
         net.add_happening(Happening::Order(command), after);
     }
-    (Worker::new(&config, net, shared.clone(), None), shared)
+    (Worker::new(&config, net, shared.clone(), Logs::default()), shared)
 }
 
 fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: usize) -> Config {
@@ -265,6 +266,8 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     site.location.rules.max_body_size = if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 };
     site.client.max_header_size = chance.of(&[1024, 4096, 16384]);
     config.process.max_connections = if chance.yes(0.1) { chance.between(1, 4) } else { 1000 };
-    config.process.access_log = if chance.yes(0.5) { AccessLog::Stdout } else { AccessLog::Off };
+    if chance.yes(0.5) {
+        config.log_to("/dev/null");
+    }
     config
 }

@@ -8,9 +8,7 @@
 use std::ffi::OsString;
 
 use super::{Loaded, Options, Refused};
-
-/// The release of nginx whose language is spoken.
-pub const NGINX_VERSION: &str = "1.31.5";
+use crate::config::LANGUAGE;
 
 /// The file unless `-c` says so, below the prefix.
 const CONF: &str = "nginx.conf";
@@ -205,7 +203,7 @@ fn signal_named(name: &str) -> Result<Signal, String> {
 /// language, and what of a default build is not here.
 pub fn version(is_long: bool) -> String {
     let mut text =
-        format!("proxy version: proxy/{}\nnginx version: nginx/{NGINX_VERSION}\n", env!("CARGO_PKG_VERSION"));
+        format!("proxy version: proxy/{}\nnginx version: nginx/{LANGUAGE}\n", env!("CARGO_PKG_VERSION"));
     if is_long {
         let without = WITHOUT.map(|part| format!(" --without-{part}_module")).concat();
         text.push_str(&format!(
@@ -368,7 +366,7 @@ mod tests {
     fn the_version_names_what_is_spoken() {
         let text = version(true);
         assert!(text.starts_with("proxy version: proxy/"), "{text}");
-        assert!(text.contains(&format!("\nnginx version: nginx/{NGINX_VERSION}\n")), "{text}");
+        assert!(text.contains(&format!("\nnginx version: nginx/{LANGUAGE}\n")), "{text}");
         assert!(text.contains(" --without-http_ssi_module"), "{text}");
         assert_eq!(version(false).lines().count(), 2);
     }

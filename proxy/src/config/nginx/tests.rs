@@ -422,6 +422,18 @@ fn errors_name_the_file_they_are_in() {
 }
 
 #[test]
+fn blocks_are_nested_only_so_deep() {
+    let with = |depth: usize| {
+        let (open, close) = ("location / {".repeat(depth), "}".repeat(depth));
+        let text = format!("events {{}} http {{ server {{ {open} {close} }} }}");
+        load_files(&[("/etc/n/nginx.conf", &text)]).map(|_| ()).map_err(|refused| refused.error.message)
+    };
+    assert_eq!(with(98), Ok(()));
+    assert_eq!(with(99), Err("blocks are nested more than 100 deep".to_owned()));
+    assert_eq!(with(100_000), Err("blocks are nested more than 100 deep".to_owned()));
+}
+
+#[test]
 fn directives_of_the_command_line_come_first() {
     let with = |globals| {
         let files = Memory::new(&[("/etc/n/nginx.conf", "pid a; events {} http { server {} }")]);

@@ -254,6 +254,8 @@ pub(crate) const SAME: &[&str] = &[
     "%error_page 494 404 https://x;",
     "%error_page 404 $foo;",
     "%error_page 404;",
+    "%error_page 20 $;",
+    "%error_page 404 =xyz ${foo;",
     "%add_header a;",
     "%add_header a b c;",
     "%add_header a b always;",
@@ -308,6 +310,7 @@ pub(crate) const SAME: &[&str] = &[
     // Logs.
     "%error_log a foo;",
     "%access_log a foo;",
+    "%access_log $ foo;",
     "%access_log a combined foo;",
     "%access_log off combined;",
     "%access_log a combined buffer=x;",

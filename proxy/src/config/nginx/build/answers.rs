@@ -156,6 +156,7 @@ fn error_page(statement: &Statement) -> Result<Page, Error> {
         }
         _ => (words, PageStatus::Kept),
     };
+    let to = Text::parse(uri, &statement.place)?;
     let mut statuses = Vec::new();
     for code in codes {
         match parse_number(code).ok_or_else(|| invalid(code))? {
@@ -166,7 +167,7 @@ fn error_page(statement: &Statement) -> Result<Page, Error> {
             }
         }
     }
-    Ok(Page { statuses, to: Text::parse(uri, &statement.place)?, answers })
+    Ok(Page { statuses, to, answers })
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -191,16 +192,11 @@ fn access_log(logs: &mut Logs, statement: &Statement, around: &mut Around<'_>) -
         true => path.to_owned(),
         false => format!("{}{path}", around.prefix),
     };
+    let path_text = Text::parse(&full, &statement.place)?;
     let name = statement.args.get(1).map_or("combined", String::as_str);
     let known = around.formats.iter().position(|format| format == name);
     let format = known.ok_or_else(|| statement.error(format!("unknown log format \"{name}\"")))?;
-    let mut log = Log {
-        path: Text::parse(&full, &statement.place)?,
-        format,
-        buffer: None,
-        flush: None,
-        condition: None,
-    };
+    let mut log = Log { path: path_text, format, buffer: None, flush: None, condition: None };
     for word in statement.args.iter().skip(2) {
         match word.split_once('=') {
             Some(("buffer", value)) => {

@@ -9,7 +9,7 @@ const TWO_OR_THREE: Arguments = Arguments::Between(2, 3);
 
 pub(super) const ROWS: &[Directive] = &[
     row("include", Context::ANY, ONE, "", "Reads another file, or all that match a pattern, in this place.")
-        .differs("At most 64 files deep."),
+        .differs("At most 64 files deep; blocks stand in each other at most 100 deep."),
     block("events", MAIN, NONE, "How connections are handled."),
     block("http", MAIN, NONE, "Everything about HTTP."),
     row("daemon", MAIN, FLAG, "on", "Goes to the background."),

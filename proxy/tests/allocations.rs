@@ -14,7 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proxy::config::{AccessLog, Config, Host, Listen, Listener, Server};
-use proxy::upstream::Group;
 use proxy::worker::mio_net::MioNet;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Worker, listen};
@@ -129,11 +128,13 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     config.process.workers = 1;
     config.process.access_log = AccessLog::File("/dev/null".into());
 
-    let listeners = listen::bind(&[Listen::Tcp(port)], 1).expect("a free port").remove(0);
-    let (net, waker) = MioNet::new(listeners, Instant::now()).expect("a poller");
-    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let bound = listen::bind(&Listen::Tcp(port), 1, Vec::new()).expect("a free port");
+    let listeners = vec![(0, bound.sockets[0].clone())];
+    let (net, remote) = MioNet::new(listeners, Instant::now()).expect("a poller");
     let log = proxy::access_log::Writer::open(&config.process.access_log).expect("a log");
-    let worker = Worker::new(&config, net, shared.clone(), log);
+    let shared = Arc::new(Shared::new(config, None));
+    shared.generation().supply_logs(log.into_iter().collect());
+    let worker = Worker::new(net, shared.clone());
     let running = thread::spawn(move || {
         WATCHED.set(true);
         let result = worker.run();
@@ -153,7 +154,7 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     assert!(before > 0, "the worker was not watched at all");
 
     shared.order(Command::Stop);
-    waker.wake().expect("a waker");
+    remote.wake().expect("a waker");
     running.join().expect("no panic").expect("no error");
     asked
 }

@@ -295,6 +295,7 @@ impl Flags {
             pid_file: self.pid_file,
             strict_names: self.strict_names,
             resolve_interval: self.resolve_interval,
+            ..Process::default()
         };
         config.listeners = self.listen.into_iter().map(Listener::new).collect();
         let [upstream] = config.upstreams.as_mut_slice() else { unreachable!("there is one group") };

@@ -73,6 +73,7 @@ fn every_flag_reaches_the_config() {
         pid_file: Some("/p".into()),
         strict_names: true,
         resolve_interval: Duration::from_secs(1),
+        ..Process::default()
     };
     let group = &mut expected.upstreams[0];
     (group.balance, group.keepalive) = (Balance::LeastConn, 8);

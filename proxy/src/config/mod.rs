@@ -76,6 +76,16 @@ pub struct Process {
     pub access_log: AccessLog,
     /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
+    /// To the background once everything is bound (`daemon`).
+    pub daemon: bool,
+    /// Whom the process runs as once everything is bound, where it is root's (`user`).
+    pub user: Option<User>,
+    /// Where the error log goes, in nginx's format; `None`: to standard error (`error_log`).
+    pub error_log: Option<PathBuf>,
+    /// The limit of open descriptors; `None`: the highest that is allowed (`worker_rlimit_nofile`).
+    pub open_files: Option<u64>,
+    /// How long QUIT waits for requests in flight; `None`: as long as they take (`worker_shutdown_timeout`).
+    pub shutdown_timeout: Option<Duration>,
     /// Names that do not resolve at start are fatal.
     pub strict_names: bool,
     /// How often names are resolved anew.
@@ -90,10 +100,24 @@ impl Default for Process {
             log_level: log::LevelFilter::Info,
             access_log: AccessLog::default(),
             pid_file: None,
+            daemon: false,
+            user: None,
+            error_log: None,
+            open_files: None,
+            shutdown_timeout: None,
             strict_names: false,
             resolve_interval: Duration::from_secs(10),
         }
     }
+}
+
+/// Whom a process runs as (`user`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// The group's; `None`: the one of the user's name.
+    pub group: Option<String>,
 }
 
 /// One worker for each core that this process may use, affinity and control group counted.

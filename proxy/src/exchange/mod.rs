@@ -32,6 +32,7 @@
 mod env;
 mod facts;
 mod failure;
+mod reload;
 mod request;
 mod response;
 mod routes;
@@ -157,6 +158,12 @@ pub struct Exchange {
     waits: Waits,
     /// What holds for the request in hand.
     place: Arc<Place>,
+    /// The configuration that `place` is of.
+    generation: u32,
+    /// Where the client connected.
+    listener: usize,
+    /// The listener is there no more: the connection does not persist.
+    is_retired: bool,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
     /// The client's address as text, for the next server.
@@ -179,7 +186,10 @@ impl Exchange {
             send_failure: None,
             tries_left: false,
             waits: Waits::default(),
-            place: env.routes.default_place(listener).clone(),
+            place: env.routes.default_place(listener).expect("it listens there").clone(),
+            generation: env.routes.generation(),
+            listener,
+            is_retired: false,
             peer,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),
@@ -495,7 +505,7 @@ impl Exchange {
 
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env) {
-        if env.draining && self.request.is_empty() {
+        if self.is_last(env) && self.request.is_empty() {
             // The next request may have come, unread: so not by closing at once, see `wind_up`.
             self.response.ends_connection();
             return;
@@ -511,7 +521,7 @@ impl Exchange {
     /// Answers the request itself and gives up the rest of it.
     fn refuse(&mut self, refusal: Refusal, env: &mut Env) {
         // After a whole request the next one can be found, so the connection can go on.
-        let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
+        let keep_alive = self.request.is_whole() && self.request.keep_alive && !self.is_last(env);
         if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;

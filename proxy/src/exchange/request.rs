@@ -276,6 +276,17 @@ impl RequestSide {
         self.complete_here = false;
     }
 
+    /// What has come of a request that was only begun moves to a buffer of the size that counts now.
+    pub(super) fn move_input(&mut self, env: &mut Env) {
+        let Some(input) = self.input.take_if(|input| input.capacity() < env.buffers.small_size()) else {
+            return;
+        };
+        let mut larger = env.buffers.small();
+        larger.append(input.filled()).expect("it fits one that is larger");
+        env.buffers.put(input);
+        self.input = Some(larger);
+    }
+
     /// Becomes ready for the next request, keeping the bytes that lie behind this one.
     #[inline]
     pub(super) fn restart(&mut self, env: &mut Env) {
@@ -329,6 +340,9 @@ impl Exchange {
 
     #[inline(never)]
     fn advance_request_head(&mut self, env: &mut Env) {
+        if self.request.phase == Phase::Idle {
+            self.follow(env);
+        }
         let Some(mut input) = self.request.input.take() else { return };
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {

@@ -1,8 +1,9 @@
-//! Listening sockets, bound before any worker starts.
+//! Listening sockets, bound or taken over before any worker accepts from them.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -21,7 +22,35 @@ pub struct ListenError {
     hint: &'static str,
 }
 
-/// Binds every address for `workers` workers: the listeners of each.
+/// An address that is listened on.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where.
+    pub address: Listen,
+    /// A listener for each worker.
+    pub sockets: Vec<Listener>,
+    /// A Unix socket's file is to stay.
+    leaves_file: bool,
+}
+
+impl Bound {
+    /// A Unix socket's file is another process's from now on, too: it stays when this is dropped.
+    pub fn leave_file(&mut self) {
+        self.leaves_file = true;
+    }
+}
+
+impl Drop for Bound {
+    /// Removes the file of a Unix socket, however the process ends.
+    fn drop(&mut self) {
+        if let (Listen::Unix(path), false) = (&self.address, self.leaves_file) {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Listens on an address for `workers` workers, on `inherited` sockets as far as they go.
 ///
 /// On TCP each worker has a socket of its own and the kernel spreads connections over them
 /// (`SO_REUSEPORT`). That option would also let another process share the port unnoticed, so the first
@@ -31,25 +60,15 @@ pub struct ListenError {
 /// # Errors
 ///
 /// Names the address and what to do. Nothing is bound then, and no socket's file is left.
-pub fn bind(addresses: &[Listen], workers: usize) -> Result<Vec<Vec<Listener>>, ListenError> {
-    let mut all: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (bound, listen) in addresses.iter().enumerate() {
-        let sockets = match listen {
-            Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers),
-            Listen::Unix(path) => bind_unix(path, workers),
-        };
-        let sockets = sockets.map_err(|source| {
-            unlink(&addresses[..bound]);
-            ListenError { listen: listen.clone(), hint: hint(&source), source }
-        })?;
-        for (listeners, socket) in all.iter_mut().zip(sockets) {
-            listeners.push(match listen {
-                Listen::Tcp(_) => Listener::Tcp(mio::net::TcpListener::from_std(socket.into())),
-                Listen::Unix(_) => Listener::Unix(mio::net::UnixListener::from_std(socket.into())),
-            });
-        }
+pub fn bind(address: &Listen, workers: usize, inherited: Vec<Socket>) -> Result<Bound, ListenError> {
+    let sockets = match address {
+        Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers, inherited),
+        Listen::Unix(path) => bind_unix(path, workers, inherited),
+    };
+    match sockets {
+        Ok(sockets) => Ok(Bound { address: address.clone(), sockets, leaves_file: false }),
+        Err(source) => Err(ListenError { listen: address.clone(), hint: hint(&source), source }),
     }
-    Ok(all)
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -65,7 +84,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-fn bind_tcp(address: &SockAddr, workers: usize) -> io::Result<Vec<Socket>> {
+fn bind_tcp(address: &SockAddr, workers: usize, inherited: Vec<Socket>) -> io::Result<Vec<Listener>> {
     let open = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
             Domain::from(i32::from(address.family())),
@@ -83,22 +102,40 @@ fn bind_tcp(address: &SockAddr, workers: usize) -> io::Result<Vec<Socket>> {
         socket.bind(address)?;
         Ok(socket)
     };
-    let first = open(false)?;
-    if workers > 1 {
-        first.set_reuse_port(true)?;
+    let mut sockets = inherited;
+    sockets.truncate(workers);
+    if sockets.is_empty() {
+        sockets.push(open(false)?);
     }
-    let mut sockets = vec![first];
-    for _ in 1..workers {
+    if workers > 1 {
+        for socket in &sockets {
+            socket.set_reuse_port(true)?;
+        }
+    }
+    while sockets.len() < workers {
         sockets.push(open(true)?);
     }
     for socket in &sockets {
+        // No harm to one that listens already.
         socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
     }
-    Ok(sockets)
+    Ok(sockets.into_iter().map(Arc::new).collect())
 }
 
 /// One socket that all workers accept from: there is no `SO_REUSEPORT` for these.
-fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Socket>> {
+fn bind_unix(path: &Path, workers: usize, inherited: Vec<Socket>) -> io::Result<Vec<Listener>> {
+    let socket = match inherited.into_iter().next() {
+        Some(socket) => socket,
+        None => open_unix(path)?,
+    };
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let socket = Arc::new(socket);
+    Ok((0..workers).map(|_| socket.clone()).collect())
+}
+
+fn open_unix(path: &Path) -> io::Result<Socket> {
     let address = SockAddr::unix(path)?;
     let open = || Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
@@ -111,30 +148,5 @@ fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Socket>> {
     }
     let socket = open()?;
     socket.bind(&address)?;
-    socket.listen(BACKLOG)?;
-    let mut sockets = Vec::with_capacity(workers);
-    for _ in 1..workers {
-        sockets.push(socket.try_clone()?);
-    }
-    sockets.push(socket);
-    Ok(sockets)
-}
-
-/// The files of the Unix sockets among bound addresses; dropping it removes them, however the process ends.
-#[derive(Debug)]
-pub struct Files<'a>(pub &'a [Listen]);
-
-impl Drop for Files<'_> {
-    fn drop(&mut self) {
-        unlink(self.0);
-    }
-}
-
-fn unlink(addresses: &[Listen]) {
-    for listen in addresses {
-        if let Listen::Unix(path) = listen {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    Ok(socket)
 }

@@ -28,7 +28,6 @@ use std::sync::Arc;
 
 use proxy::config::{AccessLog, Balance, Config, Host, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
-use proxy::upstream::Group;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Turn, Worker};
 
@@ -109,7 +108,7 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.lost > 0 {
         return Err("a panic, survived; it stands in the output".into());
     }
-    let active: u32 = shared.group(0).peers().map(|(_, peer)| peer.active()).sum();
+    let active: u32 = shared.group(0).lock().peers().map(|(_, peer)| peer.active()).sum();
     if shared.connections() != census.clients {
         return Err(format!(
             "{} connections are counted, there are {}",
@@ -158,7 +157,7 @@ fn build(seed: u64, traced: bool) -> Subject {
     {
         weather.saint = None;
     }
-    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let shared = Arc::new(Shared::new(config.clone(), None));
     let rules = config.sites[0].location.rules.next_upstream;
     let leave = Leave {
         non_idempotent: rules.non_idempotent,
@@ -203,9 +202,9 @@ fn build(seed: u64, traced: bool) -> Subject {
         net.add_client(client, after);
     }
     net.add_happening(Happening::ClearUp, CLEAR_UP);
-    if shared.group(0).names().count() > 0 {
+    if shared.group(0).lock().names().count() > 0 {
         let first = net::addresses(&mut net.w.chance);
-        shared.group(0).resolved(0, &first);
+        shared.group(0).lock().resolved(0, &first);
         for _ in 0..net.w.chance.below(4) {
             let after = net.w.chance.span(Duration::from_secs(10));
             net.add_happening(Happening::Resolve, after);
@@ -215,7 +214,7 @@ fn build(seed: u64, traced: bool) -> Subject {
         let after = net.w.chance.span(Duration::from_secs(20));
         net.add_happening(Happening::Order(command), after);
     }
-    (Worker::new(&config, net, shared.clone(), None), shared)
+    (Worker::new(net, shared.clone()), shared)
 }
 
 fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: usize) -> Config {

@@ -158,7 +158,7 @@ impl SimNet {
                 self.w.trace.note(self.w.now, || format!("{addresses:?}"));
                 self.ledger.fault(self.w.now);
                 self.ledger.see("a name resolved anew");
-                self.shared.group(0).resolved(0, &addresses);
+                self.shared.group(0).lock().resolved(0, &addresses);
             }
             Happening::Order(command) => {
                 self.ledger.draining = true;
@@ -269,8 +269,10 @@ impl Net for SimNet {
         Ok((self.socket(id), Some(address.into())))
     }
 
-    fn stop_listening(&mut self) {
-        self.w.stop_listening();
+    fn listen(&mut self, listeners: &[usize]) {
+        if listeners.is_empty() {
+            self.w.stop_listening();
+        }
     }
 
     fn connect(&mut self, address: &Address) -> io::Result<Socket> {

@@ -1,0 +1,42 @@
+//! How an exchange comes to a new configuration: with its next request.
+//!
+//! The one in hand goes on by what held when its first byte came. So a connection that stays open over a
+//! reload is never cut, and no request is treated half by one configuration and half by another.
+
+use super::{Env, Exchange};
+
+impl Exchange {
+    /// A request begins, if it has not: from here on the newest configuration holds.
+    #[inline]
+    pub(super) fn follow(&mut self, env: &mut Env) {
+        if self.generation != env.routes.generation() {
+            self.renew(env);
+        }
+    }
+
+    #[cold]
+    fn renew(&mut self, env: &mut Env) {
+        self.generation = env.routes.generation();
+        // Without its listener, the last configuration that had it goes on to hold.
+        if let Some(place) = env.routes.default_place(self.listener) {
+            self.place = place.clone();
+        }
+        if env.keeps_records != self.record.is_some() {
+            self.record = env.keeps_records.then(Box::default);
+        }
+        self.request.move_input(env);
+    }
+
+    /// A new configuration has come. Where it does not have the listener that this client came through, the
+    /// connection ends with the request in hand. Says whether it is so.
+    pub fn retire(&mut self, env: &Env) -> bool {
+        self.is_retired |= env.routes.default_place(self.listener).is_none();
+        self.is_retired
+    }
+
+    /// Whether no other request is to be taken after this one.
+    #[inline]
+    pub(super) fn is_last(&self, env: &Env) -> bool {
+        env.draining | self.is_retired
+    }
+}

@@ -1,0 +1,103 @@
+//! Taking up a new configuration, and letting go of what the old one had.
+//!
+//! Requests that are under way go on by what they began with: their place has its own rules, and a group of
+//! servers that nobody names any more stays until the last of them is through.
+
+use std::sync::Arc;
+
+use super::Worker;
+use super::generation::Generation;
+use super::net::{ClientKey, Net};
+use super::pool::Pool;
+use super::upstreams::close_pooled;
+use crate::config::AccessLog;
+use crate::exchange::Routes;
+use crate::ids::GroupId;
+use crate::time::{Duration, Time};
+
+/// How often it is looked whether the last request to a group that is gone is through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+impl<N: Net> Worker<N> {
+    /// Goes over to the newest configuration, if there is a newer one.
+    pub(super) fn follow(&mut self) {
+        let newest = self.shared.generation();
+        if !Arc::ptr_eq(&newest, &self.generation) {
+            self.adopt(newest.clone());
+            newest.adopted();
+        }
+    }
+
+    fn adopt(&mut self, newest: Arc<Generation>) {
+        let last = std::mem::replace(&mut self.generation, newest.clone());
+        let listeners = if newest.rests { &[][..] } else { &newest.ids.listeners };
+        let gone = |number: &usize| !listeners.contains(number);
+        // Connections that wait in a queue have been promised service.
+        let acceptable = std::mem::take(&mut self.acceptable);
+        self.accept_all(last.ids.listeners.iter().copied().filter(gone).collect());
+        self.acceptable = acceptable.into_iter().filter(|number| !gone(number)).collect();
+        self.net.listen(listeners);
+
+        let config = &newest.config;
+        if config.process.access_log != last.config.process.access_log {
+            self.access_log = newest.take_log();
+        }
+        self.env.keeps_records = config.process.access_log != AccessLog::Off;
+        self.env.routes = Arc::new(Routes::new(config, &newest.ids));
+        self.env.buffers.grow(self.env.routes.buffer_size());
+        self.renew_pools();
+        self.begin_rest(newest.rests);
+        self.retire_clients();
+    }
+
+    /// Has a pool for each group that is configured, and none but those in use for the others.
+    pub(super) fn renew_pools(&mut self) {
+        let generation = self.generation.clone();
+        let named = &generation.ids.groups;
+        for ((id, upstream), group) in named.iter().zip(&generation.config.upstreams).zip(&generation.groups)
+        {
+            if !self.pools.contains_key(*id) {
+                self.pools.insert(*id, Pool::new(upstream, group.clone()));
+            }
+        }
+        for (id, pool) in self.pools.iter_mut().filter(|(id, pool)| !pool.is_retired && !named.contains(id)) {
+            log::debug!("the group {id:?} is gone");
+            close_pooled(&mut self.net, &mut self.upstreams, &mut pool.retire());
+        }
+        self.sweep();
+    }
+
+    /// Drops the pools of groups that are gone, once no request is under way to them.
+    pub(super) fn sweep(&mut self) {
+        let in_use: Vec<GroupId> = match self.pools.values().any(|pool| pool.is_retired) {
+            true => self.clients.values().flat_map(|client| client.groups()).collect(),
+            false => Vec::new(),
+        };
+        self.pools.retain(|id, pool| !pool.is_retired || in_use.contains(&id));
+        let is_clean = self.pools.values().all(|pool| !pool.is_retired);
+        self.sweep_at = if is_clean { Time::NEVER } else { self.env.now + SWEEP_INTERVAL };
+    }
+
+    /// Clients whose listener is gone leave: idle ones now, the others after what they wait for.
+    fn retire_clients(&mut self) {
+        let env = &self.env;
+        let retired = self.clients.iter_mut().filter_map(|(key, client)| {
+            (client.exchange.retire(env) && client.exchange.is_idle()).then_some(key)
+        });
+        let idle: Vec<ClientKey> = retired.collect();
+        for key in idle {
+            self.close_idle_client(key);
+        }
+    }
+
+    /// Serves those who are being served and nobody else, or everybody again.
+    pub(super) fn begin_rest(&mut self, rests: bool) {
+        self.env.draining = rests;
+        let timeout = self.generation.config.process.shutdown_timeout.filter(|_| rests);
+        self.drained_by = timeout.map_or(Time::NEVER, |timeout| self.env.now + timeout);
+        if rests {
+            self.close_idle_clients();
+            self.close_idle_upstreams();
+        }
+    }
+}

@@ -15,8 +15,6 @@ new_key_type! {
 /// The ids of all that one configuration names, each list by the configuration's own index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids {
-    /// How many configurations came before this one.
-    pub generation: u32,
     /// Of the groups.
     pub groups: Vec<GroupId>,
     /// Of the listeners: small numbers. An address keeps its number for good, also where it comes back.
@@ -28,7 +26,6 @@ impl Ids {
     pub fn first(config: &Config) -> Ids {
         let mut groups: SlotMap<GroupId, ()> = SlotMap::with_key();
         Ids {
-            generation: 0,
             groups: config.upstreams.iter().map(|_| groups.insert(())).collect(),
             listeners: (0..config.listeners.len()).collect(),
         }

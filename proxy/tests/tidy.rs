@@ -26,6 +26,12 @@ const WORLD: &[&str] = &[
 ];
 
 const RULES: &[Rule] = &[
+    Rule { place: "src/site", words: WORLD, why: "a place is found by bytes alone" },
+    Rule {
+        place: "src/site",
+        words: &["crate::exchange", "crate::worker", "crate::upstream", "log::"],
+        why: "what the configuration says stands below the exchange",
+    },
     Rule { place: "src/http", words: WORLD, why: "the protocol is bytes to spans and back" },
     Rule {
         place: "src/http",

@@ -308,6 +308,7 @@ impl Flags {
             keepalive_timeout: self.keepalive_timeout,
             max_header_size: self.max_header_size,
             trusted: self.trust_forwarded,
+            ..ClientRules::default()
         };
         site.location.rules = Rules {
             timeouts: Timeouts {
@@ -320,6 +321,7 @@ impl Flags {
             next_upstream: self.next_upstream,
             tries: self.tries,
             max_body_size: self.max_body_size,
+            ..Rules::default()
         };
         Ok(config)
     }

@@ -83,6 +83,7 @@ fn every_flag_reaches_the_config() {
         keepalive_timeout: Duration::from_secs(6),
         max_header_size: 32 << 10,
         trusted: vec!["10.0.0.0/8".parse().expect("a net"), "::1/128".parse().expect("a net")],
+        ..ClientRules::default()
     };
     expected.sites[0].location.rules = Rules {
         timeouts: Timeouts {
@@ -99,6 +100,7 @@ fn every_flag_reaches_the_config() {
         },
         tries: 2,
         max_body_size: 0,
+        ..Rules::default()
     };
     assert_eq!(run(&words), Ok(expected));
 }

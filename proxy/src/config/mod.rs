@@ -19,13 +19,16 @@ pub mod address;
 mod exit;
 pub mod flags;
 mod help;
+mod pattern;
 pub mod server;
 pub mod site;
+pub mod template;
 pub mod units;
 pub mod upstream;
 mod values;
 
 pub use exit::{Exit, Stream};
+pub use pattern::Pattern;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
 pub use upstream::{Balance, Host, NextUpstream, Server, Upstream};
 
@@ -35,6 +38,8 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use crate::time::Duration;
+use site::SiteName;
+use template::Template;
 
 /// The checked configuration of one proxy process. Indexes point into its own vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,12 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// At least one.
     pub sites: Vec<Site>,
+    /// What variables of the configuration's own give (`map`).
+    pub maps: Vec<Map>,
+    /// How many variables are set as requests go (`set`, named groups of regular expressions).
+    pub slots: usize,
+    /// The lines of logs (`log_format`).
+    pub formats: Vec<LogFormat>,
 }
 
 impl Config {
@@ -58,7 +69,10 @@ impl Config {
             process: Process::default(),
             listeners: vec![Listener::new(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080))))],
             upstreams: vec![Upstream::new("upstream", servers)],
-            sites: vec![Site::new(Location::new(Action::Proxy(Pass { upstream: 0, host })))],
+            sites: vec![Site::new(Location::new(Action::Proxy(Pass::new(0, host))))],
+            maps: Vec::new(),
+            slots: 0,
+            formats: Vec::new(),
         }
     }
 }
@@ -125,6 +139,44 @@ fn workers_auto() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 
+/// A variable whose value follows from that of others (`map`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// What is looked up.
+    pub source: Template,
+    /// Values by texts, in small letters, in any order.
+    pub exact: Vec<(String, Template)>,
+    /// Values by `*.example.com` and `example.*`, where `hostnames` is said: whatever ends or begins so.
+    pub wildcards: Vec<(SiteName, Template)>,
+    /// Values by regular expressions, in the file's order.
+    pub patterns: Vec<(Pattern, Template)>,
+    /// The value of all others (`default`).
+    pub default: Template,
+}
+
+/// The line that a request leaves in a log (`log_format`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFormat {
+    /// Its name.
+    pub name: String,
+    /// The line.
+    pub line: Template,
+    /// What becomes of bytes that could be mistaken.
+    pub escape: Escape,
+}
+
+/// What becomes of bytes in values that could be mistaken (`escape=`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// `"`, `\`, control bytes and those beyond ASCII are written as `\x22`; nothing as `-`.
+    #[default]
+    Default,
+    /// As JSON's strings want it; nothing stays nothing.
+    Json,
+    /// They stay as they are.
+    None,
+}
+
 /// A socket that clients connect to, and who answers there (`listen`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -134,12 +186,16 @@ pub struct Listener {
     pub sites: Vec<usize>,
     /// The one of them that answers for names nobody has (`default_server`).
     pub default_site: usize,
+    /// How many connections wait to be accepted (`backlog=`).
+    pub backlog: Option<u32>,
+    /// Connections begin with the PROXY protocol's line (`proxy_protocol`).
+    pub proxy_protocol: bool,
 }
 
 impl Listener {
     /// For the only site.
     pub fn new(address: Listen) -> Listener {
-        Listener { address, sites: vec![0], default_site: 0 }
+        Listener { address, sites: vec![0], default_site: 0, backlog: None, proxy_protocol: false }
     }
 }
 

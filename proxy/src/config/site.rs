@@ -1,24 +1,53 @@
 //! Sites and their locations: how a request is treated, and where it ends.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
-use super::NextUpstream;
+use super::template::Template;
+use super::{NextUpstream, Pattern};
 use crate::time::Duration;
 
 /// One `server` block of `nginx.conf`; the command line makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
+    /// What it is called (`server_name`).
+    pub names: Vec<SiteName>,
     /// How its clients are treated before it is known what they ask for.
     pub client: ClientRules,
+    /// What answers all requests before a location is looked for (`return` in the block itself).
+    pub answer: Option<Answer>,
     /// What holds where no other location matches.
     pub location: Location,
+    /// The locations, in the file's order.
+    pub locations: Vec<Location>,
 }
 
 impl Site {
     /// A site that treats all requests alike.
     pub fn new(location: Location) -> Site {
-        Site { client: ClientRules::default(), location }
+        Site {
+            names: Vec::new(),
+            client: ClientRules::default(),
+            answer: None,
+            location,
+            locations: Vec::new(),
+        }
     }
+}
+
+/// A name that a site answers to. Letters are small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SiteName {
+    /// `example.com`
+    Exact(String),
+    /// `*.example.com` as `.example.com`: whatever ends so.
+    Suffix(String),
+    /// `www.example.*` as `www.example.`: whatever begins so.
+    Prefix(String),
+    /// `~^www\d+\.example\.com$`
+    Regex(Pattern),
 }
 
 /// How the clients of a site are treated.
@@ -26,11 +55,19 @@ impl Site {
 pub struct ClientRules {
     /// For a request's head, from its first byte (or from accepting) to its last (`client_header_timeout`).
     pub header_timeout: Duration,
-    /// For the next request (`keepalive_timeout`).
+    /// For the next request (`keepalive_timeout`); zero: no connection persists.
     pub keepalive_timeout: Duration,
+    /// What `Keep-Alive: timeout=` says (the second value of `keepalive_timeout`).
+    pub keepalive_header: Option<Duration>,
+    /// The most requests over one connection (`keepalive_requests`).
+    pub keepalive_requests: u64,
+    /// The longest life of a connection that persists (`keepalive_time`).
+    pub keepalive_time: Duration,
     /// The largest request or response head in bytes, first line included. 1 KiB to 1 MiB.
     pub max_header_size: usize,
-    /// Peers whose `X-Forwarded-For` is believed (`set_real_ip_from`).
+    /// Fields with an underscore in their name pass (`underscores_in_headers`).
+    pub underscores: bool,
+    /// Peers whose word about the client's address is believed (`set_real_ip_from`).
     pub trusted: Vec<IpNet>,
 }
 
@@ -39,7 +76,11 @@ impl Default for ClientRules {
         ClientRules {
             header_timeout: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(75),
+            keepalive_header: None,
+            keepalive_requests: u64::MAX,
+            keepalive_time: Duration::from_secs(100 * 365 * 24 * 3600),
             max_header_size: 16 << 10,
+            underscores: true,
             trusted: Vec::new(),
         }
     }
@@ -48,17 +89,40 @@ impl Default for ClientRules {
 /// A part of a site's paths (`location`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
+    /// Which paths; a site's own location is for the rest.
+    pub matches: Match,
     /// Where its requests end.
     pub action: Action,
     /// How they get there.
     pub rules: Rules,
+    /// Locations within it, in the file's order.
+    pub nested: Vec<Location>,
 }
 
 impl Location {
-    /// With the command line's defaults.
+    /// For all paths, with the command line's defaults.
     pub fn new(action: Action) -> Location {
-        Location { action, rules: Rules::default() }
+        let matches = Match::Prefix { path: String::new(), is_final: false };
+        Location { matches, action, rules: Rules::default(), nested: Vec::new() }
     }
+}
+
+/// Which paths a location is for. Paths are compared decoded, without dot segments and repeated slashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// `= /path`
+    Exact(String),
+    /// `/path`, and `^~ /path` where `is_final`: then no regular expression is tried.
+    Prefix {
+        /// The beginning of its paths.
+        path: String,
+        /// No regular expression is tried.
+        is_final: bool,
+    },
+    /// `~ pattern` and `~* pattern`
+    Regex(Pattern),
+    /// `@name`: reached from `error_page` alone.
+    Named(String),
 }
 
 /// Where a request ends.
@@ -66,15 +130,72 @@ impl Location {
 pub enum Action {
     /// At a server (`proxy_pass`).
     Proxy(Pass),
+    /// In an answer of the proxy's own (`return`).
+    Answer(Answer),
+    /// In a file (`root`, `alias`).
+    File(Files),
+    /// In a few counters (`stub_status`).
+    StubStatus,
 }
 
-/// To which servers requests go.
+/// To which servers requests go, and how they are called there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// The group, as an index.
-    pub upstream: usize,
-    /// The `Host` of a request that has none (`$proxy_host`).
+    /// Where to.
+    pub target: PassTarget,
+    /// Host and port as in `proxy_pass` (`$proxy_host`); also the `Host` of a request that has none.
     pub host: String,
+    /// `$proxy_port`
+    pub port: u16,
+    /// What is asked for there.
+    pub uri: PassUri,
+}
+
+impl Pass {
+    /// To a group, with the path as it came.
+    pub fn new(upstream: usize, host: String) -> Pass {
+        Pass { target: PassTarget::Upstream(upstream), host, port: 80, uri: PassUri::AsItCame }
+    }
+}
+
+/// Where `proxy_pass` leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassTarget {
+    /// To this group, as an index.
+    Upstream(usize),
+    /// To the group whose name the template gives (with variables in `proxy_pass`).
+    Variable(Template),
+}
+
+/// What is asked for at the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassUri {
+    /// What the client asked for.
+    AsItCame,
+    /// That, with this in place of what the location matched.
+    Replaced(String),
+    /// This (with variables in `proxy_pass`).
+    Whole(Template),
+}
+
+/// An answer of the proxy's own (`return`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 0 to 999; 444 closes without a word.
+    pub status: u16,
+    /// The body, or for 301, 302, 303, 307 and 308 where to.
+    pub text: Option<Template>,
+}
+
+/// Files below a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// The folder (`root`), or what stands for what the location matched (`alias`).
+    pub root: PathBuf,
+    /// It is an `alias`.
+    pub is_alias: bool,
+    /// What is looked for in a folder (`index`).
+    pub index: Vec<String>,
 }
 
 /// How requests get to where they end.
@@ -86,8 +207,26 @@ pub struct Rules {
     pub next_upstream: NextUpstream,
     /// The most servers tried for one request; 0: as many as there are (`proxy_next_upstream_tries`).
     pub tries: u32,
+    /// No other server is tried after this time; zero: no bound (`proxy_next_upstream_timeout`).
+    pub tries_timeout: Duration,
     /// The largest request body in bytes; 0: no bound (`client_max_body_size`).
     pub max_body_size: u64,
+    /// What requests say to servers.
+    pub forwarding: Forwarding,
+    /// What responses say to clients.
+    pub delivery: Delivery,
+    /// Answers in place of others (`error_page`), in the file's order.
+    pub error_pages: Vec<ErrorPage>,
+    /// `error_page` holds for servers' responses too (`proxy_intercept_errors`).
+    pub intercepts_errors: bool,
+    /// Whom to let in, the first that fits; nobody fits: all (`allow`, `deny`).
+    pub access: Vec<Access>,
+    /// Where its requests are logged.
+    pub logs: Vec<Log>,
+    /// The types of files by the ends of their names, in small letters (`types`).
+    pub types: Arc<Vec<(String, String)>>,
+    /// The type of all others (`default_type`).
+    pub default_type: String,
 }
 
 impl Default for Rules {
@@ -96,9 +235,135 @@ impl Default for Rules {
             timeouts: Timeouts::default(),
             next_upstream: NextUpstream::default(),
             tries: 0,
+            tries_timeout: Duration::ZERO,
             max_body_size: 1 << 20,
+            forwarding: Forwarding::Standard,
+            delivery: Delivery::default(),
+            error_pages: Vec::new(),
+            intercepts_errors: false,
+            access: Vec::new(),
+            logs: Vec::new(),
+            types: Arc::default(),
+            default_type: "text/plain".to_owned(),
         }
     }
+}
+
+/// What a request says to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forwarding {
+    /// The client's `Host`, `X-Forwarded-For`, `-Proto`, `-Host` and `X-Real-IP`: what the command line gives.
+    Standard,
+    /// What `nginx.conf` says.
+    Listed(Listed),
+}
+
+/// What `nginx.conf` says that a request says to a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Fields in their order, `Host` among them (`proxy_set_header`); one whose value is empty is not sent, nor
+    /// is the client's field of that name.
+    pub fields: Vec<(String, Template)>,
+    /// The client's fields are left out (`proxy_pass_request_headers off`).
+    pub drops_fields: bool,
+    /// The client's body is left out (`proxy_pass_request_body off`).
+    pub drops_body: bool,
+    /// The method instead of the client's (`proxy_method`).
+    pub method: Option<Template>,
+    /// The body instead of the client's (`proxy_set_body`).
+    pub body: Option<Template>,
+    /// The version is HTTP/1.0, and no connection is kept (`proxy_http_version`).
+    pub is_http10: bool,
+}
+
+/// What a response says to a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Fields of servers that are left out, in small letters (`proxy_hide_header`).
+    pub hidden: Vec<String>,
+    /// Fields that are added (`add_header`).
+    pub added: Vec<Added>,
+    /// What `Location` and `Refresh` become (`proxy_redirect`), the first that fits.
+    pub redirects: Vec<Redirect>,
+    /// The answers of the proxy's own name no version (`server_tokens off`).
+    pub hides_version: bool,
+}
+
+/// A field that responses get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// Its name.
+    pub name: String,
+    /// Its value; an empty one is not sent.
+    pub value: Template,
+    /// With any status, not only with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 (`always`).
+    pub is_always: bool,
+}
+
+/// What becomes of a `Location` that begins so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// What it begins with.
+    pub from: RedirectFrom,
+    /// What stands for that.
+    pub to: Template,
+}
+
+/// What a `Location` begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectFrom {
+    /// This text.
+    Text(Template),
+    /// What matches.
+    Regex(Pattern),
+}
+
+/// An answer in place of others (`error_page`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// The statuses that it is for.
+    pub statuses: Vec<u16>,
+    /// The status that the client sees: as it was, that of the answer (`=`), or another (`=200`).
+    pub status: PageStatus,
+    /// A path of this site, `@name`, or an address to which the client is redirected.
+    pub target: Template,
+}
+
+/// The status of an answer in place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The one there was.
+    Kept,
+    /// The answer's own (`=`).
+    Own,
+    /// This one (`=200`).
+    Set(u16),
+}
+
+/// Whether to let somebody in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// It is `allow`.
+    pub is_allowed: bool,
+    /// For whom; `None`: for all.
+    pub net: Option<IpNet>,
+    /// For clients on Unix sockets.
+    pub is_unix: bool,
+}
+
+/// One log of requests (`access_log`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The file.
+    pub path: Template,
+    /// The line (`log_format`), as an index.
+    pub format: usize,
+    /// Lines are gathered until they are so many bytes; 0: each is written at once.
+    pub buffer: usize,
+    /// The longest that a line is held back; zero: until the buffer is full.
+    pub flush: Duration,
+    /// A line is written unless this is empty or `0` (`if=`).
+    pub condition: Option<Template>,
 }
 
 /// The bounds on every wait. None is zero.

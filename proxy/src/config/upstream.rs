@@ -18,6 +18,10 @@ pub struct Upstream {
     pub keepalive: usize,
     /// How long one is kept (`keepalive_timeout`).
     pub idle_timeout: Duration,
+    /// The most requests over one connection (`keepalive_requests`).
+    pub requests_max: u64,
+    /// The longest life of a connection that is used again (`keepalive_time`).
+    pub time_max: Duration,
 }
 
 impl Upstream {
@@ -29,6 +33,8 @@ impl Upstream {
             balance: Balance::default(),
             keepalive: 64,
             idle_timeout: Duration::from_secs(60),
+            requests_max: u64::MAX,
+            time_max: Duration::from_secs(100 * 365 * 24 * 3600),
         }
     }
 }

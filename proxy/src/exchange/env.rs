@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Routes;
 use crate::buffer::{Buffer, Buffers};
 use crate::http::fields::Scratch;
+use crate::site::Routes;
 use crate::time::Time;
 
 /// What all exchanges of one worker share; lent to one for each call.

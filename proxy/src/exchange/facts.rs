@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Exchange, Place, Record};
+use super::{Exchange, Record};
+use crate::site::Place;
 
 impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.

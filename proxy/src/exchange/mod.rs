@@ -35,7 +35,6 @@ mod failure;
 mod reload;
 mod request;
 mod response;
-mod routes;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -46,11 +45,11 @@ use std::sync::Arc;
 use crate::buffer::Full;
 use crate::http::rewrite::Introduction;
 use crate::http::{Refusal, reply};
+use crate::site::{Place, Routes};
 pub use env::{Env, Record};
 pub use failure::{Failure, Sequel};
 use request::RequestSide;
 use response::ResponseSide;
-pub use routes::{Place, Routes};
 use waits::Waits;
 
 /// One of the two connections.
@@ -159,7 +158,7 @@ pub struct Exchange {
     /// What holds for the request in hand.
     place: Arc<Place>,
     /// The configuration that `place` is of.
-    generation: u32,
+    routes: Arc<Routes>,
     /// Where the client connected.
     listener: usize,
     /// The listener is there no more: the connection does not persist.
@@ -186,8 +185,8 @@ impl Exchange {
             send_failure: None,
             tries_left: false,
             waits: Waits::default(),
-            place: env.routes.default_place(listener).expect("it listens there").clone(),
-            generation: env.routes.generation(),
+            place: env.routes.default_place(listener).clone(),
+            routes: env.routes.clone(),
             listener,
             is_retired: false,
             peer,

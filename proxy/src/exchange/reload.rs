@@ -3,24 +3,23 @@
 //! The one in hand goes on by what held when its first byte came. So a connection that stays open over a
 //! reload is never cut, and no request is treated half by one configuration and half by another.
 
+use std::sync::Arc;
+
 use super::{Env, Exchange};
 
 impl Exchange {
     /// A request begins, if it has not: from here on the newest configuration holds.
     #[inline]
     pub(super) fn follow(&mut self, env: &mut Env) {
-        if self.generation != env.routes.generation() {
+        if !Arc::ptr_eq(&self.routes, &env.routes) && !self.is_retired {
             self.renew(env);
         }
     }
 
     #[cold]
     fn renew(&mut self, env: &mut Env) {
-        self.generation = env.routes.generation();
-        // Without its listener, the last configuration that had it goes on to hold.
-        if let Some(place) = env.routes.default_place(self.listener) {
-            self.place = place.clone();
-        }
+        self.routes = env.routes.clone();
+        self.place = self.routes.default_place(self.listener).clone();
         if env.keeps_records != self.record.is_some() {
             self.record = env.keeps_records.then(Box::default);
         }
@@ -28,9 +27,10 @@ impl Exchange {
     }
 
     /// A new configuration has come. Where it does not have the listener that this client came through, the
-    /// connection ends with the request in hand. Says whether it is so.
+    /// connection ends with the request in hand, and the last configuration that had it goes on to hold. Says
+    /// whether it is so.
     pub fn retire(&mut self, env: &Env) -> bool {
-        self.is_retired |= env.routes.default_place(self.listener).is_none();
+        self.is_retired |= !env.routes.has_listener(self.listener);
         self.is_retired
     }
 

@@ -1,7 +1,7 @@
 //! The direction from the client to the upstream.
 
 use super::env::{attach, park, put};
-use super::{Ending, Env, Exchange, Link, Place};
+use super::{Ending, Env, Exchange, Link};
 use crate::buffer::Buffer;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{self, Role, Scratch};
@@ -9,6 +9,7 @@ use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender};
 use crate::http::{Method, Refusal, Version, target};
+use crate::site::Place;
 use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -257,7 +257,8 @@ fn any_status_line(bytes: &[u8]) -> Result<Parsed<StatusLine<'_>>, &'static str>
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(_) => return Err(malformed),
     };
-    let is_plain = line[..8] == *b"HTTP/1.1" && *behind == b' ' && len == reason_start + reason.len() + 2;
+    let is_plain = line[..8] == *b"HTTP/1.1" && *behind == b' ' && bytes[..len].ends_with(b"\r\n");
+    let is_plain = is_plain && reason.len() == reason_end - reason_start;
     Ok(Parsed::Complete(StatusLine { version: version(*minor), status, reason, is_plain, len }))
 }
 

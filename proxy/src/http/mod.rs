@@ -15,6 +15,7 @@ pub mod rewrite;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod uri;
 
 /// A protocol version. Minor versions above 1 are treated as 1.1 (RFC 9110 section 2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -63,7 +63,7 @@ pub(super) struct Client<S> {
 impl<S> Client<S> {
     /// The groups of servers that its request in hand has to do with.
     pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
-        let place = if self.exchange.is_idle() { None } else { self.exchange.place().upstream() };
+        let place = if self.exchange.is_idle() { None } else { self.exchange.place().group };
         let chosen = [self.chosen, self.last].into_iter().flatten().map(|chosen| chosen.group);
         place.into_iter().chain(chosen)
     }

@@ -41,7 +41,8 @@ use slotmap::SlotMap;
 
 use crate::access_log::Writer;
 use crate::config::AccessLog;
-use crate::exchange::{Env, Routes};
+use crate::exchange::Env;
+use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
 use deadlines::Deadlines;

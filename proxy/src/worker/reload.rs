@@ -11,8 +11,8 @@ use super::net::{ClientKey, Net};
 use super::pool::Pool;
 use super::upstreams::close_pooled;
 use crate::config::AccessLog;
-use crate::exchange::Routes;
 use crate::ids::GroupId;
+use crate::site::Routes;
 use crate::time::{Duration, Time};
 
 /// How often it is looked whether the last request to a group that is gone is through.

@@ -133,7 +133,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(group) = client.exchange.place().upstream()
+        if let Some(group) = client.exchange.place().group
             && self.no_live_server.is_due(self.env.now)
         {
             let state = self.pools[group].group.lock().servers_state(self.env.now);
@@ -248,7 +248,7 @@ impl<N: Net> Worker<N> {
 
 /// Chooses a server; says whether there is one.
 fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
-    let Some(id) = client.exchange.place().upstream() else { return false };
+    let Some(id) = client.exchange.place().group else { return false };
     let mut group = pools[id].group.lock();
     if !client.has_chosen {
         client.has_chosen = true;

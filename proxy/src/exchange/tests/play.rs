@@ -7,8 +7,9 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::proxy::config::{Config, Host, Server};
-use super::proxy::exchange::{Env, Exchange, Failure, Ready, Routes, Side, Step};
+use super::proxy::exchange::{Env, Exchange, Failure, Ready, Side, Step};
 use super::proxy::ids::Ids;
+use super::proxy::site::Routes;
 use super::proxy::time::Time;
 
 /// The HTTP date of every play.

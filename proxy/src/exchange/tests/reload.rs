@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{Config, Host, Server};
-use crate::exchange::Routes;
 use crate::ids::Ids;
+use crate::site::Routes;
 
 impl Play {
     /// Another configuration comes, in which the listener is called `number`.
@@ -14,7 +14,7 @@ impl Play {
         let mut config = Config::new(vec![server]);
         change(&mut config);
         let mut ids = Ids::first(&config);
-        (ids.generation, ids.listeners) = (self.env.routes.generation() + 1, vec![number]);
+        ids.listeners = vec![number];
         self.env.routes = Arc::new(Routes::new(&config, &ids));
         self.env.buffers.grow(self.env.routes.buffer_size());
         self.exchange.retire(&self.env);

@@ -413,3 +413,26 @@ fn a_head_that_does_not_fit_is_an_error() {
         assert_eq!(response, if size < delivered { Err(Full) } else { Ok(()) }, "{size}");
     }
 }
+
+/// A line is copied only where it stands there as it would be written.
+#[test]
+fn status_lines_are_written_anew_where_anything_is_odd() {
+    for (line, written) in [
+        ("HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 201 Made\r\n", "HTTP/1.1 201 Made"),
+        ("HTTP/1.1 200 OK\n", "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 103 \u{ef}\n", "HTTP/1.1 103 "),
+        ("HTTP/1.1 200 caf\u{e9}\r\n", "HTTP/1.1 200 "),
+        ("HTTP/1.1 200\r\n", "HTTP/1.1 200 "),
+        ("HTTP/1.2 200 OK\r\n", "HTTP/1.1 200 OK"),
+        ("HTTP/1.0 200 OK\r\n", "HTTP/1.1 200 OK"),
+    ] {
+        // One octet each, as Latin-1 has it.
+        let bytes: Vec<u8> = line.chars().map(|c| c as u8).chain(*b"X: y\r\n\r\n").collect();
+        let mut scratch = Scratch::new();
+        let Ok(Parsed::Complete(head)) = head::response(&bytes, &mut scratch) else { panic!("{line:?}") };
+        let mut out = buffer();
+        rewrite::response(&mut out, &head, &SAME, b"NOW").expect("it fits");
+        assert!(text(out.filled()).starts_with(&format!("{written}\r\nX: y\r\n")), "{line:?}");
+    }
+}

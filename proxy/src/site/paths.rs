@@ -1,0 +1,159 @@
+//! Which location of a site a path is for, in nginx's order (`ngx_http_core_find_location`): an exact match; then the
+//! longest prefix, and what is nested in it; then, unless that prefix is final, the first regular expression.
+
+use std::sync::Arc;
+
+use super::Place;
+use crate::config::site::Match;
+use crate::config::{Location, Pattern, Site};
+use crate::ids::Ids;
+
+/// The locations of a site or within one of its locations.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    exact: Vec<(Box<[u8]>, Arc<Place>)>,
+    /// The longest first.
+    prefixes: Vec<Prefix>,
+    patterns: Vec<(Pattern, Arc<Place>, Paths)>,
+    /// Those with a name, for `error_page`.
+    named: Vec<(Box<[u8]>, Arc<Place>)>,
+}
+
+#[derive(Debug)]
+struct Prefix {
+    path: Box<[u8]>,
+    is_final: bool,
+    place: Arc<Place>,
+    nested: Paths,
+}
+
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    place: &'a Arc<Place>,
+    /// No regular expression comes before it.
+    is_settled: bool,
+}
+
+impl Paths {
+    pub(super) fn new(site: &Site, index: usize, locations: &[Location], ids: &Ids) -> Paths {
+        let mut paths = Paths::default();
+        for location in locations {
+            let place = Arc::new(Place::new(site, index, location, ids));
+            let nested = Paths::new(site, index, &location.nested, ids);
+            match &location.matches {
+                Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
+                Match::Prefix { path, is_final } => {
+                    paths.prefixes.push(Prefix {
+                        path: path.as_bytes().into(),
+                        is_final: *is_final,
+                        place,
+                        nested,
+                    });
+                }
+                Match::Regex(pattern) => paths.patterns.push((pattern.clone(), place, nested)),
+                Match::Named(name) => paths.named.push((name.as_bytes().into(), place)),
+            }
+        }
+        paths.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
+        paths
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.patterns.is_empty()
+    }
+
+    /// The location for a path in its normal form; `None` where it is for none of them.
+    pub(super) fn find(&self, path: &[u8]) -> Option<&Arc<Place>> {
+        self.look(path).map(|found| found.place)
+    }
+
+    fn look(&self, path: &[u8]) -> Option<Found<'_>> {
+        if let Some((_, place)) = self.exact.iter().find(|(exact, _)| **exact == *path) {
+            return Some(Found { place, is_settled: true });
+        }
+        let prefix = self.prefixes.iter().find(|prefix| path.starts_with(&prefix.path));
+        let own = prefix.map(|prefix| Found { place: &prefix.place, is_settled: false });
+        let found = prefix.and_then(|prefix| prefix.nested.look(path)).or(own);
+        // A prefix within a prefix still gives way to a regular expression out here.
+        if found.is_some_and(|found| found.is_settled) || prefix.is_some_and(|prefix| prefix.is_final) {
+            return found;
+        }
+        let matching = self.patterns.iter().find(|(pattern, ..)| pattern.regex().is_match(path));
+        match matching {
+            Some((_, place, nested)) => {
+                Some(Found { place: nested.find(path).unwrap_or(place), is_settled: true })
+            }
+            None => found,
+        }
+    }
+
+    /// The location with this name.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&Arc<Place>> {
+        self.named.iter().find(|(named, _)| **named == *name).map(|(_, place)| place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::site::Answer;
+    use crate::config::{Action, Config, Location};
+
+    /// A location that answers with `status`.
+    fn location(matches: Match, status: u16, nested: Vec<Location>) -> Location {
+        let action = Action::Answer(Answer { status, text: None });
+        Location { matches, nested, ..Location::new(action) }
+    }
+
+    #[test]
+    fn locations_are_found_in_nginx_s_order() {
+        let prefix = |path: &str, is_final| Match::Prefix { path: path.to_owned(), is_final };
+        let regex = |text: &str, any| Match::Regex(Pattern::new(text, any).expect("a pattern"));
+        let locations = vec![
+            location(prefix("/", false), 1, vec![]),
+            location(Match::Exact("/a".into()), 2, vec![]),
+            location(prefix("/a", false), 3, vec![]),
+            location(prefix("/a/final/", true), 4, vec![]),
+            location(regex("\\.php$", false), 5, vec![location(regex("^/x", false), 6, vec![])]),
+            location(regex("\\.PHP", true), 7, vec![]),
+            location(
+                prefix("/n/", false),
+                8,
+                vec![
+                    location(prefix("/n/m/", false), 9, vec![]),
+                    location(regex("\\.gif$", false), 10, vec![]),
+                    location(Match::Exact("/n/e".into()), 11, vec![]),
+                ],
+            ),
+            location(Match::Named("@n".into()), 12, vec![]),
+        ];
+        let site = Site::new(location(prefix("", false), 0, vec![]));
+        let ids = Ids::first(&Config::new(Vec::new()));
+        let paths = Paths::new(&site, 0, &locations, &ids);
+        let status = |place: &Arc<Place>| match &place.action {
+            Action::Answer(answer) => answer.status,
+            other => panic!("{other:?}"),
+        };
+        for (path, expected) in [
+            ("/", 1),
+            ("/b", 1),
+            ("/a", 2),
+            ("/ab", 3),
+            ("/a/final/x.php", 4),
+            ("/a/x.php", 5),
+            ("/x.php", 6),
+            ("/a/x.PHP", 7),
+            ("/n/x", 8),
+            ("/n/x.php", 5),
+            ("/n/m/x", 9),
+            ("/n/m/x.php", 5),
+            ("/n/m/x.gif", 10),
+            ("/n/x.gif", 10),
+            ("/n/e", 11),
+        ] {
+            assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
+        }
+        assert_eq!(paths.named(b"@n").map(status), Some(12));
+        assert!(Paths::new(&site, 0, &locations[1..3], &ids).find(b"/b").is_none());
+    }
+}

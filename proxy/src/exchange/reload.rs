@@ -27,10 +27,13 @@ impl Exchange {
     }
 
     /// A new configuration has come. Where it does not have the listener that this client came through, the
-    /// connection ends with the request in hand, and the last configuration that had it goes on to hold. Says
-    /// whether it is so.
-    pub fn retire(&mut self, env: &Env) -> bool {
+    /// connection ends with the request in hand, and the last configuration that had it goes on to hold.
+    pub fn retire(&mut self, env: &Env) {
         self.is_retired |= !env.routes.has_listener(self.listener);
+    }
+
+    /// Whether the listener that this client came through is gone.
+    pub fn is_retired(&self) -> bool {
         self.is_retired
     }
 

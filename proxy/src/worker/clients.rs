@@ -318,16 +318,17 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    pub(super) fn close_idle_clients(&mut self) {
-        let idle: Vec<_> =
-            self.clients.iter().filter(|(_, c)| c.exchange.is_idle()).map(|(key, _)| key).collect();
+    /// Closes the clients that are idle and that `wanted` wants closed.
+    pub(super) fn close_idle_clients(&mut self, wanted: impl Fn(&Exchange) -> bool) {
+        let is_idle = |client: &Client<_>| client.exchange.is_idle() && wanted(&client.exchange);
+        let idle: Vec<_> = self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(key, _)| key).collect();
         for key in idle {
             self.close_idle_client(key);
         }
     }
 
     /// Closes a client that is idle, unless it has a request.
-    pub(super) fn close_idle_client(&mut self, key: ClientKey) {
+    fn close_idle_client(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key) {
             // One may have come that no event has told of yet.
             client.ready.readable = true;

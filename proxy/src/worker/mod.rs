@@ -92,6 +92,8 @@ pub struct Worker<N: Net> {
     reopened: u32,
     /// When draining takes too long: what is left is closed.
     drained_by: Time,
+    /// When those who connected last and said nothing are closed.
+    last_call: Time,
     /// It drains, and ends with its last client.
     ending: bool,
     no_live_server: Seldom,
@@ -139,6 +141,7 @@ impl<N: Net> Worker<N> {
             log_due: Time::NEVER,
             reopened: 0,
             drained_by: Time::NEVER,
+            last_call: Time::NEVER,
             ending: false,
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
@@ -212,7 +215,7 @@ impl<N: Net> Worker<N> {
         }
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
         let idle = self.pools.values().map(Pool::expires).min().unwrap_or(Time::NEVER);
-        let late = self.sweep_at.min(self.drained_by);
+        let late = self.sweep_at.min(self.drained_by).min(self.last_call);
         self.deadlines.first().min(accept).min(idle).min(self.log_due).min(late)
     }
 
@@ -266,6 +269,9 @@ impl<N: Net> Worker<N> {
         self.expire_idle();
         if self.sweep_at <= self.env.now {
             self.sweep();
+        }
+        if self.last_call <= self.env.now {
+            self.close_late();
         }
         if self.drained_by <= self.env.now {
             self.drained_by = Time::NEVER;

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::Worker;
+use super::clients::Client;
 use super::generation::Generation;
-use super::net::{ClientKey, Net};
+use super::net::Net;
 use super::pool::Pool;
 use super::upstreams::close_pooled;
 use crate::config::AccessLog;
@@ -17,6 +18,9 @@ use crate::time::{Duration, Time};
 
 /// How often it is looked whether the last request to a group that is gone is through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a client that has just connected may take to send its request when it is the last one.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 impl<N: Net> Worker<N> {
     /// Goes over to the newest configuration, if there is a newer one.
@@ -80,14 +84,27 @@ impl<N: Net> Worker<N> {
 
     /// Clients whose listener is gone leave: idle ones now, the others after what they wait for.
     fn retire_clients(&mut self) {
-        let env = &self.env;
-        let retired = self.clients.iter_mut().filter_map(|(key, client)| {
-            (client.exchange.retire(env) && client.exchange.is_idle()).then_some(key)
-        });
-        let idle: Vec<ClientKey> = retired.collect();
-        for key in idle {
-            self.close_idle_client(key);
+        for client in self.clients.values_mut() {
+            client.exchange.retire(&self.env);
         }
+        self.dismiss();
+    }
+
+    /// Closes the clients that are idle and are not to be served any more, but for those that have just connected:
+    /// they get a second for the request that they have come for.
+    fn dismiss(&mut self) {
+        let all = self.env.draining;
+        self.close_idle_clients(|exchange| (all || exchange.is_retired()) && !exchange.is_fresh());
+        let left = |client: &Client<_>| (all || client.exchange.is_retired()) && client.exchange.is_fresh();
+        let waits = self.clients.values().any(left);
+        self.last_call = if waits { self.env.now + LAST_CALL } else { Time::NEVER };
+    }
+
+    /// Whoever has connected and said nothing all the while is closed.
+    pub(super) fn close_late(&mut self) {
+        self.last_call = Time::NEVER;
+        let all = self.env.draining;
+        self.close_idle_clients(|exchange| all || exchange.is_retired());
     }
 
     /// Serves those who are being served and nobody else, or everybody again.
@@ -96,7 +113,7 @@ impl<N: Net> Worker<N> {
         let timeout = self.generation.config.process.shutdown_timeout.filter(|_| rests);
         self.drained_by = timeout.map_or(Time::NEVER, |timeout| self.env.now + timeout);
         if rests {
-            self.close_idle_clients();
+            self.dismiss();
             self.close_idle_upstreams();
         }
     }

@@ -11,8 +11,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config::AccessLog;
-
 /// Lines are written when they are this many bytes together, unless [`Writer::flush`] comes first.
 pub const BUFFER_SIZE: usize = 64 << 10;
 
@@ -46,19 +44,18 @@ pub struct OpenError {
 }
 
 impl Writer {
-    /// Opens the target for appending, making the file if it is not there; `None` where there is to be no
-    /// log, so that no line is formatted either.
+    /// Opens the file at `path` for appending, making it if it is not there; `-` and `/dev/stdout` are standard
+    /// output.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened. At start that is fatal; later see [`Writer::reopen`].
-    pub fn open(target: &AccessLog) -> Result<Option<Writer>, OpenError> {
-        let target = match target {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => Target::Stdout,
-            AccessLog::File(path) => Target::File(open(path)?, path.clone()),
+    pub fn open(path: &str) -> Result<Writer, OpenError> {
+        let target = match path {
+            "-" | "/dev/stdout" => Target::Stdout,
+            path => Target::File(open(Path::new(path))?, PathBuf::from(path)),
         };
-        Ok(Some(Writer { target, buffer: Vec::with_capacity(BUFFER_SIZE), dropped: 0 }))
+        Ok(Writer { target, buffer: Vec::with_capacity(BUFFER_SIZE), dropped: 0 })
     }
 
     /// Adds a line, which comes without its line feed. Writes the lines before it if this one would not
@@ -155,7 +152,7 @@ mod tests {
     use super::*;
 
     fn writer(path: &Path) -> Writer {
-        Writer::open(&AccessLog::File(path.to_owned())).expect("a file").expect("a log")
+        Writer::open(path.to_str().expect("text")).expect("a file")
     }
 
     fn read(path: &Path) -> String {
@@ -271,10 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn off_is_no_writer_and_a_bad_path_is_explained() {
-        assert!(Writer::open(&AccessLog::Off).expect("nothing to open").is_none());
-        let path = Path::new("/nonexistent/access.log");
-        let error = Writer::open(&AccessLog::File(path.to_owned())).expect_err("no folder");
+    fn a_bad_path_is_explained() {
+        let error = Writer::open("/nonexistent/access.log").expect_err("no folder");
         assert_eq!(
             error.to_string(),
             "cannot open the access log /nonexistent/access.log: No such file or directory (os error 2); \

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proxy::config::{AccessLog, Config, Host, Listen, Listener, Server};
+use proxy::config::{Config, Host, Listen, Listener, Server};
+use proxy::worker::logs::Logs;
 use proxy::worker::mio_net::MioNet;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Worker, listen};
@@ -126,14 +127,14 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     let mut config = Config::new(servers);
     config.listeners = vec![Listener::new(Listen::Tcp(port))];
     config.process.workers = 1;
-    config.process.access_log = AccessLog::File("/dev/null".into());
+    config.log_to("/dev/null");
 
     let bound = listen::bind(&Listen::Tcp(port), 1, Vec::new()).expect("a free port");
     let listeners = vec![(0, bound.sockets[0].clone())];
     let (net, remote) = MioNet::new(listeners, Instant::now()).expect("a poller");
-    let log = proxy::access_log::Writer::open(&config.process.access_log).expect("a log");
+    let logs = Logs::open(&config).expect("a log");
     let shared = Arc::new(Shared::new(config, None));
-    shared.generation().supply_logs(log.into_iter().collect());
+    shared.generation().supply_logs(vec![logs]);
     let worker = Worker::new(net, shared.clone());
     let running = thread::spawn(move || {
         WATCHED.set(true);

@@ -197,7 +197,7 @@ impl<'i> Script<'i> {
             12 if play.is_connecting => {
                 let room = (size > 8).then_some(16 * size);
                 play.had(Wire { room, ..Wire::default() });
-                play.exchange.acquired(size % 2 == 0);
+                play.exchange.acquired(size % 2 == 0, play.env.now);
             }
             13 => {
                 play.expire();

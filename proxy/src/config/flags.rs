@@ -11,9 +11,7 @@ use super::exit::{Exit, from_clap, invalid};
 use super::server::{GroupError, ListError, ServerDefaults, check_group, parse_list};
 use super::values::{self, number, wait};
 
-use super::{
-    AccessLog, Balance, ClientRules, Config, Listen, Listener, NextUpstream, Process, Rules, Timeouts, help,
-};
+use super::{Balance, ClientRules, Config, Listen, Listener, NextUpstream, Process, Rules, Timeouts, help};
 use crate::time::Duration;
 
 /// The flags, each value checked by itself. Their descriptions are the help's text, line by line.
@@ -198,9 +196,9 @@ struct Flags {
     ///
     /// A file is appended to, and reopened on USR1; - is standard output. off:
     /// a log that nobody rotates fills the disk.
-    #[arg(long, value_name = "PATH", default_value = "off", value_parser = values::access_log())]
+    #[arg(long, value_name = "PATH", default_value = "off")]
     #[arg(help_heading = "Process", verbatim_doc_comment)]
-    access_log: AccessLog,
+    access_log: String,
 
     /// error, warn, info or debug
     ///
@@ -291,7 +289,6 @@ impl Flags {
             workers: self.workers,
             max_connections: self.max_connections,
             log_level: self.log_level,
-            access_log: self.access_log,
             pid_file: self.pid_file,
             strict_names: self.strict_names,
             resolve_interval: self.resolve_interval,
@@ -323,6 +320,9 @@ impl Flags {
             max_body_size: self.max_body_size,
             ..Rules::default()
         };
+        if self.access_log != "off" {
+            config.log_to(&self.access_log);
+        }
         Ok(config)
     }
 }

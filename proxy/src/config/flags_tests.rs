@@ -68,7 +68,6 @@ fn every_flag_reaches_the_config() {
     expected.process = Process {
         workers: 3,
         max_connections: 5,
-        access_log: AccessLog::File("/a".into()),
         log_level: LevelFilter::Debug,
         pid_file: Some("/p".into()),
         strict_names: true,
@@ -102,6 +101,7 @@ fn every_flag_reaches_the_config() {
         max_body_size: 0,
         ..Rules::default()
     };
+    expected.log_to("/a");
     assert_eq!(run(&words), Ok(expected));
 }
 
@@ -118,9 +118,14 @@ fn words_are_read_in_every_form() {
     ] {
         assert_eq!(config(&["--log-level", word]).process.log_level, level);
     }
-    assert_eq!(config(&["--access-log", "-"]).process.access_log, AccessLog::Stdout);
-    assert_eq!(config(&["--access-log=/dev/stdout"]).process.access_log, AccessLog::Stdout);
-    assert_eq!(config(&["--access-log=./off"]).process.access_log, AccessLog::File("./off".into()));
+    for path in ["-", "/dev/stdout", "./off"] {
+        let logs = config(&["--access-log", path]).sites[0].location.rules.logs.clone();
+        assert_eq!(
+            logs.iter().map(|log| &log.path).collect::<Vec<_>>(),
+            [&super::super::template::Template::text(path)]
+        );
+    }
+    assert!(config(&["--access-log", "off"]).sites[0].location.rules.logs.is_empty());
     assert_eq!(config(&["--trust-forwarded", "10.0.0.1, ::/0"]).sites[0].client.trusted.len(), 2);
     assert!(config(&["--workers", "auto"]).process.workers >= 1);
 }

@@ -38,8 +38,11 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use crate::time::Duration;
-use site::SiteName;
-use template::Template;
+use site::{Log, SiteName};
+use template::{Source, Template, Variable};
+
+/// The release of nginx whose language is spoken.
+pub const LANGUAGE: &str = "1.31.5";
 
 /// The checked configuration of one proxy process. Indexes point into its own vectors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,14 @@ impl Config {
             formats: Vec::new(),
         }
     }
+
+    /// Has the first site write a line per request to this file, in the form of `--access-log`.
+    pub fn log_to(&mut self, path: &str) {
+        let (path, buffer, flush) = (Template::text(path), 64 << 10, Duration::from_secs(1));
+        let log = Log { path, format: self.formats.len(), buffer, flush, condition: None };
+        self.formats.push(LogFormat::standard());
+        self.sites[0].location.rules.logs.push(log);
+    }
 }
 
 /// What holds for the process as a whole.
@@ -86,8 +97,6 @@ pub struct Process {
     pub max_connections: usize,
     /// The least severe message that is logged (`error_log`).
     pub log_level: log::LevelFilter,
-    /// Where one line per request goes.
-    pub access_log: AccessLog,
     /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
     /// To the background once everything is bound (`daemon`).
@@ -112,7 +121,6 @@ impl Default for Process {
             workers: workers_auto(),
             max_connections: 10_000,
             log_level: log::LevelFilter::Info,
-            access_log: AccessLog::default(),
             pid_file: None,
             daemon: false,
             user: None,
@@ -163,6 +171,17 @@ pub struct LogFormat {
     pub line: Template,
     /// What becomes of bytes that could be mistaken.
     pub escape: Escape,
+}
+
+impl LogFormat {
+    /// nginx's `combined` with the servers that were asked and the time behind it: what `--access-log` writes.
+    pub fn standard() -> LogFormat {
+        let line = "$remote_addr - - [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+                    \"$http_user_agent\" $upstream_server $request_time";
+        let source = Source::parse(line).expect("its variables are well formed");
+        let line = source.resolve(Variable::named).expect("its variables are known");
+        LogFormat { name: "standard".to_owned(), line, escape: Escape::Default }
+    }
 }
 
 /// What becomes of bytes in values that could be mistaken (`escape=`).
@@ -217,16 +236,4 @@ impl fmt::Display for Listen {
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
-}
-
-/// Where one line per request goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AccessLog {
-    /// Nowhere.
-    #[default]
-    Off,
-    /// Standard output (`-`).
-    Stdout,
-    /// A file, opened for appending and reopened on USR1.
-    File(PathBuf),
 }

@@ -51,6 +51,13 @@ impl Template {
         })
     }
 
+    /// Appends another part.
+    #[must_use]
+    pub fn with(mut self, part: Part) -> Template {
+        self.parts = self.parts.into_iter().chain([part]).collect();
+        self
+    }
+
     /// Whether it is the empty text.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
@@ -216,6 +223,8 @@ variables! {
     UpstreamResponseLength "upstream_response_length",
     /// Seconds to the ends of their responses.
     UpstreamResponseTime "upstream_response_time",
+    /// The servers tried, as their `server` lines call them: an addition to nginx's.
+    UpstreamServer "upstream_server",
     /// The statuses of their responses.
     UpstreamStatus "upstream_status",
     /// The path, decoded and without `.`, `..` and repeated slashes.
@@ -223,6 +232,34 @@ variables! {
 }
 
 impl Variable {
+    /// Whether its value follows from the request's head, so that it has to be kept for whoever asks later.
+    pub fn is_of_head(&self) -> bool {
+        use Variable as V;
+        matches!(
+            self,
+            V::Args
+                | V::ContentLength
+                | V::ContentType
+                | V::Host
+                | V::IsArgs
+                | V::ProxyAddXForwardedFor
+                | V::RemoteUser
+                | V::Request
+                | V::RequestBody
+                | V::RequestFilename
+                | V::RequestMethod
+                | V::RequestUri
+                | V::ServerProtocol
+                | V::Uri
+                | V::Arg(_)
+                | V::Http(_)
+                | V::Cookie(_)
+                | V::Map(_)
+                | V::Slot(_)
+                | V::Capture(_)
+        )
+    }
+
     /// The beginnings of the names of families.
     pub const FAMILIES: [&'static str; 6] =
         ["arg_", "cookie_", "http_", "sent_http_", "upstream_cookie_", "upstream_http_"];

@@ -2,15 +2,13 @@
 //! `proxy: invalid value "X" for --FLAG: …`: what is wrong, and the remedy.
 
 use std::net::IpAddr;
-use std::path::Path;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
 use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::address::parse_listen;
 use super::units::{parse_number, parse_size, parse_time};
-use super::{AccessLog, Balance, Listen, NextUpstream};
+use super::{Balance, Listen, NextUpstream};
 use crate::time::Duration;
 
 /// The words of `--next-upstream` that stand for a status.
@@ -135,15 +133,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
             .map(|network| network.trunc())
             .map_err(|_| "not a network; write 10.0.0.0/8, fd00::/8 or a single address".to_owned()),
     }
-}
-
-pub(super) fn access_log() -> impl TypedValueParser<Value = AccessLog> {
-    PathBufValueParser::new().map(|path| match path {
-        path if path == Path::new("off") => AccessLog::Off,
-        // nginx has no `-` and is often given this path. A socket cannot be opened by it.
-        path if path == Path::new("-") || path == Path::new("/dev/stdout") => AccessLog::Stdout,
-        path => AccessLog::File(path),
-    })
 }
 
 /// One of four levels, or nginx's word for a level in between.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::buffer::{Buffer, Buffers};
 use crate::http::fields::Scratch;
 use crate::site::Routes;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// What all exchanges of one worker share; lent to one for each call.
 #[derive(Debug)]
@@ -16,12 +16,16 @@ pub struct Env {
     pub scratch: Scratch,
     /// The configuration's part for exchanges: a new request goes by it.
     pub routes: Arc<Routes>,
-    /// What access log lines need is kept of each request.
-    pub keeps_records: bool,
     /// The time of this wake-up.
     pub now: Time,
     /// The time of day as an HTTP date.
     pub date: String,
+    /// The time of day.
+    pub wall: Wall,
+    /// Room for a path in its normal form.
+    pub path: Vec<u8>,
+    /// Room for texts with variables.
+    pub text: Vec<u8>,
     /// The process is shutting down: connections do not persist.
     pub draining: bool,
 }
@@ -33,27 +37,30 @@ impl Env {
             buffers: Buffers::new(routes.buffer_size()),
             scratch: Scratch::new(),
             routes: Arc::new(routes),
-            keeps_records: false,
             now,
             date: String::new(),
+            wall: Wall { time: Duration::ZERO, read: now },
+            path: Vec::new(),
+            text: Vec::new(),
             draining: false,
         }
     }
 }
 
-/// What an access log line needs of a request and its response.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// Method, target and version as sent.
-    pub request_line: Vec<u8>,
-    /// The `Referer` field.
-    pub referer: Vec<u8>,
-    /// The `User-Agent` field.
-    pub user_agent: Vec<u8>,
-    /// When the first byte of the request came.
-    pub since: Time,
-    /// A line is due: a request has begun.
-    pub due: bool,
+/// The time of day, as it was read last.
+#[derive(Clone, Copy, Debug)]
+pub struct Wall {
+    /// Since 1970.
+    pub time: Duration,
+    /// When it was read.
+    pub read: Time,
+}
+
+impl Wall {
+    /// The time of day now, since 1970.
+    pub fn at(self, now: Time) -> Duration {
+        self.time + now.since(self.read)
+    }
 }
 
 /// Gives the buffer back, if there is one. Inlined, since most calls find nothing to give back.

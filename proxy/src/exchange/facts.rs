@@ -46,9 +46,19 @@ impl Exchange {
         if self.response.has_begun() { self.response.status } else { 0 }
     }
 
-    /// What an access log line needs, where lines are written.
+    /// What is kept of the request, where something is.
     pub fn record(&mut self) -> Option<&mut Record> {
         self.record.as_deref_mut()
+    }
+
+    /// Whether something is kept of requests.
+    pub fn keeps_record(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Whether the request's lines in logs are due. They are so once.
+    pub fn takes_log_lines(&mut self) -> bool {
+        self.record.as_mut().is_some_and(|record| std::mem::take(&mut record.due))
     }
 
     /// Octets of the response's body.

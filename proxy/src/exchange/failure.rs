@@ -53,6 +53,14 @@ impl Failure {
         }
     }
 
+    /// The status that stands for it in `$upstream_status`, as nginx has it.
+    pub(super) fn status(self) -> u16 {
+        match self {
+            Failure::Status(status) => status,
+            other => other.refusal().status,
+        }
+    }
+
     /// Whether the configuration sends a request on to the next server for it.
     pub(super) fn moves_on(self, rules: &NextUpstream) -> bool {
         match self {

@@ -29,25 +29,32 @@
 //! Until a response begins to go to the client, a request that still lies in its buffers is kept there, so
 //! that it can be sent again: `out` stays whole and what was sent of the body is `held`.
 
+mod answer;
 mod env;
 mod facts;
 mod failure;
+mod follow;
+mod record;
 mod reload;
 mod request;
+mod request_head;
 mod response;
 #[cfg(test)]
 mod tests;
+mod values;
 mod waits;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::buffer::Full;
+use crate::http::Refusal;
+use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
-use crate::http::{Refusal, reply};
 use crate::site::{Place, Routes};
-pub use env::{Env, Record};
+use crate::time::Time;
+pub use env::{Env, Wall};
 pub use failure::{Failure, Sequel};
+pub use record::{Record, Try};
 use request::RequestSide;
 use response::ResponseSide;
 use waits::Waits;
@@ -159,7 +166,7 @@ pub struct Exchange {
     place: Arc<Place>,
     /// The configuration that `place` is of.
     routes: Arc<Routes>,
-    /// Where the client connected.
+    /// Where it is connected to, by the listener's number.
     listener: usize,
     /// The listener is there no more: the connection does not persist.
     is_retired: bool,
@@ -195,7 +202,7 @@ impl Exchange {
                 None => Introduction::new("unix:"),
             },
             client: peer,
-            record: env.keeps_records.then(Box::default),
+            record: None,
         };
         exchange.rearm(env);
         exchange
@@ -321,6 +328,9 @@ impl Exchange {
             Side::Upstream => {
                 self.waits.upstream_moved();
                 self.response.commit(n);
+                if let Some(record) = &mut self.record {
+                    record.received(n);
+                }
                 self.advance_response(env);
                 self.settle(env);
             }
@@ -348,12 +358,18 @@ impl Exchange {
         match side {
             Side::Client => {
                 self.waits.client_moved();
+                if let Some(record) = &mut self.record {
+                    record.bytes_sent += n as u64;
+                }
                 if self.response.sent(n, env) {
                     self.advance_response(env);
                 }
             }
             Side::Upstream => {
                 self.waits.upstream_moved();
+                if let Some(record) = &mut self.record {
+                    record.sent(n);
+                }
                 if self.request.sent(n, env) {
                     self.advance_request(env);
                 }
@@ -412,7 +428,10 @@ impl Exchange {
     }
 
     /// A connection to the chosen server is there; `reused` says that it has served before.
-    pub fn acquired(&mut self, reused: bool) {
+    pub fn acquired(&mut self, reused: bool, now: Time) {
+        if let Some(record) = &mut self.record {
+            record.connected(now);
+        }
         self.link = Link::Up { reused };
         self.waits.upstream_moved();
         self.response.expect_head();
@@ -445,6 +464,12 @@ impl Exchange {
     /// one where that is safe, else the client is told.
     pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
         let sequel = self.sequel(failure, self.is_stale(failure));
+        let status = failure.status();
+        if let Some(one) =
+            self.record.as_mut().and_then(|record| record.current()).filter(|one| one.status == 0)
+        {
+            one.status = status;
+        }
         self.link = Link::None;
         self.failure = None;
         self.send_failure = None;
@@ -536,19 +561,7 @@ impl Exchange {
         } else {
             self.response.reset_behind_interim(env);
         }
-        let out = self.response.out(env);
-        let answer = reply::Reply {
-            status: refusal.status,
-            why: refusal.why,
-            keep_alive,
-            head: self.request.method == crate::http::Method::Head,
-            date: env.date.as_bytes(),
-        };
-        match reply::write(out, &answer) {
-            Ok(body) => self.response.is_own(refusal.status, keep_alive, body),
-            // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
-            Err(Full) => self.ending = Ending::Reset,
-        }
+        self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

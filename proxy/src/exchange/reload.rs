@@ -10,7 +10,7 @@ use super::{Env, Exchange};
 impl Exchange {
     /// A request begins, if it has not: from here on the newest configuration holds.
     #[inline]
-    pub(super) fn follow(&mut self, env: &mut Env) {
+    pub(super) fn catch_up(&mut self, env: &mut Env) {
         if !Arc::ptr_eq(&self.routes, &env.routes) && !self.is_retired {
             self.renew(env);
         }
@@ -20,8 +20,8 @@ impl Exchange {
     fn renew(&mut self, env: &mut Env) {
         self.routes = env.routes.clone();
         self.place = self.routes.default_place(self.listener).clone();
-        if env.keeps_records != self.record.is_some() {
-            self.record = env.keeps_records.then(Box::default);
+        if !self.routes.keeps_records() {
+            self.record = None;
         }
         self.request.move_input(env);
     }

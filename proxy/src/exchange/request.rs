@@ -3,17 +3,15 @@
 use super::env::{attach, park, put};
 use super::{Ending, Env, Exchange, Link};
 use crate::buffer::Buffer;
-use crate::http::body::{Coding, Cursor, Then};
-use crate::http::fields::{self, Role, Scratch};
-use crate::http::framing::{self, Length};
-use crate::http::head::{self, Parsed, RequestHead};
-use crate::http::rewrite::{self, Sender};
-use crate::http::{Method, Refusal, Version, target};
+use crate::http::body::{Cursor, Then};
+use crate::http::fields::{self, Scratch};
+use crate::http::head::{self, Parsed};
+use crate::http::rewrite;
+use crate::http::{Method, Refusal, Version};
 use crate::site::Place;
-use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// No byte of a request has come.
     #[default]
     Idle,
@@ -34,8 +32,8 @@ enum Phase {
 /// See the [`exchange`](super) module for the roles of the fields.
 #[derive(Debug, Default)]
 pub(super) struct RequestSide {
-    phase: Phase,
-    input: Option<Buffer>,
+    pub(super) phase: Phase,
+    pub(super) input: Option<Buffer>,
     out: Option<Buffer>,
     /// How much of `out` has been sent. It is kept whole for another try.
     sent: u32,
@@ -47,9 +45,9 @@ pub(super) struct RequestSide {
     pass: u32,
     /// Bytes behind those that are to be dropped.
     skip: u32,
-    cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// Everything since the head is still here. Cleared when the first byte of it is let go.
-    complete_here: bool,
+    pub(super) complete_here: bool,
     /// Another request came before on this connection.
     later: bool,
     /// The client has stopped sending.
@@ -65,7 +63,7 @@ pub(super) struct RequestSide {
     /// The protocols of a change that was asked for and passed on.
     pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
-    nominated: Option<Box<[u8]>>,
+    pub(super) nominated: Option<Box<[u8]>>,
 }
 
 impl RequestSide {
@@ -183,7 +181,7 @@ impl RequestSide {
 
     /// What is in `out` is to be sent before the bytes that may pass.
     #[inline]
-    fn send_first(&mut self, out: Buffer) {
+    pub(super) fn send_first(&mut self, out: Buffer) {
         (self.sent, self.left) = (0, out.len() as u32);
         self.out = Some(out);
     }
@@ -339,99 +337,7 @@ impl Exchange {
         }
     }
 
-    #[inline(never)]
-    fn advance_request_head(&mut self, env: &mut Env) {
-        if self.request.phase == Phase::Idle {
-            self.follow(env);
-        }
-        let Some(mut input) = self.request.input.take() else { return };
-        // An empty line is no beginning: the time for a head does not run yet.
-        if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
-            self.request.phase = Phase::Head;
-            self.begin_record(env.now);
-        }
-        // The head borrows from the input, so that is held apart while the rest of self changes.
-        let outcome = self.read_head(&input, env);
-        match outcome {
-            Ok(Parsed::Partial) => {
-                let refused = input.len() >= self.place.client.max_header_size;
-                let refusal = head::too_large(self.place.bounded(input.filled()));
-                self.request.input = Some(input);
-                if refused {
-                    self.refuse(refusal, env);
-                }
-            }
-            Ok(Parsed::Complete(len)) => {
-                input.consume(len);
-                self.request.input = Some(input);
-                self.request.complete_here = true;
-                self.link = Link::Wanted { same_server: false };
-                if self.request.cursor.ended() {
-                    self.request.phase = Phase::Whole;
-                } else {
-                    self.request.phase = Phase::Body;
-                    self.advance_request_body(env);
-                }
-                self.request.park(env);
-            }
-            Err(refusal) => {
-                self.request.phase = Phase::Head;
-                self.request.input = Some(input);
-                self.refuse(refusal, env);
-            }
-        }
-    }
-
-    /// Reads a head from the start of `input` and writes the one that goes on. Returns its length.
-    fn read_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Refusal> {
-        // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
-        let bytes = self.place.bounded(input.filled());
-        let head = match head::request(bytes, &mut env.scratch)? {
-            Parsed::Partial => return Ok(Parsed::Partial),
-            Parsed::Complete(head) => head,
-        };
-        self.fill_record(&head, input.filled());
-        self.request.method = head.method;
-        self.request.version = head.version;
-        let target = target::of(head.method, head.target, head.version, &head.fields)?;
-        let length = framing::request(&head.fields, head.version)?;
-        if head.method == Method::Trace {
-            return Err(Refusal::new(405, "TRACE is not answered here"));
-        }
-        if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
-            return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
-        }
-        let wishes = rewrite::wishes(&head);
-        self.request.keep_alive = wishes.connection.persists(head.version);
-        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
-        if wishes.max_forwards == Some(0) {
-            return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
-        }
-        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
-        if trusted && head.fields.has(Role::ForwardedFor) {
-            let forwarded = rewrite::forwarded_client(&head.fields, |address| self.place.trusts(address));
-            self.client = forwarded.or(self.peer);
-        }
-        if wishes.connection.nominates && length == Length::Chunked {
-            self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
-        }
-        // Text for each request only where a trusted proxy stands in between.
-        let real = self.client.filter(|client| Some(*client) != self.peer).map(|client| client.to_string());
-        let sender = Sender {
-            introduction: &self.introduction,
-            real: real.as_deref(),
-            trusted,
-            default_host: self.place.default_host(),
-        };
-        let mut out = env.buffers.small();
-        let written = rewrite::request(&mut out, &head, &target, length, &wishes, &sender);
-        self.request.send_first(out);
-        written.map_err(|_| Refusal::new(431, "the header fields are too large"))?;
-        self.request.cursor = Cursor::new(length, Coding::Keep);
-        Ok(Parsed::Complete(head.len))
-    }
-
-    fn advance_request_body(&mut self, env: &mut Env) {
+    pub(super) fn advance_request_body(&mut self, env: &mut Env) {
         let request = &mut self.request;
         // What is to be dropped behind passing bytes is dropped when those are sent.
         while request.skip == 0 && request.phase == Phase::Body {
@@ -515,25 +421,6 @@ impl Exchange {
             Phase::Whole | Phase::Cut => {}
             Phase::Tunnel => self.request.park(env),
         }
-    }
-
-    fn begin_record(&mut self, now: Time) {
-        if let Some(record) = &mut self.record {
-            record.request_line.clear();
-            record.referer.clear();
-            record.user_agent.clear();
-            record.since = now;
-            record.due = true;
-        }
-    }
-
-    fn fill_record(&mut self, head: &RequestHead<'_, '_>, bytes: &[u8]) {
-        let Some(record) = &mut self.record else { return };
-        let line = bytes.trim_ascii_start();
-        let end = memchr::memchr2(b'\r', b'\n', line).unwrap_or(line.len());
-        record.request_line.extend_from_slice(&line[..end]);
-        record.referer.extend_from_slice(head.fields.find("referer").unwrap_or_default());
-        record.user_agent.extend_from_slice(head.fields.find("user-agent").unwrap_or_default());
     }
 }
 

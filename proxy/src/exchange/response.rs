@@ -1,9 +1,10 @@
 //! The direction from the upstream to the client.
 
 use super::env::{attach, park, put};
+use super::follow::Moment;
 use super::request::{joined, read_trailers};
 use super::{Env, Exchange, Failure};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Buffers};
 use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{Connection, Role, members};
@@ -41,7 +42,7 @@ pub(super) struct ResponseSide {
     phase: Phase,
     input: Option<Buffer>,
     /// Invariant: some of it is to be sent yet.
-    out: Option<Buffer>,
+    pub(super) out: Option<Buffer>,
     /// How much of `out` has been sent.
     sent: u32,
     /// Bytes at the start of `input` that may be sent.
@@ -200,9 +201,9 @@ impl ResponseSide {
         }
     }
 
-    /// The buffer for the proxy's own bytes.
-    pub(super) fn out(&mut self, env: &mut Env) -> &mut Buffer {
-        self.out.get_or_insert_with(|| env.buffers.small())
+    /// The buffer for the proxy's own bytes, which may be `long`.
+    pub(super) fn out(&mut self, long: bool, buffers: &mut Buffers) -> &mut Buffer {
+        self.out.get_or_insert_with(|| if long { buffers.large() } else { buffers.small() })
     }
 
     /// What has been written to `out` is the whole response, with so many octets of body.
@@ -316,6 +317,11 @@ impl Exchange {
             upgrade: head.status == 101,
             nominates: connection.nominates,
         };
+        if self.place.changes_answers || self.record.is_some() {
+            let moment = Moment { now: env.now, wall: env.wall.at(env.now), date: env.date.as_bytes() };
+            self.deliver(&head, &delivery, &mut env.buffers, &moment)?;
+            return Ok(Parsed::Complete(head.len));
+        }
         let out = response.out.get_or_insert_with(|| env.buffers.small());
         rewrite::response(out, &head, &delivery, env.date.as_bytes())
             .map_err(|_| Failure::Invalid("the response's head is too large"))?;
@@ -498,7 +504,7 @@ impl Exchange {
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };
                     // Nothing is pending where bytes were wanted, so this buffer is fresh.
-                    self.response.out(env).append(end).expect("a fresh buffer has room");
+                    self.response.out(false, &mut env.buffers).append(end).expect("a fresh buffer has room");
                 }
             }
             Phase::Head | Phase::Body | Phase::Trailers => {

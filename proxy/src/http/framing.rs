@@ -108,11 +108,12 @@ fn content_length(fields: &Fields<'_, '_>) -> Result<Option<u64>, &'static str> 
     digits(value).map(Some).ok_or("invalid Content-Length")
 }
 
-/// One or more decimal digits and nothing else; `None` also where the number does not fit 63 bits.
+/// 1 to 19 decimal digits and nothing else; `None` also where the number does not fit 63 bits. More digits could only
+/// begin with zeros, and a recipient that counts them might take the number for an overflow.
 ///
 /// By hand, since `str::parse` takes a leading `+`.
 pub fn digits(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
+    if value.is_empty() || value.len() > 19 {
         return None;
     }
     if value.len() <= 18 {

@@ -6,10 +6,14 @@ use crate::buffer::{Buffer, Full};
 /// An answer to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
-    /// The status, 200 to 599.
+    /// The status, 200 to 999.
     pub status: u16,
-    /// One line that says why.
-    pub why: &'a str,
+    /// The body.
+    pub content: Content<'a>,
+    /// Where the client is sent to instead (`Location`).
+    pub location: Option<&'a [u8]>,
+    /// Lines of further fields, each with its CRLF.
+    pub fields: &'a [u8],
     /// The connection persists.
     pub keep_alive: bool,
     /// The request was a HEAD: the body is left out, its length is told.
@@ -18,32 +22,73 @@ pub struct Reply<'a> {
     pub date: &'a [u8],
 }
 
+/// The body of an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A small page with the status and one line that says why; the line may be empty.
+    Page(&'a str),
+    /// A text.
+    Text {
+        /// Its `Content-Type`.
+        kind: &'a str,
+        /// It.
+        body: &'a [u8],
+    },
+}
+
 /// The reason phrase of a status, in nginx's words.
 pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Authorization Required",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
         405 => "Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Time-out",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
         413 => "Request Entity Too Large",
         414 => "Request-URI Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Requested Range Not Satisfiable",
         421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Temporarily Unavailable",
         504 => "Gateway Time-out",
         505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
         _ => "",
     }
 }
 
-/// Writes the whole answer and returns the octets of its body. `out` has room for it unless it is smaller than 1 KiB.
+/// Writes the whole answer and returns the octets of its body. `out` has room for a page unless it is smaller than
+/// 1 KiB.
 pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let reason = reason(reply.status);
     let mut digits = itoa::Buffer::new();
     let status = digits.format(reply.status);
-    let body: [&str; 12] = [
+    let (open, close) = if matches!(reply.content, Content::Page("")) { ("", "") } else { ("<p>", "</p>\n") };
+    let why = if let Content::Page(why) = reply.content { why } else { "" };
+    let page = [
         "<!DOCTYPE html>\n<html>\n<head><title>",
         status,
         " ",
@@ -52,35 +97,50 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
         status,
         " ",
         reason,
-        "</h1>\n<p>",
-        reply.why,
-        "</p>\n<hr>",
+        "</h1>\n",
+        open,
+        why,
+        close,
+        "<hr>",
         PSEUDONYM,
-    ];
-    const END: &str = "\n</body>\n</html>\n";
-    let length = body.iter().map(|part| part.len()).sum::<usize>() + END.len();
+        "\n</body>\n</html>\n",
+    ]
+    .map(str::as_bytes);
+    let (kind, body) = match &reply.content {
+        Content::Page(_) => ("text/html", &page[..]),
+        Content::Text { kind, body } => (*kind, std::slice::from_ref(body)),
+    };
+    // RFC 9110 sections 15.3.5 and 15.4.5: these have no body, whatever they are given.
+    let is_bodiless = matches!(reply.status, 204 | 304);
+    let length = body.iter().map(|part| part.len()).sum::<usize>();
 
     for part in ["HTTP/1.1 ", status, " ", reason, "\r\nServer: ", PSEUDONYM, "\r\nDate: "] {
         out.append(part.as_bytes())?;
     }
-    out.append(reply.date)?;
-    out.append(b"\r\nContent-Type: text/html\r\nContent-Length: ")?;
-    append_number(out, length as u64)?;
-    // RFC 9110 section 15.5.6: a 405 lists what is allowed. 200 only ever answers OPTIONS.
-    if matches!(reply.status, 200 | 405) {
-        out.append(b"\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")?;
+    out.append_all([reply.date, b"\r\n"])?;
+    if !is_bodiless {
+        out.append_all([b"Content-Type: ", kind.as_bytes(), b"\r\nContent-Length: "])?;
+        append_number(out, length as u64)?;
+        out.append(b"\r\n")?;
     }
+    if let Some(location) = reply.location {
+        out.append_all([b"Location: ", location, b"\r\n"])?;
+    }
+    // RFC 9110 section 15.5.6: a 405 lists what is allowed. Of the proxy's own will, 200 only answers OPTIONS.
+    if reply.status == 405 || (reply.status == 200 && matches!(reply.content, Content::Page(_))) {
+        out.append(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")?;
+    }
+    out.append(reply.fields)?;
     out.append(if reply.keep_alive {
-        b"\r\nConnection: keep-alive\r\n\r\n"
+        b"Connection: keep-alive\r\n\r\n"
     } else {
-        b"\r\nConnection: close\r\n\r\n".as_slice()
+        b"Connection: close\r\n\r\n".as_slice()
     })?;
-    if reply.head {
+    if reply.head || is_bodiless {
         return Ok(0);
     }
     for part in body {
-        out.append(part.as_bytes())?;
+        out.append(part)?;
     }
-    out.append(END.as_bytes())?;
     Ok(length as u64)
 }

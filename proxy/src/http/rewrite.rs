@@ -176,6 +176,89 @@ fn forwarded(
     Ok(())
 }
 
+/// A field that is given, name and value.
+pub type Given<'a> = (&'a [u8], &'a [u8]);
+
+/// What a request says to its server, as `nginx.conf` has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// The method.
+    pub method: &'a [u8],
+    /// The target.
+    pub target: &'a [u8],
+    /// Fields in their order. One without a value is not sent, and replaces the client's all the same.
+    pub fields: &'a [Given<'a>],
+    /// None of the client's fields pass.
+    pub drops_fields: bool,
+    /// The version is HTTP/1.0.
+    pub is_http10: bool,
+}
+
+/// Writes the head of a request with the fields of a configuration, then those of the client that none of these
+/// replaces (`ngx_http_proxy_create_request`).
+pub fn listed_request(
+    out: &mut Buffer,
+    head: &RequestHead<'_, '_>,
+    listed: &Listed<'_>,
+    length: Length,
+    wishes: &Wishes,
+) -> Result<(), Full> {
+    let version: &[u8] = if listed.is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
+    // A target may come from a variable; nothing of a client's ends the line.
+    let is_sound = |bytes: &[u8]| !bytes.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f));
+    let target = if is_sound(listed.target) && !listed.target.is_empty() { listed.target } else { b"/" };
+    out.append_all([listed.method, b" ", target, version])?;
+    let mut closes = listed.is_http10;
+    for (name, value) in listed.fields {
+        if name.eq_ignore_ascii_case(b"connection") {
+            closes |= value.eq_ignore_ascii_case(b"close");
+            continue;
+        }
+        // This proxy's own affair, for this connection.
+        const OWN: [&[u8]; 5] = [b"upgrade", b"content-length", b"transfer-encoding", b"te", b"keep-alive"];
+        let is_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
+        let is_line = value.iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+        if !is_own && is_line && !value.is_empty() {
+            field(out, name, value)?;
+        }
+    }
+    append_framing(out, &head.fields, length, listed.method)?;
+    const REPLACED: Roles = Roles::of(&[
+        Role::Connection,
+        Role::HopByHop,
+        Role::Lookalike,
+        Role::Te,
+        Role::ContentLength,
+        Role::TransferEncoding,
+        Role::Upgrade,
+    ]);
+    let fields = &head.fields;
+    let dropped = REPLACED.and_if(head.version == Version::Http10, &[Role::Expect]);
+    let nominates = wishes.connection.nominates;
+    if !listed.drops_fields {
+        copy_lines(out, fields, 0, |line| {
+            let name = line.name(fields.bytes());
+            !dropped.contains(line.role)
+                && (!nominates || !nominated(fields, name))
+                && !listed.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
+        })?;
+    }
+    if wishes.upgrade {
+        for value in fields.values(Role::Upgrade) {
+            field(out, b"Upgrade", value)?;
+        }
+    }
+    out.append(match (wishes.upgrade, closes) {
+        (true, _) => b"Connection: upgrade\r\n".as_slice(),
+        (false, true) => b"Connection: close\r\n",
+        (false, false) => b"",
+    })?;
+    out.append(match head.version {
+        Version::Http10 => b"Via: 1.0 proxy\r\n\r\n",
+        Version::Http11 => b"Via: 1.1 proxy\r\n\r\n",
+    })
+}
+
 /// How a response goes to its client.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery {
@@ -187,6 +270,24 @@ pub struct Delivery {
     pub upgrade: bool,
     /// Its `Connection` names fields to be removed.
     pub nominates: bool,
+}
+
+/// What a configuration changes in the fields of a response.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes<'a> {
+    /// Fields that are left out, in small letters.
+    pub hidden: &'a [String],
+    /// Lines that are added, each with its CRLF.
+    pub added: &'a [u8],
+    /// What stands in `Location` instead.
+    pub location: Option<&'a [u8]>,
+}
+
+impl Changes<'_> {
+    fn leaves_out(&self, name: &[u8]) -> bool {
+        self.hidden.iter().any(|hidden| hidden.as_bytes().eq_ignore_ascii_case(name))
+            || (self.location.is_some() && name.eq_ignore_ascii_case(b"location"))
+    }
 }
 
 /// The framing that a client sees.
@@ -211,6 +312,30 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
+    const NONE: Changes<'_> = Changes { hidden: &[], added: b"", location: None };
+    write_response::<false>(out, head, delivery, &NONE, date)
+}
+
+/// Writes the head of a response with what a configuration changes in it.
+pub fn changed_response(
+    out: &mut Buffer,
+    head: &ResponseHead<'_, '_>,
+    delivery: &Delivery,
+    changes: &Changes<'_>,
+    date: &[u8],
+) -> Result<(), Full> {
+    write_response::<true>(out, head, delivery, changes, date)
+}
+
+/// Compiled once without a thought of changes: nearly no response has any.
+#[inline(always)]
+fn write_response<const CHANGED: bool>(
+    out: &mut Buffer,
+    head: &ResponseHead<'_, '_>,
+    delivery: &Delivery,
+    changes: &Changes<'_>,
+    date: &[u8],
+) -> Result<(), Full> {
     let status = head.status;
     if head.plain_line == 0 {
         let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
@@ -225,9 +350,18 @@ pub fn response(
         .and_if(bodiless, &[Role::ContentLength, Role::TransferEncoding])
         .and_if(delivery.framing != ClientFraming::Same, &[Role::TransferEncoding]);
     copy_lines(out, fields, head.plain_line, |line| {
+        let stays = !delivery.nominates || essential(line.role);
+        let is_left_out = CHANGED && changes.leaves_out(line.name(fields.bytes()));
         !dropped.contains(line.role)
-            && (!delivery.nominates || essential(line.role) || !nominated(fields, line.name(fields.bytes())))
+            && (stays || !nominated(fields, line.name(fields.bytes())))
+            && !is_left_out
     })?;
+    if CHANGED {
+        if let Some(location) = changes.location {
+            field(out, b"Location", location)?;
+        }
+        out.append(changes.added)?;
+    }
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
     }
@@ -302,6 +436,7 @@ const NOT_IN_TRAILERS: [&[u8]; 20] = [
 ];
 
 /// The framing of a request, written anew from what was decided about it.
+#[inline(always)]
 fn append_framing(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
@@ -327,7 +462,7 @@ fn append_framing(
 ///
 /// Most lines stand there as they would be written, one behind the other: a run of them that all pass is
 /// one copy. The `plain` bytes in front of the fields are the first of a run.
-#[inline]
+#[inline(always)]
 fn copy_lines(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
@@ -336,7 +471,10 @@ fn copy_lines(
 ) -> Result<(), Full> {
     let bytes = fields.bytes();
     let mut run = 0..plain;
-    for line in fields.lines().iter().filter(|line| pass(line)) {
+    for line in fields.lines() {
+        if !pass(line) {
+            continue;
+        }
         let place = line.place();
         if line.is_plain && place.start == run.end {
             run.end = place.end;

@@ -13,7 +13,7 @@ pub fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 pub struct BadPath;
 
 /// Whether a path is what [`normalize`] would make of it, which nearly all are.
-pub fn is_normal(path: &[u8]) -> bool {
+fn is_normal(path: &[u8]) -> bool {
     let mut before = b' ';
     path.first() == Some(&b'/')
         && path.iter().all(|&byte| {
@@ -26,6 +26,10 @@ pub fn is_normal(path: &[u8]) -> bool {
 /// Appends a path as locations compare it: escapes decoded, `.` and `..` resolved, repeated slashes merged, without a
 /// fragment (`ngx_http_parse_complex_uri`).
 pub fn normalize(path: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
+    if is_normal(path) {
+        out.extend_from_slice(path);
+        return Ok(());
+    }
     let start = out.len();
     decode(path, out)?;
     let decoded = out.split_off(start);

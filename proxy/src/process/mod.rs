@@ -34,13 +34,14 @@ use std::time::Instant;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::access_log::{self, Writer};
+use crate::access_log;
 use crate::config::Config;
 use crate::exchange::Sequel;
 use crate::logging;
 use crate::worker::Worker;
 use crate::worker::generation::Generation;
 use crate::worker::listen::{self, Bound, ListenError};
+use crate::worker::logs::Logs;
 use crate::worker::mio_net::{MioNet, Remote};
 use crate::worker::resolver::Resolver;
 use crate::worker::shared::{Command, Shared};
@@ -325,11 +326,9 @@ fn bind(
     Ok(())
 }
 
-/// An access log for each worker; none where it is off.
-fn open_logs(config: &Config) -> Result<Vec<Writer>, access_log::OpenError> {
-    let all: Result<Vec<_>, _> =
-        (0..config.process.workers).map(|_| Writer::open(&config.process.access_log)).collect();
-    Ok(all?.into_iter().flatten().collect())
+/// The logs of requests for each worker.
+fn open_logs(config: &Config) -> Result<Vec<Logs>, access_log::OpenError> {
+    (0..config.process.workers).map(|_| Logs::open(config)).collect()
 }
 
 fn set_limits(config: &Config) {

@@ -52,9 +52,7 @@ impl Process<'_> {
             return Err(RunError::Names(missing.join(", ")));
         }
         let (new, old) = (&next.config.process, &last.config.process);
-        if new.access_log != old.access_log {
-            next.supply_logs(open_logs(&next.config)?);
-        }
+        next.supply_logs(open_logs(&next.config)?);
         let before: Vec<usize> = self.bound.keys().copied().collect();
         bind(&next, &mut self.bound, &mut self.inheritance)?;
         if new.pid_file != old.pid_file {

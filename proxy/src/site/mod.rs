@@ -16,10 +16,12 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::site::PassTarget;
-use crate::config::{Action, ClientRules, Config, Location, Rules, Site};
+use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri};
+use crate::config::template::{Template, Variable};
+use crate::config::{Action, ClientRules, Config, Listener, Location, LogFormat, Map, Pass, Rules, Site};
 use crate::ids::{GroupId, Ids};
 use names::Names;
+pub use names::name_of;
 use paths::Paths;
 
 /// Everything that holds for one request: its location's rules and those of its site.
@@ -31,18 +33,40 @@ pub struct Place {
     pub rules: Rules,
     /// Where they end.
     pub action: Action,
+    /// The group that its requests go to; `None` where they go to none, or it depends.
+    pub upstream: Option<GroupId>,
     /// How much of a path its location matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
     /// The site, as an index.
     pub site: usize,
     /// The name of the site: its first one.
     pub name: Box<str>,
-    /// The group that its requests go to; `None` where they go to none, or it depends.
-    pub group: Option<GroupId>,
+    /// Variables of a request's head that are asked for later.
+    pub kept: Vec<Variable>,
+    /// Variables of a response's head that are asked for later.
+    pub kept_of_answer: Vec<Variable>,
+    /// The lines that its requests leave.
+    pub logs: Vec<PlaceLog>,
+    /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
+    pub is_plain: bool,
+    /// Something is to be kept of its requests.
+    pub keeps_records: bool,
+    /// Fields of responses are added or left out.
+    pub changes_answers: bool,
+}
+
+/// A log of the requests to a place.
+#[derive(Debug)]
+pub struct PlaceLog {
+    /// Where it goes, and when lines are written.
+    pub log: Log,
+    /// The line.
+    pub format: LogFormat,
 }
 
 impl Place {
-    fn new(site: &Site, index: usize, location: &Location, ids: &Ids) -> Place {
+    fn new(config: &Config, ids: &Ids, index: usize, location: &Location) -> Place {
+        let site = &config.sites[index];
         use crate::config::site::{Match, SiteName};
         let mut rules = location.rules.clone();
         if rules.max_body_size == 0 {
@@ -57,20 +81,52 @@ impl Place {
             Some(SiteName::Suffix(name)) => name.as_str(),
             Some(SiteName::Regex(_)) | None => "",
         };
+        let logs = rules.logs.iter();
+        let logs = logs.map(|log| PlaceLog { log: log.clone(), format: config.formats[log.format].clone() });
+        let logs: Vec<_> = logs.collect();
+        let delivery = &rules.delivery;
+        let texts = logs.iter().flat_map(|one| {
+            [Some(&one.format.line), Some(&one.log.path), one.log.condition.as_ref()].into_iter().flatten()
+        });
+        let texts = texts.chain(delivery.added.iter().map(|added| &added.value));
+        let texts = texts.chain(rules.error_pages.iter().map(|page| &page.target));
+        let texts = texts.chain(delivery.redirects.iter().map(|redirect| &redirect.to));
+        let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
+        let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
+        for variable in texts.flat_map(Template::variables) {
+            keeps_records = true;
+            use Variable as V;
+            let list = match variable {
+                V::SentHttp(_) | V::UpstreamHttp(_) | V::UpstreamCookie(_) => &mut kept_of_answer,
+                variable if variable.is_of_head() => &mut kept,
+                _ => continue,
+            };
+            if !list.contains(variable) {
+                list.push(variable.clone());
+            }
+        }
+        let passes = matches!(
+            &location.action,
+            Action::Proxy(Pass { target: PassTarget::Upstream(_), uri: PassUri::AsItCame, .. })
+        );
+        let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
+            is_plain: is_standard && !keeps_records,
+            keeps_records,
+            changes_answers: *delivery != Delivery::default(),
+            upstream: match &location.action {
+                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
+                Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
+            },
             client: site.client.clone(),
             rules,
             action: location.action.clone(),
             matched,
             site: index,
             name: name.into(),
-            group: match &location.action {
-                Action::Proxy(pass) => match pass.target {
-                    PassTarget::Upstream(index) => Some(ids.groups[index]),
-                    PassTarget::Variable(_) => None,
-                },
-                Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
-            },
+            kept,
+            kept_of_answer,
+            logs,
         }
     }
 
@@ -113,9 +169,20 @@ impl Place {
 #[derive(Debug)]
 pub struct Routes {
     /// By the number of a listener; `None` where this configuration has no such one.
-    listeners: Vec<Option<Names>>,
+    listeners: Vec<Option<ListenerRoutes>>,
     sites: Vec<SiteRoutes>,
+    maps: Vec<Map>,
     buffer_size: usize,
+    keeps_records: bool,
+}
+
+#[derive(Debug)]
+struct ListenerRoutes {
+    names: Names,
+    /// Where a client is before its first request.
+    default_place: Arc<Place>,
+    /// All requests go there.
+    is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -133,23 +200,45 @@ impl Routes {
         let site = |(index, site): (usize, &Site)| SiteRoutes {
             answer: site.answer.as_ref().map(|answer| {
                 let location = Location { action: Action::Answer(answer.clone()), ..site.location.clone() };
-                Arc::new(Place::new(site, index, &location, ids))
+                Arc::new(Place::new(config, ids, index, &location))
             }),
-            paths: Paths::new(site, index, &site.locations, ids),
-            rest: Arc::new(Place::new(site, index, &site.location, ids)),
+            paths: Paths::new(config, ids, index, &site.locations),
+            rest: Arc::new(Place::new(config, ids, index, &site.location)),
         };
-        let heads = config.sites.iter().map(|site| site.client.max_header_size);
-        let numbers = ids.listeners.iter().copied();
+        let sites: Vec<_> = config.sites.iter().enumerate().map(site).collect();
+        let listener = |listener: &Listener| {
+            let names = Names::new(listener, &config.sites);
+            let site = &sites[names.default()];
+            let default_place = site.rest.clone();
+            let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
+            ListenerRoutes { names, default_place, is_plain }
+        };
         let mut listeners = Vec::new();
-        listeners.resize_with(numbers.clone().max().map_or(0, |most| most + 1), || None);
-        for (listener, number) in config.listeners.iter().zip(numbers) {
-            listeners[number] = Some(Names::new(listener, &config.sites));
+        listeners.resize_with(ids.listeners.iter().max().map_or(0, |most| most + 1), || None);
+        for (one, &number) in config.listeners.iter().zip(&ids.listeners) {
+            listeners[number] = Some(listener(one));
         }
+        let heads = config.sites.iter().map(|site| site.client.max_header_size);
         Routes {
             listeners,
-            sites: config.sites.iter().enumerate().map(site).collect(),
+            keeps_records: config.sites.iter().any(|site| {
+                let asks = |location: &Location| asks_for_records(config, ids, location);
+                asks(&site.location) || site.locations.iter().any(asks)
+            }),
+            sites,
+            maps: config.maps.clone(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
+    }
+
+    /// Whether something is to be kept of requests anywhere.
+    pub fn keeps_records(&self) -> bool {
+        self.keeps_records
+    }
+
+    /// The `map` blocks.
+    pub fn maps(&self) -> &[Map] {
+        &self.maps
     }
 
     /// The size of a buffer that any head fits that is let in, with what the proxy adds to it.
@@ -162,25 +251,24 @@ impl Routes {
         self.listeners.get(listener).is_some_and(Option::is_some)
     }
 
-    fn names(&self, listener: usize) -> &Names {
+    #[inline]
+    fn at(&self, listener: usize) -> &ListenerRoutes {
         self.listeners[listener].as_ref().expect("a client keeps to a configuration that has its listener")
     }
 
     /// Where a client of this listener is before its first request.
     pub fn default_place(&self, listener: usize) -> &Arc<Place> {
-        &self.sites[self.names(listener).default()].rest
+        &self.at(listener).default_place
     }
 
     /// Whether all requests at this listener go to one place, so that none is to be looked for.
     pub fn is_plain(&self, listener: usize) -> bool {
-        let names = self.names(listener);
-        let site = &self.sites[names.default()];
-        names.is_one() && site.answer.is_none() && site.paths.is_empty()
+        self.at(listener).is_plain
     }
 
     /// The place of a request for this host and this path, which is in its normal form.
     pub fn find(&self, listener: usize, host: &[u8], path: &[u8]) -> &Arc<Place> {
-        let site = self.names(listener).find(host);
+        let site = self.at(listener).names.find(host);
         self.find_in(site, path)
     }
 
@@ -194,4 +282,9 @@ impl Routes {
     pub fn named(&self, site: usize, name: &[u8]) -> Option<&Arc<Place>> {
         self.sites[site].paths.named(name)
     }
+}
+
+fn asks_for_records(config: &Config, ids: &Ids, location: &Location) -> bool {
+    Place::new(config, ids, 0, location).keeps_records
+        || location.nested.iter().any(|nested| asks_for_records(config, ids, nested))
 }

@@ -74,7 +74,7 @@ impl Names {
 }
 
 /// The name in a `Host`: without the port, and without a dot at its end.
-pub(crate) fn name_of(host: &[u8]) -> &[u8] {
+pub fn name_of(host: &[u8]) -> &[u8] {
     let end = match host {
         [b'[', ..] => memchr::memchr(b']', host).map_or(host.len(), |at| at + 1),
         _ => memchr::memchr(b':', host).unwrap_or(host.len()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Place;
 use crate::config::site::Match;
-use crate::config::{Location, Pattern, Site};
+use crate::config::{Config, Location, Pattern};
 use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
@@ -35,11 +35,11 @@ struct Found<'a> {
 }
 
 impl Paths {
-    pub(super) fn new(site: &Site, index: usize, locations: &[Location], ids: &Ids) -> Paths {
+    pub(super) fn new(config: &Config, ids: &Ids, index: usize, locations: &[Location]) -> Paths {
         let mut paths = Paths::default();
         for location in locations {
-            let place = Arc::new(Place::new(site, index, location, ids));
-            let nested = Paths::new(site, index, &location.nested, ids);
+            let place = Arc::new(Place::new(config, ids, index, location));
+            let nested = Paths::new(config, ids, index, &location.nested);
             match &location.matches {
                 Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
                 Match::Prefix { path, is_final } => {
@@ -97,7 +97,7 @@ impl Paths {
 mod tests {
     use super::*;
     use crate::config::site::Answer;
-    use crate::config::{Action, Config, Location};
+    use crate::config::{Action, Location};
 
     /// A location that answers with `status`.
     fn location(matches: Match, status: u16, nested: Vec<Location>) -> Location {
@@ -127,9 +127,8 @@ mod tests {
             ),
             location(Match::Named("@n".into()), 12, vec![]),
         ];
-        let site = Site::new(location(prefix("", false), 0, vec![]));
-        let ids = Ids::first(&Config::new(Vec::new()));
-        let paths = Paths::new(&site, 0, &locations, &ids);
+        let config = Config::new(Vec::new());
+        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations);
         let status = |place: &Arc<Place>| match &place.action {
             Action::Answer(answer) => answer.status,
             other => panic!("{other:?}"),
@@ -154,6 +153,6 @@ mod tests {
             assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
         }
         assert_eq!(paths.named(b"@n").map(status), Some(12));
-        assert!(Paths::new(&site, 0, &locations[1..3], &ids).find(b"/b").is_none());
+        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3]).find(b"/b").is_none());
     }
 }

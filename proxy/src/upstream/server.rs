@@ -56,6 +56,7 @@ pub struct Peer {
     down: bool,
     name: Arc<str>,
     address: Address,
+    address_text: Arc<str>,
 }
 
 impl Peer {
@@ -74,9 +75,15 @@ impl Peer {
             checked: Time::ZERO,
             max_conns: server.max_conns,
             down: server.down,
+            address_text: address.to_string().into(),
             name,
             address,
         }
+    }
+
+    /// Where to connect, as text.
+    pub fn address_text(&self) -> &Arc<str> {
+        &self.address_text
     }
 
     /// Where to connect.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
-use super::{ACCEPT_PAUSE, Worker, access};
+use super::{ACCEPT_PAUSE, Worker};
 use crate::exchange::{Env, Exchange, Ready, Side, Step};
 use crate::ids::GroupId;
 use crate::time::Time;
@@ -51,8 +51,6 @@ pub(super) struct Client<S> {
     pub(super) upstream: Option<UpstreamKey>,
     /// The server that was chosen and has not been accounted for yet.
     pub(super) chosen: Option<Chosen>,
-    /// The server that was accounted for last, for the log.
-    pub(super) last: Option<Chosen>,
     /// A server has been chosen for the request in hand, so that further choices are retries.
     pub(super) has_chosen: bool,
     pub(super) attempt: Attempt,
@@ -63,8 +61,8 @@ pub(super) struct Client<S> {
 impl<S> Client<S> {
     /// The groups of servers that its request in hand has to do with.
     pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
-        let place = if self.exchange.is_idle() { None } else { self.exchange.place().group };
-        let chosen = [self.chosen, self.last].into_iter().flatten().map(|chosen| chosen.group);
+        let place = if self.exchange.is_idle() { None } else { self.exchange.place().upstream };
+        let chosen = self.chosen.map(|chosen| chosen.group);
         place.into_iter().chain(chosen)
     }
 }
@@ -124,7 +122,6 @@ impl<N: Net> Worker<N> {
                 exchange,
                 upstream: None,
                 chosen: None,
-                last: None,
                 has_chosen: false,
                 attempt: Attempt::default(),
                 scheduled: Time::NEVER,
@@ -291,12 +288,11 @@ impl<N: Net> Worker<N> {
     }
 
     fn finish(&mut self, key: ClientKey) {
-        if self.access_log.is_some() {
+        if self.clients.get(key).is_some_and(|client| client.exchange.keeps_record()) {
             self.log_request(key);
         }
         if let Some(client) = self.clients.get_mut(key) {
             client.has_chosen = false;
-            client.last = None;
             client.exchange.finish(&mut self.env);
         }
     }
@@ -345,32 +341,35 @@ impl<N: Net> Worker<N> {
             self.close_client(key, reset);
         }
         self.close_idle_upstreams();
-        if let Some(log) = &mut self.access_log {
-            log.flush();
-        }
+        self.logs.flush();
     }
 
-    /// Writes the access log's line for the request in hand, if one is due.
+    /// Writes the lines that the request in hand leaves in logs, if they are due.
+    #[cold]
     fn log_request(&mut self, key: ClientKey) {
-        let (Some(log), Some(client)) = (&mut self.access_log, self.clients.get_mut(key)) else { return };
-        let exchange = &mut client.exchange;
-        let (status, body_bytes, address) = (exchange.status(), exchange.body_bytes(), exchange.client());
-        let Some(record) = exchange.record().filter(|record| record.due) else { return };
-        record.due = false;
-        let server = client.chosen.or(client.last).and_then(|Chosen { group, peer }| {
-            self.pools[group].group.lock().peer(peer).map(|peer| peer.name().clone())
-        });
-        let outcome = access::Outcome {
-            client: address,
-            status,
-            body_bytes,
-            server: server.as_deref(),
-            now: self.env.now,
-            date: &self.env.date,
-        };
-        self.log_line.clear();
-        access::write(&mut self.log_line, record, &outcome);
-        log.push(&self.log_line);
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if !client.exchange.takes_log_lines() {
+            return;
+        }
+        for log in &client.exchange.place().logs {
+            if let Some(condition) = &log.log.condition {
+                self.log_line.clear();
+                client.exchange.log_text(condition, &self.env, &mut self.log_line);
+                if matches!(self.log_line.as_slice(), b"" | b"0") {
+                    continue;
+                }
+            }
+            self.log_line.clear();
+            client.exchange.log_line(&log.format.line, log.format.escape, &self.env, &mut self.log_line);
+            match log.log.path.as_text() {
+                Some(path) => self.logs.push(path, &log.log, &self.log_line, self.env.now),
+                None => {
+                    let mut path = Vec::new();
+                    client.exchange.log_text(&log.log.path, &self.env, &mut path);
+                    self.logs.push(&path, &log.log, &self.log_line, self.env.now);
+                }
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use slotmap::SlotMap;
 
-use crate::access_log::Writer;
+use super::logs::Logs;
 use crate::config::{Config, Listen};
 use crate::ids::{GroupId, Ids};
 use crate::upstream::Group;
@@ -33,20 +33,20 @@ pub struct Generation {
     pub groups: Vec<SharedGroup>,
     /// Nobody is served but those who are being served: another process takes the clients (WINCH).
     pub rests: bool,
-    /// An access log for each worker, where it is another one than before.
-    logs: Mutex<Vec<Writer>>,
+    /// The logs of requests for each worker, open.
+    logs: Mutex<Vec<Logs>>,
     adoptions: AtomicUsize,
 }
 
 impl Generation {
-    /// Has an access log ready for each worker.
-    pub fn supply_logs(&self, logs: Vec<Writer>) {
+    /// Has the logs of requests ready for each worker.
+    pub fn supply_logs(&self, logs: Vec<Logs>) {
         *self.logs.lock() = logs;
     }
 
-    /// One of the access logs that are ready.
-    pub(super) fn take_log(&self) -> Option<Writer> {
-        self.logs.lock().pop()
+    /// The logs for one worker.
+    pub(super) fn take_logs(&self) -> Logs {
+        self.logs.lock().pop().unwrap_or_default()
     }
 
     /// A worker works by it now.

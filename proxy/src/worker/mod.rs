@@ -15,11 +15,11 @@
 //! - `generation.rs`, `reload.rs`: a new configuration, and what becomes of the old one
 //! - `panics.rs`: what becomes of a panic
 
-pub mod access;
 mod clients;
 pub mod deadlines;
 pub mod generation;
 pub mod listen;
+pub mod logs;
 pub mod mio_net;
 pub mod net;
 mod panics;
@@ -39,14 +39,13 @@ use std::vec::Drain;
 
 use slotmap::SlotMap;
 
-use crate::access_log::Writer;
-use crate::config::AccessLog;
-use crate::exchange::Env;
+use crate::exchange::{Env, Wall};
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
 use deadlines::Deadlines;
 use generation::Generation;
+use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
 use pool::{Pool, Pools};
 use shared::{Command, Shared};
@@ -54,9 +53,6 @@ use upstreams::Upstream;
 
 /// How long accepting pauses when descriptors or connections have run out, unless one is closed before.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long lines of the access log wait for company.
-const LOG_DELAY: Duration = Duration::from_secs(1);
 
 /// One event loop and all that it serves. See the [module's page](self).
 pub struct Worker<N: Net> {
@@ -86,9 +82,8 @@ pub struct Worker<N: Net> {
 
     /// When `env.date` is to be made anew.
     date_until: Time,
-    access_log: Option<Writer>,
+    logs: Logs,
     log_line: Vec<u8>,
-    log_due: Time,
     reopened: u32,
     /// When draining takes too long: what is left is closed.
     drained_by: Time,
@@ -115,9 +110,8 @@ impl<N: Net> Worker<N> {
     pub fn new(net: N, shared: Arc<Shared>) -> Worker<N> {
         let generation = shared.generation();
         let config = &generation.config;
-        let mut env = Env::new(Routes::new(config, &generation.ids), net.now());
-        env.keeps_records = config.process.access_log != AccessLog::Off;
-        let access_log = generation.take_log();
+        let env = Env::new(Routes::new(config, &generation.ids), net.now());
+        let logs = generation.take_logs();
         generation.adopted();
         let mut worker = Worker {
             env,
@@ -136,9 +130,8 @@ impl<N: Net> Worker<N> {
             at_work: None,
             lost: 0,
             date_until: Time::ZERO,
-            access_log,
+            logs,
             log_line: Vec::new(),
-            log_due: Time::NEVER,
             reopened: 0,
             drained_by: Time::NEVER,
             last_call: Time::NEVER,
@@ -185,7 +178,7 @@ impl<N: Net> Worker<N> {
         self.events = events;
 
         self.accept();
-        self.flush_log();
+        self.logs.write_due(self.env.now);
         if self.ended() {
             self.close_all();
             return Ok(Turn::End);
@@ -200,6 +193,7 @@ impl<N: Net> Worker<N> {
             return;
         }
         let wall = self.net.wall();
+        self.env.wall = Wall { time: wall, read: now };
         self.date_until =
             now + (Duration::from_secs(1) - Duration::from_nanos(u64::from(wall.subsec_nanos())));
         let date = httpdate::HttpDate::from(std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs()));
@@ -216,7 +210,7 @@ impl<N: Net> Worker<N> {
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
         let idle = self.pools.values().map(Pool::expires).min().unwrap_or(Time::NEVER);
         let late = self.sweep_at.min(self.drained_by).min(self.last_call);
-        self.deadlines.first().min(accept).min(idle).min(self.log_due).min(late)
+        self.deadlines.first().min(accept).min(idle).min(self.logs.due()).min(late)
     }
 
     /// Drives all clients for which there is something to do. It can be called again to go on where a panic
@@ -284,9 +278,7 @@ impl<N: Net> Worker<N> {
         let reopened = self.shared.reopened();
         if reopened != self.reopened {
             self.reopened = reopened;
-            if let Some(log) = &mut self.access_log {
-                log.reopen();
-            }
+            self.logs.reopen();
         }
         match self.shared.command() {
             Command::Run => self.follow(),
@@ -310,18 +302,6 @@ impl<N: Net> Worker<N> {
             Command::Run => false,
             Command::Drain => self.ending && self.clients.is_empty(),
             Command::Stop => true,
-        }
-    }
-
-    fn flush_log(&mut self) {
-        let Some(log) = &mut self.access_log else { return };
-        if !log.is_pending() {
-            self.log_due = Time::NEVER;
-        } else if self.log_due <= self.env.now {
-            log.flush();
-            self.log_due = Time::NEVER;
-        } else if self.log_due == Time::NEVER {
-            self.log_due = self.env.now + LOG_DELAY;
         }
     }
 

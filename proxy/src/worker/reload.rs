@@ -11,7 +11,6 @@ use super::generation::Generation;
 use super::net::Net;
 use super::pool::Pool;
 use super::upstreams::close_pooled;
-use crate::config::AccessLog;
 use crate::ids::GroupId;
 use crate::site::Routes;
 use crate::time::{Duration, Time};
@@ -43,10 +42,8 @@ impl<N: Net> Worker<N> {
         self.net.listen(listeners);
 
         let config = &newest.config;
-        if config.process.access_log != last.config.process.access_log {
-            self.access_log = newest.take_log();
-        }
-        self.env.keeps_records = config.process.access_log != AccessLog::Off;
+        self.logs.flush();
+        self.logs = newest.take_logs();
         self.env.routes = Arc::new(Routes::new(config, &newest.ids));
         self.env.buffers.grow(self.env.routes.buffer_size());
         self.renew_pools();

@@ -49,7 +49,7 @@ impl<N: Net> Worker<N> {
             }
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
-                Ok(()) => client.exchange.acquired(false),
+                Ok(()) => client.exchange.acquired(false, self.env.now),
                 Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
@@ -76,7 +76,7 @@ impl<N: Net> Worker<N> {
             if replay_safe || !self.net.has_input(&mut up.socket) {
                 up.client = Some(key);
                 client.upstream = Some(up_key);
-                return client.exchange.acquired(true);
+                return client.exchange.acquired(true, self.env.now);
             }
             close(&mut self.net, &mut self.upstreams, up_key);
         }
@@ -133,7 +133,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(group) = client.exchange.place().group
+        if let Some(group) = client.exchange.place().upstream
             && self.no_live_server.is_due(self.env.now)
         {
             let state = self.pools[group].group.lock().servers_state(self.env.now);
@@ -248,13 +248,16 @@ impl<N: Net> Worker<N> {
 
 /// Chooses a server; says whether there is one.
 fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
-    let Some(id) = client.exchange.place().group else { return false };
+    let Some(id) = client.exchange.place().upstream else { return false };
     let mut group = pools[id].group.lock();
     if !client.has_chosen {
         client.has_chosen = true;
         group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());
     }
     let peer = group.pick(&mut client.attempt, now).ok();
+    if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {
+        record.tried(peer.name().clone(), peer.address_text().clone(), now);
+    }
     client.chosen = peer.map(|peer| Chosen { group: id, peer });
     client.exchange.chosen(!client.attempt.is_last_try());
     peer.is_some()
@@ -263,7 +266,9 @@ fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
 /// Tells the group how the chosen server did, and logs what that changes.
 fn account<S>(client: &mut Client<S>, pools: &Pools, now: Time, outcome: Outcome, cause: &str) {
     let Some(chosen) = client.chosen.take() else { return };
-    client.last = Some(chosen);
+    if let Some(record) = client.exchange.record() {
+        record.parted(now);
+    }
     let change = pools[chosen.group].group.lock().release(chosen.peer, &mut client.attempt, outcome, now);
     if let Some(change) = change {
         log::warn!("{}", change.line(cause));

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use proxy::config::{AccessLog, Listen, Listener};
+use proxy::config::{Listen, Listener};
 use proxy::time::Duration;
 use rustix::process::Signal;
 
@@ -28,10 +28,11 @@ fn reloads_under_load_lose_no_request() {
         proxy.config.upstreams[0].servers = servers(&[origin]);
         proxy.config.upstreams[0].keepalive = 1 + number % 3;
         proxy.config.sites[0].client.max_header_size = 1024 * (1 + number % 40);
-        proxy.config.process.access_log = match number % 3 {
-            0 => AccessLog::Off,
-            _ => AccessLog::File(proxy.path(&format!("access.log.{}", number % 3))),
-        };
+        proxy.config.sites[0].location.rules.logs.clear();
+        proxy.config.formats.clear();
+        if !number.is_multiple_of(3) {
+            proxy.log_to(&format!("access.log.{}", number % 3));
+        }
         // Another listener comes and goes beside the one that is in use.
         proxy.config.listeners.truncate(1);
         if number % 4 < 2 {
@@ -167,7 +168,7 @@ fn the_pid_file_and_the_logs_move() {
     let mut proxy = Within::start(&[&origin], |_| {});
     assert_eq!(proxy.get(), "ok");
     proxy.config.process.pid_file = Some(proxy.path("other.pid"));
-    proxy.config.process.access_log = AccessLog::File(proxy.path("access.log"));
+    proxy.log_to("access.log");
     proxy.reload(1);
     assert!(proxy.path("other.pid").exists() && !proxy.path("proxy.pid").exists());
     wait_until("a line in the access log", || {

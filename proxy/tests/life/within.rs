@@ -83,6 +83,12 @@ impl Within {
         self.folder.path().join(name)
     }
 
+    /// Has the configuration to be handed over write a line per request to a file in its folder.
+    pub(crate) fn log_to(&mut self, name: &str) {
+        let path = self.path(name);
+        self.config.log_to(path.to_str().expect("text"));
+    }
+
     /// The error log so far.
     pub(crate) fn log(&self) -> String {
         read(&self.path("error.log"))

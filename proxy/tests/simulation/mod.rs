@@ -26,7 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use proxy::config::{AccessLog, Balance, Config, Host, Listen, Listener, NextUpstream, Server, Timeouts};
+use proxy::config::{Balance, Config, Host, Listen, Listener, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Turn, Worker};
@@ -272,6 +272,8 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     site.location.rules.max_body_size = if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 };
     site.client.max_header_size = chance.of(&[1024, 4096, 16384]);
     config.process.max_connections = if chance.yes(0.1) { chance.between(1, 4) } else { 1000 };
-    config.process.access_log = if chance.yes(0.5) { AccessLog::Stdout } else { AccessLog::Off };
+    if chance.yes(0.5) {
+        config.log_to("/dev/null");
+    }
     config
 }

@@ -80,7 +80,7 @@ fn pool(play: &mut Play, request: &str, wire: Wire) {
     play.client_sends(request);
     play.happened();
     play.had(wire);
-    play.exchange.acquired(true);
+    play.exchange.acquired(true, play.env.now);
     play.run();
 }
 

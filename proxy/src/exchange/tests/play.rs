@@ -262,12 +262,12 @@ impl Play {
             Link::Pooled | Link::Dead | Link::Ended => {
                 let (ends, hides) = (link != Link::Pooled, link != Link::Ended);
                 self.had(Wire { ends, hides, ..Wire::default() });
-                self.exchange.acquired(true);
+                self.exchange.acquired(true, self.env.now);
             }
             Link::Fresh => {
                 self.exchange.connecting();
                 self.had(Wire::default());
-                self.exchange.acquired(false);
+                self.exchange.acquired(false, self.env.now);
             }
             Link::Slow | Link::Nobody => {
                 self.exchange.connecting();

@@ -154,7 +154,20 @@ fn digits_are_digits_alone() {
     {
         assert_eq!(framing::digits(text.as_bytes()), expected, "{text}");
     }
-    for text in ["", " ", "+1", "-1", "1 ", " 1", "1_000", "0x10", "1e3", "9223372036854775808", "\u{661}"] {
+    for text in [
+        "",
+        " ",
+        "+1",
+        "-1",
+        "1 ",
+        " 1",
+        "1_000",
+        "0x10",
+        "1e3",
+        "9223372036854775808",
+        "\u{661}",
+        "00000000000000000001",
+    ] {
         assert_eq!(framing::digits(text.as_bytes()), None, "{text}");
     }
 }

@@ -1,12 +1,20 @@
 //! The proxy's own answers.
 
-use super::super::reply::{self, Reply};
+use super::super::reply::{self, Content, Reply};
 use super::{buffer, text};
 
 fn answer(status: u16, keep_alive: bool, head: bool) -> String {
     let mut out = buffer();
     let date = b"Sun, 06 Nov 1994 08:49:37 GMT";
-    let reply = Reply { status, why: "for a reason", keep_alive, head, date };
+    let reply = Reply {
+        status,
+        content: Content::Page("for a reason"),
+        location: None,
+        fields: b"",
+        keep_alive,
+        head,
+        date,
+    };
     reply::write(&mut out, &reply).expect("it fits");
     text(out.filled())
 }
@@ -46,6 +54,14 @@ fn only_405_and_the_answer_to_options_say_what_is_allowed() {
 #[test]
 fn a_buffer_that_is_too_small_is_said_to_be() {
     let mut out = crate::buffer::Buffers::new(100).small();
-    let reply = Reply { status: 400, why: "x", keep_alive: true, head: false, date: b"" };
+    let reply = Reply {
+        status: 400,
+        content: Content::Page("x"),
+        location: None,
+        fields: b"",
+        keep_alive: true,
+        head: false,
+        date: b"",
+    };
     assert_eq!(reply::write(&mut out, &reply), Err(crate::buffer::Full));
 }

@@ -1,0 +1,147 @@
+//! What is kept of a request for later: for fields that are added to its response, and for its lines in logs.
+//!
+//! Kept only where the configuration asks for something of it. All room is used again for the next request of the
+//! connection.
+
+use std::sync::Arc;
+
+use crate::time::Time;
+
+/// See the [module's page](self).
+#[derive(Debug, Default)]
+pub struct Record {
+    /// When the first byte of the request came.
+    pub since: Time,
+    /// A line in a log is due: a request has begun.
+    pub due: bool,
+    /// The servers that were asked, in their order.
+    pub tries: Vec<Try>,
+    /// Octets of the request so far, head and body.
+    pub request_length: u64,
+    /// Octets of the response sent so far, head and body.
+    pub bytes_sent: u64,
+    /// Requests over this connection, this one included.
+    pub requests: u64,
+    /// What the place keeps of the request's head.
+    pub(super) of_head: Kept,
+    /// What it keeps of the response's.
+    pub(super) of_answer: Kept,
+}
+
+/// Values of variables, one behind the other.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    values: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<u32>,
+}
+
+impl Kept {
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.ends.clear();
+    }
+
+    /// Keeps the next one, which `append` writes.
+    pub(super) fn keep(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(&mut self.values);
+        self.ends.push(self.values.len() as u32);
+    }
+
+    /// The one with this number; `None` where nothing was kept.
+    pub(super) fn value(&self, number: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(number)? as usize;
+        let start = if number == 0 { 0 } else { self.ends[number - 1] as usize };
+        Some(&self.values[start..end])
+    }
+}
+
+/// A server that was asked.
+#[derive(Clone, Debug)]
+pub struct Try {
+    /// What its `server` line calls it.
+    pub server: Arc<str>,
+    /// Its address as text.
+    pub address: Arc<str>,
+    /// When it was chosen.
+    pub since: Time,
+    /// When the connection was there.
+    pub connected: Option<Time>,
+    /// When the head of its response was there.
+    pub answered: Option<Time>,
+    /// When it was parted with.
+    pub ended: Option<Time>,
+    /// The status of its response; that of the answer to the client where none came.
+    pub status: u16,
+    /// Octets sent to it.
+    pub sent: u64,
+    /// Octets received from it.
+    pub received: u64,
+    /// Octets of its response's body.
+    pub body: u64,
+}
+
+impl Record {
+    /// Another request begins.
+    pub(super) fn begin(&mut self, now: Time) {
+        self.since = now;
+        self.due = true;
+        self.tries.clear();
+        self.of_head.clear();
+        self.of_answer.clear();
+        (self.request_length, self.bytes_sent) = (0, 0);
+        self.requests += 1;
+    }
+
+    /// A server is asked.
+    pub fn tried(&mut self, server: Arc<str>, address: Arc<str>, now: Time) {
+        self.tries.push(Try {
+            server,
+            address,
+            since: now,
+            connected: None,
+            answered: None,
+            ended: None,
+            status: 0,
+            sent: 0,
+            received: 0,
+            body: 0,
+        });
+    }
+
+    /// The connection to the server is there.
+    #[cold]
+    pub(super) fn connected(&mut self, now: Time) {
+        if let Some(one) = self.current() {
+            one.connected = Some(now);
+        }
+    }
+
+    /// So many octets went to the server.
+    #[cold]
+    pub(super) fn sent(&mut self, n: usize) {
+        if let Some(one) = self.current() {
+            one.sent += n as u64;
+        }
+    }
+
+    /// So many octets came from the server.
+    #[cold]
+    pub(super) fn received(&mut self, n: usize) {
+        if let Some(one) = self.current() {
+            one.received += n as u64;
+        }
+    }
+
+    /// The server that was asked is parted with.
+    pub fn parted(&mut self, now: Time) {
+        if let Some(one) = self.current() {
+            one.ended = Some(now);
+        }
+    }
+
+    /// The server that is asked now.
+    pub(super) fn current(&mut self) -> Option<&mut Try> {
+        self.tries.last_mut().filter(|one| one.ended.is_none())
+    }
+}

@@ -1,0 +1,200 @@
+//! The head of a request: read, given its place, and written anew for the server.
+
+use std::sync::Arc;
+
+use super::request::{Phase, joined};
+use super::{Env, Exchange, Link};
+use crate::buffer::{Buffer, Buffers};
+use crate::http::body::{Coding, Cursor};
+use crate::http::fields::Role;
+use crate::http::framing::{self, Length};
+use crate::http::head::{self, Parsed, RequestHead};
+use crate::http::rewrite::{self, Sender, Wishes};
+use crate::http::target::Target;
+use crate::http::{Method, Refusal, target, uri};
+use crate::site::{Place, Routes};
+use crate::time::{Duration, Time};
+
+/// What becomes of a request whose head has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It goes to a server: its head lies in `out`.
+    Forwarded,
+    /// It is answered with this status, and with the text that lies in [`Env::text`].
+    Answered(u16),
+}
+
+impl Exchange {
+    /// Reads the head, if it is whole.
+    #[inline(never)]
+    pub(super) fn advance_request_head(&mut self, env: &mut Env) {
+        if self.request.phase == Phase::Idle {
+            self.catch_up(env);
+        }
+        let Some(mut input) = self.request.input.take() else { return };
+        // An empty line is no beginning: the time for a head does not run yet.
+        if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            self.request.phase = Phase::Head;
+            if self.routes.keeps_records() {
+                self.record.get_or_insert_default().begin(env.now);
+            }
+        }
+        // The head borrows from the input, so that is held apart while the rest of self changes.
+        let outcome = self.read_head(&input, env);
+        match outcome {
+            Ok(Parsed::Partial) => {
+                let refused = input.len() >= self.place.client.max_header_size;
+                let refusal = head::too_large(self.place.bounded(input.filled()));
+                self.request.input = Some(input);
+                if refused {
+                    self.refuse(refusal, env);
+                }
+            }
+            Ok(Parsed::Complete((len, fate))) => {
+                input.consume(len);
+                self.request.input = Some(input);
+                self.request.complete_here = true;
+                self.request.phase = if self.request.cursor.ended() { Phase::Whole } else { Phase::Body };
+                match fate {
+                    Fate::Forwarded => {
+                        self.link = Link::Wanted { same_server: false };
+                        self.advance_request_body(env);
+                        self.request.park(env);
+                    }
+                    Fate::Answered(status) => self.answer(status, env),
+                }
+            }
+            Err(refusal) => {
+                self.request.phase = Phase::Head;
+                self.request.input = Some(input);
+                self.refuse(refusal, env);
+            }
+        }
+    }
+
+    /// Reads a head from the start of `input`, finds its place, and does what that says. Returns its length.
+    fn read_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<(usize, Fate)>, Refusal> {
+        // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
+        let bytes = self.place.bounded(input.filled());
+        let head = match head::request(bytes, &mut env.scratch)? {
+            Parsed::Partial => return Ok(Parsed::Partial),
+            Parsed::Complete(head) => head,
+        };
+        self.request.method = head.method;
+        self.request.version = head.version;
+        let target = target::of(head.method, head.target, head.version, &head.fields)?;
+        let length = framing::request(&head.fields, head.version)?;
+        find(&mut self.place, self.listener, &self.routes, &target, &mut env.path)?;
+        if head.method == Method::Trace {
+            return Err(Refusal::new(405, "TRACE is not answered here"));
+        }
+        if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
+            return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
+        }
+        let wishes = rewrite::wishes(&head);
+        self.request.keep_alive = wishes.connection.persists(head.version);
+        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
+        if wishes.max_forwards == Some(0) {
+            return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
+        }
+        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
+        if trusted && head.fields.has(Role::ForwardedFor) {
+            let forwarded = rewrite::forwarded_client(&head.fields, |address| self.place.trusts(address));
+            self.client = forwarded.or(self.peer);
+        }
+        if wishes.connection.nominates && length == Length::Chunked {
+            self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
+        }
+        self.request.cursor = Cursor::new(length, Coding::Keep);
+        if let Some(record) = &mut self.record {
+            record.request_length += head.len as u64;
+        }
+        // Whatever goes by variables or keeps some is not the plain way of a request.
+        let message = Message { head: &head, target: &target, length, wishes: &wishes, trusted };
+        if self.place.is_plain {
+            self.forward(&message, &mut env.buffers)?;
+            return Ok(Parsed::Complete((head.len, Fate::Forwarded)));
+        }
+        let routes = self.routes.clone();
+        let mut tools = Tools {
+            buffers: &mut env.buffers,
+            routes: &routes,
+            path: &mut env.path,
+            text: &mut env.text,
+            now: env.now,
+            wall: env.wall.at(env.now),
+        };
+        let fate = self.follow(&message, &mut tools)?;
+        Ok(Parsed::Complete((head.len, fate)))
+    }
+
+    /// Writes the head as the command line has it.
+    #[inline(always)]
+    pub(super) fn forward(&mut self, message: &Message<'_>, buffers: &mut Buffers) -> Result<(), Refusal> {
+        // Text for each request only where a trusted proxy stands in between.
+        let real = self.client.filter(|client| Some(*client) != self.peer).map(|client| client.to_string());
+        let sender = Sender {
+            introduction: &self.introduction,
+            real: real.as_deref(),
+            trusted: message.trusted,
+            default_host: self.place.default_host(),
+        };
+        let mut out = buffers.small();
+        let Message { head, target, length, wishes, .. } = *message;
+        let written = rewrite::request(&mut out, head, target, length, wishes, &sender);
+        self.request.send_first(out);
+        written.map_err(|_| TOO_LARGE)
+    }
+}
+
+/// What is answered where a head does not fit a buffer any more.
+pub(super) const TOO_LARGE: Refusal = Refusal::new(431, "the header fields are too large");
+
+/// A request's head, and what has been decided about it.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) head: &'a RequestHead<'a, 'a>,
+    pub(super) target: &'a Target<'a>,
+    pub(super) length: Length,
+    pub(super) wishes: &'a Wishes,
+    /// What the sender says of itself is believed.
+    pub(super) trusted: bool,
+}
+
+/// Makes `place` that of a request. `room` is for its path in the normal form.
+#[inline]
+fn find(
+    place: &mut Arc<Place>,
+    listener: usize,
+    routes: &Routes,
+    target: &Target<'_>,
+    room: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let found = if routes.is_plain(listener) {
+        routes.default_place(listener)
+    } else {
+        room.clear();
+        let (path, _) = uri::split(target.path);
+        match path {
+            // OPTIONS for the server as a whole, and an absolute target without a path.
+            b"*" | b"" => room.push(b'/'),
+            path => uri::normalize(path, room).map_err(|_| Refusal::bad("invalid path"))?,
+        }
+        routes.find(listener, target.host.unwrap_or_default(), room)
+    };
+    if !Arc::ptr_eq(found, place) {
+        *place = Arc::clone(found);
+    }
+    Ok(())
+}
+
+/// The request, and what it is worked with while its head borrows the room it was read into.
+pub(super) struct Tools<'e> {
+    pub(super) buffers: &'e mut Buffers,
+    pub(super) routes: &'e Routes,
+    /// The path in its normal form.
+    pub(super) path: &'e mut Vec<u8>,
+    pub(super) text: &'e mut Vec<u8>,
+    pub(super) now: Time,
+    pub(super) wall: Duration,
+}

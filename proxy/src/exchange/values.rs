@@ -1,0 +1,401 @@
+//! What variables are worth (nginx: `ngx_http_variables.c`, `ngx_http_upstream.c`).
+//!
+//! Some follow from the request's head, and are asked while that is at hand ([`Asked`]); whoever asks later finds those
+//! that the place says are needed in the [`Record`]. The others are known at any time ([`Known`]).
+
+use std::io::Write;
+
+use super::{Env, Exchange, Record};
+use crate::config::site::SiteName;
+use crate::config::template::{Part, Template, Variable};
+use crate::config::{Action, Escape, Map};
+use crate::http::fields::Fields;
+use crate::http::head::RequestHead;
+use crate::http::target::Target;
+use crate::http::{Version, uri};
+use crate::site::{Place, name_of};
+use crate::time::{Duration, Time};
+
+/// A request's head, while it is at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a RequestHead<'a, 'a>,
+    pub(super) target: &'a Target<'a>,
+    /// The path in its normal form.
+    pub(super) path: &'a [u8],
+    pub(super) maps: &'a [Map],
+    /// What is known besides.
+    pub(super) known: Known<'a>,
+}
+
+/// What is known of a request at any time.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    exchange: &'a Exchange,
+    now: Time,
+    /// The time of day, since 1970.
+    wall: Duration,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn new(exchange: &'a Exchange, now: Time, wall: Duration) -> Known<'a> {
+        Known { exchange, now, wall }
+    }
+}
+
+impl Asked<'_> {
+    /// Appends the text of a template.
+    pub(super) fn expand(&self, template: &Template, out: &mut Vec<u8>) {
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text),
+                Part::Variable(variable) => self.append(variable, out),
+            }
+        }
+    }
+
+    /// Appends the value of a variable; nothing where it has none.
+    pub(super) fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+        use Variable as V;
+        let (_, args) = uri::split(self.target.path);
+        let fields = &self.head.fields;
+        match variable {
+            V::Args => out.extend_from_slice(args.unwrap_or_default()),
+            V::IsArgs => {
+                out.extend_from_slice(if args.is_some_and(|args| !args.is_empty()) { b"?" } else { b"" });
+            }
+            V::Arg(name) => {
+                let value = args.and_then(|args| uri::argument(args, name.as_bytes()));
+                out.extend_from_slice(value.unwrap_or_default());
+            }
+            V::Uri => out.extend_from_slice(self.path),
+            V::RequestUri => out.extend_from_slice(self.head.target),
+            V::RequestMethod => out.extend_from_slice(self.head.method_name),
+            V::Request => {
+                for part in [self.head.method_name, b" ", self.head.target, b" ", version(self.head.version)]
+                {
+                    out.extend_from_slice(part);
+                }
+            }
+            V::ServerProtocol => out.extend_from_slice(version(self.head.version)),
+            V::Host => {
+                let place = &self.known.exchange.place;
+                let host = self.target.host.filter(|host| !host.is_empty()).map(name_of);
+                out.extend(host.unwrap_or(place.name.as_bytes()).iter().map(u8::to_ascii_lowercase));
+            }
+            V::ContentLength => out.extend_from_slice(fields.find("content-length").unwrap_or_default()),
+            V::ContentType => out.extend_from_slice(fields.find("content-type").unwrap_or_default()),
+            V::Http(name) => {
+                join(fields, name, if &**name == "cookie" { b"; " } else { b", " }, out);
+            }
+            V::Cookie(name) => {
+                let cookies = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"cookie"));
+                let mut pairs =
+                    cookies.flat_map(|(.., value)| value.split(|&byte| matches!(byte, b';' | b',')));
+                let value = pairs.find_map(|pair| {
+                    let pair = pair.trim_ascii();
+                    let at = memchr::memchr(b'=', pair)?;
+                    pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| &pair[at + 1..])
+                });
+                out.extend_from_slice(value.unwrap_or_default());
+            }
+            V::ProxyAddXForwardedFor => {
+                for (_, name, value) in fields.iter() {
+                    if name.eq_ignore_ascii_case(b"x-forwarded-for") {
+                        out.extend_from_slice(value);
+                        out.extend_from_slice(b", ");
+                    }
+                }
+                self.known.append(&V::RemoteAddr, out);
+            }
+            V::Map(index) => self.map(&self.maps[*index], out),
+            // Nothing of these is here.
+            V::RemoteUser | V::RequestBody | V::RequestFilename | V::Slot(_) | V::Capture(_) => {}
+            other => self.known.append(other, out),
+        }
+    }
+
+    /// nginx's order: a text; what it ends or begins with; regular expressions; the default (`ngx_http_map_find`).
+    fn map(&self, map: &Map, out: &mut Vec<u8>) {
+        let mut source = Vec::new();
+        self.expand(&map.source, &mut source);
+        let small = source.to_ascii_lowercase();
+        let exact = map.exact.iter().find(|(text, _)| text.as_bytes() == small).map(|(_, value)| value);
+        let wildcard = || {
+            let fits = |name: &SiteName| match name {
+                SiteName::Suffix(text) => small.ends_with(text.as_bytes()),
+                SiteName::Prefix(text) => small.starts_with(text.as_bytes()),
+                SiteName::Exact(_) | SiteName::Regex(_) => false,
+            };
+            map.wildcards.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| length(name))
+        };
+        let pattern = || map.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(&source));
+        let value = exact.or_else(|| wildcard().map(|(_, value)| value));
+        self.expand(value.or_else(|| pattern().map(|(_, value)| value)).unwrap_or(&map.default), out);
+    }
+}
+
+fn length(name: &SiteName) -> usize {
+    match name {
+        SiteName::Suffix(text) | SiteName::Prefix(text) | SiteName::Exact(text) => text.len(),
+        SiteName::Regex(_) => 0,
+    }
+}
+
+impl Known<'_> {
+    /// Appends the text of a template, from what is known and what was kept.
+    pub(super) fn expand(&self, template: &Template, out: &mut Vec<u8>) {
+        self.expand_escaped(template, Escape::None, out);
+    }
+
+    /// The same, each value so that nobody can mistake it.
+    pub(super) fn expand_escaped(&self, template: &Template, escape: Escape, out: &mut Vec<u8>) {
+        for part in &template.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text),
+                Part::Variable(variable) => {
+                    let start = out.len();
+                    self.append(variable, out);
+                    escape_from(out, start, escape);
+                }
+            }
+        }
+    }
+
+    /// Appends the value of a variable; nothing where it has none.
+    fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
+        use Variable as V;
+        let exchange = self.exchange;
+        let place = &exchange.place;
+        let record = exchange.record.as_deref();
+        if let Some(record) = record {
+            let of_head = place.kept.iter().position(|kept| kept == variable);
+            let of_answer = || place.kept_of_answer.iter().position(|kept| kept == variable);
+            let value = match of_head {
+                Some(number) => record.of_head.value(number),
+                None => of_answer().and_then(|number| record.of_answer.value(number)),
+            };
+            if let Some(value) = value {
+                return out.extend_from_slice(value);
+            }
+        }
+        let since = |time: Option<Time>| time.map_or(Duration::ZERO, |time| self.now.since(time));
+        match variable {
+            V::RemoteAddr => match exchange.client {
+                Some(client) if exchange.client != exchange.peer => push(out, format_args!("{client}")),
+                _ => out.extend_from_slice(exchange.introduction.address().as_bytes()),
+            },
+            V::RealipRemoteAddr => out.extend_from_slice(exchange.introduction.address().as_bytes()),
+            V::BinaryRemoteAddr => match exchange.client {
+                Some(std::net::IpAddr::V4(address)) => out.extend(address.octets()),
+                Some(std::net::IpAddr::V6(address)) => out.extend(address.octets()),
+                None => {}
+            },
+            V::Scheme => out.extend_from_slice(b"http"),
+            V::ServerName => out.extend_from_slice(place.name.as_bytes()),
+            V::Status => push(out, format_args!("{:03}", exchange.logged_status())),
+            V::BodyBytesSent => push(out, format_args!("{}", exchange.body_bytes())),
+            V::BytesSent => push(out, format_args!("{}", record.map_or(0, |record| record.bytes_sent))),
+            V::RequestLength => {
+                push(out, format_args!("{}", record.map_or(0, |record| record.request_length)));
+            }
+            V::RequestTime => seconds(out, since(record.map(|record| record.since))),
+            V::RequestCompletion => {
+                let is_whole = exchange.response.is_whole() && !exchange.response.pending();
+                out.extend_from_slice(if is_whole { b"OK" } else { b"" });
+            }
+            V::ConnectionRequests => {
+                push(out, format_args!("{}", record.map_or(0, |record| record.requests)));
+            }
+            V::Msec => seconds(out, self.wall),
+            V::Pid => push(out, format_args!("{}", std::process::id())),
+            V::Pipe => out.push(b'.'),
+            V::NginxVersion => out.extend_from_slice(crate::config::LANGUAGE.as_bytes()),
+            V::TimeIso8601 => time_iso8601(out, self.wall),
+            V::TimeLocal => time_local(out, self.wall),
+            V::ProxyHost => out.extend_from_slice(place.default_host().as_bytes()),
+            V::ProxyPort => {
+                if let Action::Proxy(pass) = &place.action {
+                    push(out, format_args!("{}", pass.port));
+                }
+            }
+            other => {
+                if let Some(record) = record {
+                    upstream(other, record, self.now, out);
+                }
+            }
+        }
+    }
+}
+
+/// The variables that tell of each server that was asked, joined by `, `.
+fn upstream(variable: &Variable, record: &Record, now: Time, out: &mut Vec<u8>) {
+    use Variable as V;
+    for (number, one) in record.tries.iter().enumerate() {
+        if number > 0 {
+            out.extend_from_slice(b", ");
+        }
+        let mut took = |until: Option<Time>| match until {
+            Some(time) => seconds(out, time.since(one.since)),
+            None => out.push(b'-'),
+        };
+        match variable {
+            V::UpstreamAddr => out.extend_from_slice(one.address.as_bytes()),
+            V::UpstreamServer => out.extend_from_slice(one.server.as_bytes()),
+            V::UpstreamStatus if one.status == 0 => out.push(b'-'),
+            V::UpstreamStatus => push(out, format_args!("{}", one.status)),
+            V::UpstreamConnectTime => took(one.connected),
+            V::UpstreamHeaderTime => took(one.answered),
+            V::UpstreamResponseTime => took(Some(one.ended.unwrap_or(now))),
+            V::UpstreamResponseLength => push(out, format_args!("{}", one.body)),
+            V::UpstreamBytesReceived => push(out, format_args!("{}", one.received)),
+            V::UpstreamBytesSent => push(out, format_args!("{}", one.sent)),
+            _ => return,
+        }
+    }
+}
+
+/// Appends the values of all fields that a variable's name is for.
+fn join(fields: &Fields<'_, '_>, name: &str, between: &[u8], out: &mut Vec<u8>) {
+    let values = fields.iter().filter(|(_, field, _)| is_called(field, name)).map(|(.., value)| value);
+    for (number, value) in values.enumerate() {
+        if number > 0 {
+            out.extend_from_slice(between);
+        }
+        out.extend_from_slice(value);
+    }
+}
+
+/// Whether a field is called as a variable has it: in small letters, with underscores for hyphens.
+fn is_called(field: &[u8], name: &str) -> bool {
+    let small = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    field.len() == name.len() && field.iter().map(small).eq(name.bytes())
+}
+
+fn version(version: Version) -> &'static [u8] {
+    match version {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
+}
+
+fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a Vec cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+/// With milliseconds, as nginx writes times.
+fn seconds(out: &mut Vec<u8>, time: Duration) {
+    push(out, format_args!("{}.{:03}", time.as_secs(), time.subsec_millis()));
+}
+
+/// `24/Nov/2026:08:47:44 +0000`; the proxy's time zone is UTC.
+fn time_local(out: &mut Vec<u8>, wall: Duration) {
+    let date = Date::new(wall);
+    let (day, month, year, time) = (date.part(5..7), date.part(8..11), date.part(12..16), date.part(17..25));
+    push(out, format_args!("{day}/{month}/{year}:{time} +0000"));
+}
+
+/// `2026-11-24T08:47:44+00:00`
+fn time_iso8601(out: &mut Vec<u8>, wall: Duration) {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let date = Date::new(wall);
+    let month = MONTHS.find(date.part(8..11)).unwrap_or_default() / 3 + 1;
+    let (day, year, time) = (date.part(5..7), date.part(12..16), date.part(17..25));
+    push(out, format_args!("{year}-{month:02}-{day}T{time}+00:00"));
+}
+
+/// On the stack: a line in a log costs no allocation.
+struct Date([u8; 29]);
+
+impl Date {
+    /// "Tue, 24 Nov 2026 08:15:03 GMT"
+    fn new(wall: Duration) -> Date {
+        let mut text = [b' '; 29];
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs());
+        // It is as long as that, always.
+        let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(time));
+        Date(text)
+    }
+
+    fn part(&self, range: std::ops::Range<usize>) -> &str {
+        std::str::from_utf8(&self.0[range]).unwrap_or_default()
+    }
+}
+
+/// Escapes what stands in `out` from `start` on (`ngx_http_log_escape`, `ngx_escape_json`).
+fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
+    let is_odd = |byte: u8| match escape {
+        Escape::None => false,
+        Escape::Default => matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..),
+        Escape::Json => matches!(byte, b'"' | b'\\' | 0..=0x1f),
+    };
+    if escape == Escape::Default && out.len() == start {
+        return out.push(b'-');
+    }
+    if !out[start..].iter().any(|&byte| is_odd(byte)) {
+        return;
+    }
+    for byte in out.split_off(start) {
+        match (escape, byte) {
+            (_, byte) if !is_odd(byte) => out.push(byte),
+            (Escape::Json, b'"' | b'\\') => out.extend([b'\\', byte]),
+            (Escape::Json, b'\n') => out.extend_from_slice(b"\\n"),
+            (Escape::Json, b'\r') => out.extend_from_slice(b"\\r"),
+            (Escape::Json, b'\t') => out.extend_from_slice(b"\\t"),
+            (Escape::Json, 8) => out.extend_from_slice(b"\\b"),
+            (Escape::Json, 12) => out.extend_from_slice(b"\\f"),
+            (Escape::Json, byte) => push(out, format_args!("\\u{byte:04X}")),
+            (_, byte) => push(out, format_args!("\\x{byte:02X}")),
+        }
+    }
+}
+
+impl Exchange {
+    /// The status that logs tell: nginx's word for a client that has gone is 499.
+    fn logged_status(&self) -> u16 {
+        match self.status() {
+            0 => 499,
+            status => status,
+        }
+    }
+
+    /// Appends this request's line in a log: of a format, at this time of day.
+    pub fn log_line(&self, line: &Template, escape: Escape, env: &Env, out: &mut Vec<u8>) {
+        Known::new(self, env.now, env.wall.at(env.now)).expand_escaped(line, escape, out);
+    }
+
+    /// Appends a text that depends on this request, as it is.
+    pub fn log_text(&self, text: &Template, env: &Env, out: &mut Vec<u8>) {
+        self.log_line(text, Escape::None, env, out);
+    }
+
+    /// Keeps what the place says will be asked for.
+    pub(super) fn keep(place: &Place, asked: &Asked<'_>, record: &mut Record) {
+        record.of_head.clear();
+        for variable in &place.kept {
+            record.of_head.keep(|out| asked.append(variable, out));
+        }
+    }
+
+    /// The same of a response's fields.
+    pub(super) fn keep_of_answer(place: &Place, fields: &Fields<'_, '_>, record: &mut Record) {
+        record.of_answer.clear();
+        for variable in &place.kept_of_answer {
+            record.of_answer.keep(|out| match variable {
+                Variable::SentHttp(name) | Variable::UpstreamHttp(name) => join(fields, name, b", ", out),
+                Variable::UpstreamCookie(name) => {
+                    let cookies =
+                        fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
+                    let value = cookies.map(|(.., value)| value).find_map(|value| {
+                        let pair = value.split(|&byte| byte == b';').next()?.trim_ascii();
+                        let at = memchr::memchr(b'=', pair)?;
+                        pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| &pair[at + 1..])
+                    });
+                    out.extend_from_slice(value.unwrap_or_default());
+                }
+                _ => {}
+            });
+        }
+    }
+}

@@ -37,6 +37,11 @@ impl Exchange {
         self.is_retired
     }
 
+    /// Whether a request goes by an older configuration, or may still do so.
+    pub fn is_behind(&self, env: &Env) -> bool {
+        !Arc::ptr_eq(&self.routes, &env.routes) && (self.is_retired || !self.is_idle())
+    }
+
     /// Whether no other request is to be taken after this one.
     #[inline]
     pub(super) fn is_last(&self, env: &Env) -> bool {

@@ -117,6 +117,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let mut inheritance = Inheritance::take();
     let mut bound = BTreeMap::new();
     bind(&generation, &mut bound, &mut inheritance)?;
+    inheritance.drop_rest();
     let mut resolver = Resolver::new(&generation);
     let missing = resolver.resolve_unknown();
     if process.strict_names && !missing.is_empty() {

@@ -20,6 +20,9 @@ impl Process<'_> {
     /// Goes over to what the source says now, or says why not.
     pub(super) fn reload(&mut self) {
         let Some(source) = self.source else {
+            if self.shared.generation().rests {
+                return self.rest(false);
+            }
             log::info!("nothing to reload: the configuration is the command line's; start another process");
             return;
         };
@@ -44,6 +47,9 @@ impl Process<'_> {
         if config.process.workers != workers {
             log::warn!("the number of workers stays {workers} until another process is started (USR2)");
             config.process.workers = workers;
+        }
+        if config.process.user != last.config.process.user {
+            log::warn!("the user stays as it is until another process is started");
         }
         let error_log = logging::open(config.process.error_log.as_deref())?;
         let next = self.shared.next(config);

@@ -54,6 +54,11 @@ impl Inheritance {
         self.sockets.extract_if(.., |(at, _)| at == address).map(|(_, socket)| socket).collect()
     }
 
+    /// Lets go of the others.
+    pub fn drop_rest(&mut self) {
+        self.sockets.clear();
+    }
+
     /// Whether this process was started by another one to take its place.
     pub fn is_successor(&self) -> bool {
         self.parent.is_some()

@@ -58,15 +58,6 @@ pub(super) struct Client<S> {
     scheduled: Time,
 }
 
-impl<S> Client<S> {
-    /// The groups of servers that its request in hand has to do with.
-    pub(super) fn groups(&self) -> impl Iterator<Item = GroupId> {
-        let place = if self.exchange.is_idle() { None } else { self.exchange.place().upstream };
-        let chosen = self.chosen.map(|chosen| chosen.group);
-        place.into_iter().chain(chosen)
-    }
-}
-
 impl<N: Net> Worker<N> {
     /// Takes waiting connections in, a batch from each listener.
     pub(super) fn accept(&mut self) {

@@ -269,6 +269,7 @@ impl<N: Net> Worker<N> {
         }
         if self.drained_by <= self.env.now {
             self.drained_by = Time::NEVER;
+            log::warn!("the time for finishing is over: {} connections are cut", self.clients.len());
             self.close_all();
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct Pool {
     pub(super) group: SharedGroup,
     pub(super) idle: Idle<UpstreamKey>,
     idle_timeout: Duration,
-    /// No configuration names the group any more: it is there for the requests that are under way.
+    /// No configuration names the group any more: it is there for requests that go by an older one.
     pub(super) is_retired: bool,
 }
 

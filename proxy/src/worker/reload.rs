@@ -11,11 +11,10 @@ use super::generation::Generation;
 use super::net::Net;
 use super::pool::Pool;
 use super::upstreams::close_pooled;
-use crate::ids::GroupId;
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 
-/// How often it is looked whether the last request to a group that is gone is through.
+/// How often it is looked whether the last request by an older configuration is through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a client that has just connected may take to send its request when it is the last one.
@@ -68,15 +67,17 @@ impl<N: Net> Worker<N> {
         self.sweep();
     }
 
-    /// Drops the pools of groups that are gone, once no request is under way to them.
+    /// Drops the pools of groups that are gone, once no request goes by an older configuration.
     pub(super) fn sweep(&mut self) {
-        let in_use: Vec<GroupId> = match self.pools.values().any(|pool| pool.is_retired) {
-            true => self.clients.values().flat_map(|client| client.groups()).collect(),
-            false => Vec::new(),
-        };
-        self.pools.retain(|id, pool| !pool.is_retired || in_use.contains(&id));
-        let is_clean = self.pools.values().all(|pool| !pool.is_retired);
-        self.sweep_at = if is_clean { Time::NEVER } else { self.env.now + SWEEP_INTERVAL };
+        let retired = self.pools.values().any(|pool| pool.is_retired);
+        // Such a client may still come to any group of its configuration.
+        let in_use = retired && self.clients.values().any(|client| client.exchange.is_behind(&self.env));
+        if in_use {
+            self.sweep_at = self.env.now + SWEEP_INTERVAL;
+        } else {
+            self.pools.retain(|_, pool| !pool.is_retired);
+            self.sweep_at = Time::NEVER;
+        }
     }
 
     /// Clients whose listener is gone leave: idle ones now, the others after what they wait for.

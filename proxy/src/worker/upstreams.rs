@@ -249,7 +249,8 @@ impl<N: Net> Worker<N> {
 /// Chooses a server; says whether there is one.
 fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
     let Some(id) = client.exchange.place().upstream else { return false };
-    let mut group = pools[id].group.lock();
+    let Some(pool) = pools.get(id) else { return false };
+    let mut group = pool.group.lock();
     if !client.has_chosen {
         client.has_chosen = true;
         group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());

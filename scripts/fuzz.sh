@@ -40,10 +40,12 @@ cargo +nightly fuzz build
 for target in "${targets[@]}"; do
     echo "== $target: $seconds s"
     mkdir -p "fuzz/corpus/$target"
+    dict=fuzz/$target.dict
+    [[ -f $dict ]] || dict=fuzz/http.dict
     log=$(mktemp)
     status=0
     cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -max_len=4096 -dict=fuzz/http.dict -print_final_stats=1 -verbosity=0 \
+        -max_total_time="$seconds" -max_len=4096 -dict="$dict" -print_final_stats=1 -verbosity=0 \
         > "$log" 2>&1 || status=$?
     if ((status)); then
         tail -n 40 "$log"

@@ -44,6 +44,29 @@ need_cargo() {
     need cc 'the Rust linker needs it: apt-get install gcc libc6-dev'
 }
 
+# install_packages PACKAGE...: Debian's, without starting the services that come with them. Ends the script where it may
+# not install, or cannot.
+install_packages() {
+    if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
+        die "needs packages that are not installed; as root: apt-get install $*"
+    fi
+    note "installing $*"
+    make_work_dir
+    # No package may start its service on this machine.
+    local policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod +x "$policy"
+        at_exit() { rm -f /usr/sbin/policy-rc.d; }
+    fi
+    { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@"; } \
+        > "$WORK_DIR/apt.log" 2>&1 || { tail -n 10 "$WORK_DIR/apt.log" >&2; die 'apt-get failed; the last lines stand above'; }
+    if declare -F at_exit > /dev/null; then
+        at_exit
+        unset -f at_exit
+    fi
+}
+
 # ---- processes -----------------------------------------------------------------------------------
 
 STARTED_PIDS=()

@@ -55,6 +55,8 @@ if runs test || runs scripts || runs bench; then
     wants wrk wrk
     wants strace strace
     wants valgrind valgrind
+    # The reports of bench are looked at in a browser, which needs some font.
+    wants chromium chromium fonts-dejavu-core
 fi
 if runs compose; then
     wants docker docker.io
@@ -62,24 +64,7 @@ if runs compose; then
     wants debootstrap debootstrap
 fi
 if ((${#missing[@]})); then
-    if [[ $EUID != 0 ]] || ! command -v apt-get > /dev/null; then
-        die "needs packages that are not installed; as root: apt-get install ${missing[*]}"
-    fi
-    note "installing ${missing[*]}"
-    make_work_dir
-    # No package may start its service on this machine.
-    policy=/usr/sbin/policy-rc.d
-    if [[ ! -e $policy ]]; then
-        printf '#!/bin/sh\nexit 101\n' > "$policy"
-        chmod +x "$policy"
-        at_exit() { rm -f "$policy"; }
-    fi
-    { apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "${missing[@]}"; } \
-        > "$WORK_DIR/apt.log" 2>&1 || { tail -n 10 "$WORK_DIR/apt.log" >&2; die 'apt-get failed; the last lines stand above'; }
-    if declare -F at_exit > /dev/null; then
-        at_exit
-        unset -f at_exit
-    fi
+    install_packages "${missing[@]}"
 fi
 need_cargo
 if runs compose && ! docker info > /dev/null 2>&1; then

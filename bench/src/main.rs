@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{cost, relay};
+use bench::{balance, compare, faults, load, relay, report};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -15,15 +15,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// CPU time, system calls and instructions per request
-    Cost(cost::Options),
+    /// Subjects side by side: throughput, latency, CPU time, system calls, memory
+    Compare(compare::Options),
+    /// Who gets how many requests under each method, and who queues
+    Balance(balance::Options),
+    /// HTTP load on a schedule, with latencies that count from when requests were due
+    Load(Box<load::Options>),
+    /// The failure lab: what clients see while a server refuses, dies, hangs, lies or comes back
+    Faults(faults::Options),
+    /// The raw data of a folder as a page with plots, and as Markdown
+    Report(report::Options),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
 
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
-        Command::Cost(options) => cost::run(&options).map_err(Into::into),
+        Command::Compare(options) => compare::main(&options).map_err(Into::into),
+        Command::Balance(options) => balance::run(&options).map_err(Into::into),
+        Command::Load(options) => load::main(&options).map_err(Into::into),
+        Command::Faults(options) => faults::run(&options).map_err(Into::into),
+        Command::Report(options) => report::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

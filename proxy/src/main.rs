@@ -1,20 +1,130 @@
 //! The binary: arguments to [`Config`], then workers.
 
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use proxy::config::flags;
-use proxy::process;
+use proxy::config::nginx::cli::{self, Command, CommandLine};
+use proxy::config::nginx::{self, Disk, Loaded, Options, Refused};
+use proxy::config::{Config, flags};
+use proxy::logging;
+use proxy::process::{self, Source, order};
 
 fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if cli::is_nginx(&args) {
+        return as_nginx(&args);
+    }
     let config = match flags::parse(std::env::args_os()) {
         Ok(config) => config,
         Err(exit) => return exit.print(),
     };
-    match process::run(config, None) {
+    serve(config, None, "proxy: ")
+}
+
+fn serve(config: Config, source: Option<&Source<'_>>, prefix: &str) -> ExitCode {
+    match process::run(config, source) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proxy: {error}");
+            eprintln!("{prefix}{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what nginx would with these arguments.
+fn as_nginx(args: &[OsString]) -> ExitCode {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let line = match cli::parse(args, &folder.to_string_lossy()) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("nginx: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match line.command {
+        Command::Version { is_long } => eprint!("{}", cli::version(is_long)),
+        Command::Help => eprint!("{}", cli::help()),
+        Command::Test { .. } => {
+            let report = cli::report(&line, &load(&line));
+            eprint!("{}", report.stderr);
+            // Whoever reads it may have gone.
+            let _ = std::io::stdout().write_all(&report.stdout);
+            return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        Command::Signal(signal) => {
+            let sent = load(&line).map_err(|refused| emerg(&refused)).and_then(|loaded| {
+                let pid_file = loaded.config.process.pid_file.unwrap_or_default();
+                order::send(signal, &pid_file)
+            });
+            if let Err(error) = sent {
+                eprintln!("nginx: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        Command::Run => return run(&line),
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(line: &CommandLine) -> ExitCode {
+    open_log(line);
+    let loaded = match load(line) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            eprintln!("nginx: {}", emerg(&refused));
+            if logging::file().is_some() {
+                log::error!(target: "emerg", "{}", refused.error);
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &loaded.warnings {
+        eprintln!("nginx: [warn] {warning}");
+    }
+    let reload = || {
+        let loaded = load(line).map_err(|refused| emerg(&refused))?;
+        for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        Ok(loaded.config)
+    };
+    serve(loaded.config, Some(&reload), "nginx: [emerg] ")
+}
+
+/// Until the configuration says where messages go, they go where `-e` says.
+fn open_log(line: &CommandLine) {
+    if line.error_log == "stderr" {
+        return;
+    }
+    // One that begins with a slash stands for itself.
+    let path: PathBuf = Path::new(&line.prefix).join(&line.error_log);
+    match logging::open(Some(&path)) {
+        Ok(file) => logging::direct(file, log::LevelFilter::Info),
+        Err(error) => eprintln!(
+            "nginx: [alert] could not open error log file: open() \"{}\" failed ({})",
+            path.display(),
+            order::errno(&error.source)
+        ),
+    }
+}
+
+fn emerg(refused: &Refused) -> String {
+    format!("[emerg] {}", refused.error)
+}
+
+fn load(line: &CommandLine) -> Result<Loaded, Box<Refused>> {
+    let name = rustix::system::uname();
+    nginx::load(
+        &Disk,
+        &Options {
+            path: line.path.clone(),
+            prefix: line.prefix.clone(),
+            globals: &line.globals,
+            error_log: &line.error_log,
+            is_root: rustix::process::geteuid().is_root(),
+            hostname: &name.nodename().to_string_lossy(),
+        },
+    )
 }

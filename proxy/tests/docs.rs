@@ -6,8 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGES: &[&str] =
-    &["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/containers.md"];
+const PAGES: &[&str] = &[
+    "README.md",
+    "README.zh-CN.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/containers.md",
+    "docs/benchmarking.md",
+];
 
 /// Flags of tools that are not the project's, and one that is shown as a slip.
 const FOREIGN_FLAGS: &[&str] = &["--build", "--profile", "--release", "--upsteam"];
@@ -102,14 +108,15 @@ fn the_tables_of_flags_are_the_program_s() {
 fn every_flag_that_is_named_exists() {
     let mut known: BTreeSet<String> = flags_of_the_program().into_keys().collect();
     known.extend(FOREIGN_FLAGS.iter().map(|flag| (*flag).to_owned()));
-    // The backend's are fields with an `arg` attribute.
-    let backend = read("backend/src/main.rs");
-    let mut is_flag = false;
-    for line in backend.lines().map(str::trim) {
-        if let Some((field, _)) = line.split_once(':').filter(|_| is_flag) {
-            known.insert(format!("--{}", field.replace('_', "-")));
+    // Those of the other programs are fields with an `arg` attribute.
+    for file in ["backend/src/main.rs", "bench/src/compare/options.rs", "bench/src/load/command.rs"] {
+        let mut is_flag = false;
+        for line in read(file).lines().map(str::trim) {
+            if let Some((field, _)) = line.split_once(':').filter(|_| is_flag) {
+                known.insert(format!("--{}", field.trim_start_matches("pub ").replace('_', "-")));
+            }
+            is_flag = line.starts_with("#[arg(long");
         }
-        is_flag = line.starts_with("#[arg(long");
     }
     for entry in fs::read_dir(root().join("scripts")).expect("a folder") {
         let text = fs::read_to_string(entry.expect("an entry").path()).expect("text");

@@ -1,4 +1,4 @@
-//! This project's own binaries, built by release rules.
+//! This project's own binaries, built by the rules that the running one was built by.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,20 +17,22 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Builds them from the tree as it stands, so that no stale one is measured.
+    /// Builds them from the tree as it stands, so that no stale one is measured: in a test of behaviour debug builds.
     ///
     /// # Errors
     ///
     /// [`LabError::Build`] where that fails.
     pub fn build() -> Result<Binaries, LabError> {
-        let folder = target_folder()?;
+        let (folder, profile) = target_folder()?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--release", "--quiet", "--bins", "--manifest-path"]);
+        command.args(["build", "--quiet", "--bins", "--manifest-path"]);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+        // Cargo calls a profile "dev" whose folder is "debug".
+        command.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
         command.arg("--target-dir").arg(&folder).stdin(Stdio::null());
         match command.status() {
-            Ok(status) if status.success() => Binaries::find(&folder.join("release")),
+            Ok(status) if status.success() => Binaries::all_in(&folder.join(profile)),
             _ => Err(LabError::Build),
         }
     }
@@ -39,18 +41,30 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`LabError::Build`] where one is not there.
+    /// [`LabError::Build`] where one is not there, [`LabError::DebugBuild`] where cargo put debug builds there.
     pub fn find(folder: &Path) -> Result<Binaries, LabError> {
+        if folder.ends_with("debug") {
+            return Err(LabError::DebugBuild);
+        }
+        Binaries::all_in(folder)
+    }
+
+    fn all_in(folder: &Path) -> Result<Binaries, LabError> {
         let file = |name| Some(folder.join(name)).filter(|file| file.is_file()).ok_or(LabError::Build);
         Ok(Binaries { proxy: file("proxy")?, backend: file("backend")?, bench: file("bench")? })
     }
 }
 
-/// The target folder that the running binary lies in: `release/NAME` or `release/deps/NAME`.
-fn target_folder() -> Result<PathBuf, LabError> {
+/// The target folder that the running binary lies in, and its profile's folder there: `TARGET/release/NAME`, or
+/// `TARGET/debug/deps/NAME` for a test.
+fn target_folder() -> Result<(PathBuf, String), LabError> {
     let binary = std::env::current_exe()?;
-    let folder = binary.ancestors().find(|folder| folder.ends_with("release")).and_then(Path::parent);
-    folder.map(Path::to_owned).ok_or(LabError::DebugBuild)
+    let mut folder = binary.parent().ok_or(LabError::Build)?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().ok_or(LabError::Build)?;
+    }
+    let profile = folder.file_name().and_then(|name| name.to_str()).ok_or(LabError::Build)?;
+    Ok((folder.parent().ok_or(LabError::Build)?.to_owned(), profile.to_owned()))
 }
 
 /// Figures of an unoptimised generator or relay would mean nothing.

@@ -1,16 +1,17 @@
-//! A keep-alive client that asks for one small page, as curl does, and checks the answer.
+//! A keep-alive client that asks for one page, as curl does, and checks the answer.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n";
+/// The longest head.
+const HEAD_MAX: usize = 4096;
 
 /// One connection; it blocks.
 #[derive(Debug)]
 pub struct Client {
     stream: TcpStream,
+    request: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -21,10 +22,24 @@ impl Client {
     ///
     /// Where nobody listens.
     pub fn connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect(address)?;
+        Client::over(TcpStream::connect(address)?)
+    }
+
+    /// Takes a connection over.
+    ///
+    /// # Errors
+    ///
+    /// Where it is broken.
+    pub fn over(stream: TcpStream) -> io::Result<Client> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Client { stream, buffer: vec![0; 4096] })
+        Ok(Client { stream, request: request("/"), buffer: vec![0; HEAD_MAX] })
+    }
+
+    /// The same, for another page than `/`.
+    #[must_use]
+    pub fn of_page(self, path: &str) -> Client {
+        Client { request: request(path), ..self }
     }
 
     /// Sends a request.
@@ -33,7 +48,7 @@ impl Client {
     ///
     /// Where the connection is broken.
     pub fn ask(&mut self) -> io::Result<()> {
-        self.stream.write_all(REQUEST)
+        self.stream.write_all(&self.request)
     }
 
     /// Receives the response to it.
@@ -47,13 +62,19 @@ impl Client {
             let n = self.stream.read(&mut self.buffer[length..])?;
             length += n;
             let bytes = &self.buffer[..length];
-            if whole_length(bytes).is_some_and(|whole| whole == length) && bytes.starts_with(b"HTTP/1.1 200 ")
-            {
-                return Ok(());
-            }
-            if n == 0 || length == self.buffer.len() {
-                let said = String::from_utf8_lossy(bytes).into_owned();
-                return Err(io::Error::other(format!("expected a short 200, not: {said}")));
+            let whole = whole_length(bytes);
+            let is_200 = bytes.starts_with(b"HTTP/1.1 200 ");
+            match whole {
+                Some(whole) if whole == length && is_200 => return Ok(()),
+                Some(whole) if whole > length && is_200 && n > 0 => {
+                    // It stays that long for the next one.
+                    self.buffer.resize(whole.max(self.buffer.len()), 0);
+                }
+                None if n > 0 && length < HEAD_MAX => {}
+                _ => {
+                    let said = String::from_utf8_lossy(&bytes[..length.min(HEAD_MAX)]).into_owned();
+                    return Err(io::Error::other(format!("expected a 200 with its length, not: {said}")));
+                }
             }
         }
     }
@@ -67,6 +88,11 @@ impl Client {
         self.ask()?;
         self.receive()
     }
+}
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n\r\n")
+        .into_bytes()
 }
 
 /// The length of the response whose head is in `bytes`; `None` while it is not.

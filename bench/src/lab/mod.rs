@@ -4,19 +4,28 @@
 //! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
+//! - `setup.rs`: the same rules on servers and failures, said to each subject in its own words
+//! - `scripted.rs`: an origin whose every answer is decided by the caller
 
 mod binaries;
 mod client;
 mod process;
+mod scripted;
+mod setup;
 mod subjects;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
-pub use process::{Process, installed, on_core, version_line};
+pub use process::{Process, installed, is_gone, on_core, version_line};
+pub use scripted::{Decide, Reply, Scripted, Then};
+pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};
 
 /// Why a measurement cannot be made, with the remedy.
@@ -107,11 +116,25 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// Lets this process, and those that it starts, open as many files as the kernel allows them: load and subjects have
+/// a socket or two for each connection.
+///
+/// # Errors
+///
+/// Where the kernel refuses what it said it would allow.
+pub fn raise_open_files() -> io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(())
+}
+
 /// Two names served by one origin process, on the load's core.
+#[derive(Debug)]
 pub struct Origins {
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
     _process: Process,
+    _redis: Option<Process>,
 }
 
 impl Origins {
@@ -121,14 +144,43 @@ impl Origins {
     ///
     /// Where it does not start.
     pub fn start(binaries: &Binaries, cores: Cores) -> Result<Origins, LabError> {
+        Origins::with(binaries, cores, &["--plain"], None)
+    }
+
+    /// Starts them with a Redis that counts, on the same core; its files go to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Where Redis is not installed, or one of the two does not start.
+    pub fn start_with_redis(
+        binaries: &Binaries,
+        cores: Cores,
+        folder: &std::path::Path,
+    ) -> Result<Origins, LabError> {
+        let program = installed("redis-server").ok_or(LabError::Missing("redis-server"))?;
+        let address = free_address()?;
+        let mut command = Command::new(program);
+        command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]);
+        command.args(["--save", "", "--appendonly", "no"]).arg("--dir").arg(folder);
+        let redis = Process::start("redis-server", &mut command, cores.load)?;
+        // The origins answer as wanted only when they have reached it.
+        Origins::with(binaries, cores, &["--redis", &format!("redis://{address}/0")], Some(redis))
+    }
+
+    fn with(
+        binaries: &Binaries,
+        cores: Cores,
+        counter: &[&str],
+        redis: Option<Process>,
+    ) -> Result<Origins, LabError> {
         let addresses = vec![free_address()?, free_address()?];
-        let mut command = std::process::Command::new(&binaries.backend);
+        let mut command = Command::new(&binaries.backend);
         for (number, address) in addresses.iter().enumerate() {
             command.arg("--serve").arg(format!("app{}={address}", number + 1));
         }
-        let mut process = Process::start("backend", command.arg("--plain"), cores.load)?;
+        let mut process = Process::start("backend", command.args(counter), cores.load)?;
         process.wait_until_ready(addresses[1])?;
-        Ok(Origins { addresses, _process: process })
+        Ok(Origins { addresses, _process: process, _redis: redis })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,13 +17,15 @@ use super::{BODY_MARK, LabError};
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a program may take to end before it is killed.
-const END_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// A child process. It ends with this value.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
+    /// Where its standard error goes, unless that is kept.
+    log: Option<PathBuf>,
 }
 
 impl Process {
@@ -35,7 +38,39 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = on_core(core, || command.spawn())
             .map_err(|source| LabError::Start { program: name.into(), source })?;
-        Ok(Process { name: name.into(), child })
+        Ok(Process { name: name.into(), child, log: None })
+    }
+
+    /// Starts a program as [`Process::start`] does, with its standard error going to `log`, which is made anew.
+    ///
+    /// # Errors
+    ///
+    /// Where it or the file cannot be opened.
+    pub fn start_logging(
+        name: &str,
+        command: &mut Command,
+        core: usize,
+        log: &Path,
+    ) -> Result<Process, LabError> {
+        let file = fs::File::create(log)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let child = on_core(core, || command.spawn())
+            .map_err(|source| LabError::Start { program: name.into(), source })?;
+        Ok(Process { name: name.into(), child, log: Some(log.to_owned()) })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// Where it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.pid(), signal)?)
     }
 
     /// Waits until the program answers a request as the origins do.
@@ -59,6 +94,9 @@ impl Process {
     fn said(&mut self) -> String {
         // The pipe ends with the program.
         self.end();
+        if let Some(log) = &self.log {
+            return fs::read_to_string(log).unwrap_or_default().trim().to_owned();
+        }
         let mut bytes = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {
             // What cannot be read is no help.
@@ -88,15 +126,77 @@ impl Process {
     ///
     /// Where a process has ended, which no subject may.
     pub fn cpu_ns(&self) -> io::Result<u64> {
+        self.schedstat(0)
+    }
+
+    /// How long threads of the tree were ready to run and others ran on their core, in nanoseconds, all together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Process::cpu_ns`].
+    pub fn waited_ns(&self) -> io::Result<u64> {
+        self.schedstat(1)
+    }
+
+    /// A word of `/proc/PID/task/TID/schedstat`, over all threads.
+    fn schedstat(&self, word: usize) -> io::Result<u64> {
         let mut sum = 0;
         for pid in self.tree() {
             for task in tasks(pid) {
                 let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat"))?;
-                let first = text.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-                sum += first.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
+                let number = text.split_whitespace().nth(word).and_then(|word| word.parse::<u64>().ok());
+                sum += number.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
             }
         }
         Ok(sum)
+    }
+
+    /// Kills it (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be waited for.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
+    /// The share of the tree's CPU time that it spent in user space since it began, as (user, all), in clock ticks.
+    /// The kernel samples this, other than the sum of [`Process::cpu_ns`].
+    pub fn ticks(&self) -> (u64, u64) {
+        let of = |pid: u32| -> Option<(u64, u64)> {
+            let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name may hold spaces and parentheses; utime and stime are the 12th and 13th word after it.
+            let mut words = text.rsplit_once(") ")?.1.split(' ').skip(11);
+            let (user, system) = (words.next()?.parse::<u64>().ok()?, words.next()?.parse::<u64>().ok()?);
+            Some((user, user + system))
+        };
+        self.tree().into_iter().filter_map(of).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+
+    /// Resident memory of the tree, in KiB; what processes share counts in each.
+    pub fn memory_kib(&self) -> u64 {
+        let of = |pid: u32| -> Option<u64> {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        self.tree().into_iter().filter_map(of).sum()
+    }
+
+    /// The cores that threads of the tree may run on, as the kernel lists them, without repetition.
+    pub fn cores(&self) -> Vec<String> {
+        let of = |pid: u32, task: u32| -> Option<String> {
+            let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/status")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+            Some(line.trim().to_owned())
+        };
+        let tree = self.tree().into_iter();
+        let mut cores: Vec<String> =
+            tree.flat_map(|pid| tasks(pid).into_iter().filter_map(move |task| of(pid, task))).collect();
+        cores.sort();
+        cores.dedup();
+        cores
     }
 
     /// Asks the program to end and waits until it has.
@@ -121,6 +221,13 @@ impl Drop for Process {
 fn tasks(pid: u32) -> Vec<u32> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether a process has ended, also where nobody waits for it.
+pub fn is_gone(pid: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return true };
+    // "PID (NAME) STATE …"; the name may contain anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Does something on one core alone; children that it starts inherit that.
@@ -157,9 +264,13 @@ pub fn installed(program: &str) -> Option<std::path::PathBuf> {
     places.map(|place| place.join(program)).find(|file| file.is_file())
 }
 
-/// The first line of what a program says of its version.
+/// The first line of what a program says of its version that is not empty.
 pub fn version_line(program: &std::path::Path, flag: &str) -> String {
     let Ok(output) = Command::new(program).arg(flag).output() else { return "unknown".into() };
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown");
+    // Envoy begins with the path that it was called by, which is this machine's own.
+    let path = program.display().to_string();
+    line.strip_prefix(path.as_str()).unwrap_or(line).trim().to_owned()
 }

@@ -19,6 +19,7 @@ pub mod address;
 mod exit;
 pub mod flags;
 mod help;
+pub mod nginx;
 mod pattern;
 pub mod server;
 pub mod site;
@@ -97,18 +98,18 @@ pub struct Process {
     pub max_connections: usize,
     /// The least severe message that is logged (`error_log`).
     pub log_level: log::LevelFilter,
+    /// Where messages go, a file that is opened for appending (`error_log`); `None`: standard error.
+    pub error_log: Option<PathBuf>,
+    /// It goes to the background once every address is bound (`daemon`).
+    pub daemon: bool,
+    /// Who it becomes once every address is bound, where it is root's (`user`).
+    pub user: Option<User>,
+    /// The limit of open files (`worker_rlimit_nofile`); `None`: it is raised as far as it goes.
+    pub open_files: Option<u64>,
+    /// How long QUIT waits for what is in flight (`worker_shutdown_timeout`); `None`: as long as it takes.
+    pub shutdown_timeout: Option<Duration>,
     /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
-    /// To the background once everything is bound (`daemon`).
-    pub daemon: bool,
-    /// Whom the process runs as once everything is bound, where it is root's (`user`).
-    pub user: Option<User>,
-    /// Where the error log goes, in nginx's format; `None`: to standard error (`error_log`).
-    pub error_log: Option<PathBuf>,
-    /// The limit of open descriptors; `None`: the highest that is allowed (`worker_rlimit_nofile`).
-    pub open_files: Option<u64>,
-    /// How long QUIT waits for requests in flight; `None`: as long as they take (`worker_shutdown_timeout`).
-    pub shutdown_timeout: Option<Duration>,
     /// Names that do not resolve at start are fatal.
     pub strict_names: bool,
     /// How often names are resolved anew.
@@ -121,29 +122,29 @@ impl Default for Process {
             workers: workers_auto(),
             max_connections: 10_000,
             log_level: log::LevelFilter::Info,
-            pid_file: None,
+            error_log: None,
             daemon: false,
             user: None,
-            error_log: None,
             open_files: None,
             shutdown_timeout: None,
+            pid_file: None,
             strict_names: false,
             resolve_interval: Duration::from_secs(10),
         }
     }
 }
 
-/// Whom a process runs as (`user`).
+/// A user by name, and a group where it is called otherwise (`user`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's name.
     pub name: String,
-    /// The group's; `None`: the one of the user's name.
+    /// The group's name; `None`: the one that is called as the user.
     pub group: Option<String>,
 }
 
 /// One worker for each core that this process may use, affinity and control group counted.
-fn workers_auto() -> usize {
+pub(crate) fn workers_auto() -> usize {
     available_parallelism().map_or(1, |cores| cores.get())
 }
 
@@ -209,12 +210,34 @@ pub struct Listener {
     pub backlog: Option<u32>,
     /// Connections begin with the PROXY protocol's line (`proxy_protocol`).
     pub proxy_protocol: bool,
+    /// How TCP looks after idle connections (`so_keepalive=`); `None`: as the system has it.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+}
+
+/// How TCP looks after idle connections. What is `None` is as the system has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    /// Whether it does.
+    pub is_on: bool,
+    /// The time without data before the first probe.
+    pub idle: Option<Duration>,
+    /// The time between probes.
+    pub interval: Option<Duration>,
+    /// How many probes without an answer end the connection.
+    pub probes: Option<u32>,
 }
 
 impl Listener {
     /// For the only site.
     pub fn new(address: Listen) -> Listener {
-        Listener { address, sites: vec![0], default_site: 0, backlog: None, proxy_protocol: false }
+        Listener {
+            address,
+            sites: vec![0],
+            default_site: 0,
+            backlog: None,
+            proxy_protocol: false,
+            tcp_keepalive: None,
+        }
     }
 }
 

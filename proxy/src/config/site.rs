@@ -1,11 +1,11 @@
 //! Sites and their locations: how a request is treated, and where it ends.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::template::Template;
+use super::template::{Template, Variable};
 use super::{NextUpstream, Pattern};
 use crate::time::Duration;
 
@@ -16,6 +16,8 @@ pub struct Site {
     pub names: Vec<SiteName>,
     /// How its clients are treated before it is known what they ask for.
     pub client: ClientRules,
+    /// Variables that get values before all else, in this order (`set` in the block itself).
+    pub sets: Vec<Set>,
     /// What answers all requests before a location is looked for (`return` in the block itself).
     pub answer: Option<Answer>,
     /// What holds where no other location matches.
@@ -30,11 +32,21 @@ impl Site {
         Site {
             names: Vec::new(),
             client: ClientRules::default(),
+            sets: Vec::new(),
             answer: None,
             location,
             locations: Vec::new(),
         }
     }
+}
+
+/// A variable that gets a value (`set`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Set {
+    /// [`Variable::Slot`] or [`Variable::Args`].
+    pub variable: Variable,
+    /// Its value.
+    pub value: Template,
 }
 
 /// A name that a site answers to. Letters are small.
@@ -67,8 +79,31 @@ pub struct ClientRules {
     pub max_header_size: usize,
     /// Fields with an underscore in their name pass (`underscores_in_headers`).
     pub underscores: bool,
+    /// Fields with a name that is no token are left out, else they make a bad request (`ignore_invalid_headers`).
+    pub ignores_invalid: bool,
     /// Peers whose word about the client's address is believed (`set_real_ip_from`).
     pub trusted: Vec<IpNet>,
+    /// Peers on Unix sockets are believed too (`set_real_ip_from unix:`).
+    pub trusts_unix: bool,
+    /// Where they say it.
+    pub real_ip: RealIp,
+}
+
+/// Where a peer says who the client is (`real_ip_header`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RealIp {
+    /// In `X-Forwarded-For`: the last address that is not trusted itself. What the command line gives.
+    #[default]
+    Forwarded,
+    /// In a field.
+    Field {
+        /// Its name, in small letters.
+        name: String,
+        /// It is the last address that is not trusted itself, else the last one (`real_ip_recursive`).
+        is_recursive: bool,
+    },
+    /// In the PROXY protocol's line.
+    ProxyProtocol,
 }
 
 impl Default for ClientRules {
@@ -81,7 +116,10 @@ impl Default for ClientRules {
             keepalive_time: Duration::from_secs(100 * 365 * 24 * 3600),
             max_header_size: 16 << 10,
             underscores: true,
+            ignores_invalid: false,
             trusted: Vec::new(),
+            trusts_unix: false,
+            real_ip: RealIp::default(),
         }
     }
 }
@@ -91,6 +129,10 @@ impl Default for ClientRules {
 pub struct Location {
     /// Which paths; a site's own location is for the rest.
     pub matches: Match,
+    /// It is for requests that the proxy sends here itself, as `error_page` does; others get 404 (`internal`).
+    pub is_internal: bool,
+    /// Variables that get values first, in this order (`set`).
+    pub sets: Vec<Set>,
     /// Where its requests end.
     pub action: Action,
     /// How they get there.
@@ -103,7 +145,14 @@ impl Location {
     /// For all paths, with the command line's defaults.
     pub fn new(action: Action) -> Location {
         let matches = Match::Prefix { path: String::new(), is_final: false };
-        Location { matches, action, rules: Rules::default(), nested: Vec::new() }
+        Location {
+            matches,
+            is_internal: false,
+            sets: Vec::new(),
+            action,
+            rules: Rules::default(),
+            nested: Vec::new(),
+        }
     }
 }
 
@@ -190,12 +239,31 @@ pub struct Answer {
 /// Files below a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// The folder (`root`), or what stands for what the location matched (`alias`).
-    pub root: PathBuf,
+    /// The folder (`root`), or what stands for what the location matched (`alias`); behind a regular expression the whole
+    /// path. Absolute unless it begins with a variable.
+    pub root: Template,
     /// It is an `alias`.
     pub is_alias: bool,
-    /// What is looked for in a folder (`index`).
-    pub index: Vec<String>,
+    /// What is looked for in a folder, in this order (`index`); one that begins with `/` is a path of the site.
+    pub index: Vec<Template>,
+    /// They have an `ETag` (`etag`).
+    pub has_etag: bool,
+    /// How `If-Modified-Since` is compared with the time of a file (`if_modified_since`).
+    pub if_modified_since: IfModifiedSince,
+    /// The most ranges of one request (`max_ranges`); 0: none.
+    pub ranges_max: u32,
+}
+
+/// How the time of a file is compared with that of a client's copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfModifiedSince {
+    /// Not at all: the file is always sent.
+    Off,
+    /// They are equal.
+    #[default]
+    Exact,
+    /// The file is not newer.
+    Before,
 }
 
 /// How requests get to where they end.
@@ -217,6 +285,8 @@ pub struct Rules {
     pub delivery: Delivery,
     /// Answers in place of others (`error_page`), in the file's order.
     pub error_pages: Vec<ErrorPage>,
+    /// One of them may lead to another (`recursive_error_pages`).
+    pub recursive_error_pages: bool,
     /// `error_page` holds for servers' responses too (`proxy_intercept_errors`).
     pub intercepts_errors: bool,
     /// Whom to let in, the first that fits; nobody fits: all (`allow`, `deny`).
@@ -240,6 +310,7 @@ impl Default for Rules {
             forwarding: Forwarding::Standard,
             delivery: Delivery::default(),
             error_pages: Vec::new(),
+            recursive_error_pages: false,
             intercepts_errors: false,
             access: Vec::new(),
             logs: Vec::new(),
@@ -274,6 +345,10 @@ pub struct Listed {
     pub body: Option<Template>,
     /// The version is HTTP/1.0, and no connection is kept (`proxy_http_version`).
     pub is_http10: bool,
+    /// The local address of connections to servers; port 0: any (`proxy_bind`).
+    pub bind: Option<SocketAddr>,
+    /// The largest head of a response in bytes (`proxy_buffer_size`).
+    pub response_head_max: usize,
 }
 
 /// What a response says to a client.
@@ -287,6 +362,26 @@ pub struct Delivery {
     pub redirects: Vec<Redirect>,
     /// The answers of the proxy's own name no version (`server_tokens off`).
     pub hides_version: bool,
+    /// How the proxy's own redirects look.
+    pub own_redirects: OwnRedirects,
+}
+
+/// How the redirects look that the proxy answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnRedirects {
+    /// They have scheme and host (`absolute_redirect`).
+    pub are_absolute: bool,
+    /// The host is the site's first name, else what the client asked for (`server_name_in_redirect`).
+    pub name_the_site: bool,
+    /// They have the port, where it is not 80 (`port_in_redirect`).
+    pub have_port: bool,
+}
+
+impl Default for OwnRedirects {
+    /// As nginx.
+    fn default() -> OwnRedirects {
+        OwnRedirects { are_absolute: true, name_the_site: false, have_port: true }
+    }
 }
 
 /// A field that responses get.

@@ -10,7 +10,7 @@ use crate::time::Duration;
 pub struct Upstream {
     /// How it is called.
     pub name: String,
-    /// Its `server` lines, in their order. At least one; their names are unique.
+    /// Its `server` lines, in their order. At least one. In `nginx.conf` a place may be there twice.
     pub servers: Vec<Server>,
     /// How a server is chosen.
     pub balance: Balance,

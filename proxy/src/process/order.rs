@@ -6,56 +6,29 @@ use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What a running process can be told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// End at once.
-    Stop,
-    /// Finish what is in flight, then end.
-    Quit,
-    /// Open the logs anew.
-    Reopen,
-    /// Go over to what the configuration file says now.
-    Reload,
-}
+use crate::config::nginx::cli::Signal as Order;
 
-impl Order {
-    /// By nginx's word for it.
-    pub fn of(word: &str) -> Option<Order> {
-        match word {
-            "stop" => Some(Order::Stop),
-            "quit" => Some(Order::Quit),
-            "reopen" => Some(Order::Reopen),
-            "reload" => Some(Order::Reload),
-            _ => None,
-        }
-    }
-
-    fn signal(self) -> Signal {
-        match self {
-            Order::Stop => Signal::TERM,
-            Order::Quit => Signal::QUIT,
-            Order::Reopen => Signal::USR1,
-            Order::Reload => Signal::HUP,
-        }
-    }
-
-    /// Sends it to the process whose pid stands in the file.
-    ///
-    /// # Errors
-    ///
-    /// The line to print, behind the program's name and a colon: no file, no pid in it, no such process.
-    pub fn send(self, pid_file: &Path) -> Result<(), String> {
-        let path = pid_file.display();
-        let text = fs::read_to_string(pid_file)
-            .map_err(|error| format!("[error] open() \"{path}\" failed ({})", errno(&error)))?;
-        let number = text.trim();
-        let pid = number.parse().ok().filter(|number| *number > 0).and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| format!("[error] invalid PID number \"{number}\" in \"{path}\""))?;
-        kill_process(pid, self.signal()).map_err(|error| {
-            format!("[alert] kill({number}, {}) failed ({})", self.signal().as_raw(), errno(&error.into()))
-        })
-    }
+/// Sends an order to the process whose pid stands in the file.
+///
+/// # Errors
+///
+/// The line to print, behind the program's name and a colon: no file, no pid in it, no such process.
+pub fn send(order: Order, pid_file: &Path) -> Result<(), String> {
+    let path = pid_file.display();
+    let text = fs::read_to_string(pid_file)
+        .map_err(|error| format!("[error] open() \"{path}\" failed ({})", errno(&error)))?;
+    let number = text.trim();
+    let pid = number.parse().ok().filter(|number| *number > 0).and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| format!("[error] invalid PID number \"{number}\" in \"{path}\""))?;
+    let signal = match order {
+        Order::Stop => Signal::TERM,
+        Order::Quit => Signal::QUIT,
+        Order::Reopen => Signal::USR1,
+        Order::Reload => Signal::HUP,
+    };
+    kill_process(pid, signal).map_err(|error| {
+        format!("[alert] kill({number}, {}) failed ({})", signal.as_raw(), errno(&error.into()))
+    })
 }
 
 /// An error as nginx writes it: `2: No such file or directory`.
@@ -80,24 +53,24 @@ mod tests {
         let path = folder.path().join("nginx.pid");
         let shown = path.display();
         assert_eq!(
-            Order::Quit.send(&path).expect_err("no file"),
+            send(Order::Quit, &path).expect_err("no file"),
             format!("[error] open() \"{shown}\" failed (2: No such file or directory)")
         );
         for text in ["", "abc\n", "-5\n", "0"] {
             fs::write(&path, text).expect("written");
             assert_eq!(
-                Order::Reload.send(&path).expect_err("no pid"),
+                send(Order::Reload, &path).expect_err("no pid"),
                 format!("[error] invalid PID number \"{}\" in \"{shown}\"", text.trim())
             );
         }
         // Beyond what the kernel gives out.
         fs::write(&path, "2147483647\n").expect("written");
-        for (word, number) in [("stop", 15), ("quit", 3), ("reopen", 10), ("reload", 1)] {
+        for (order, number) in [(Order::Stop, 15), (Order::Quit, 3), (Order::Reopen, 10), (Order::Reload, 1)]
+        {
             assert_eq!(
-                Order::of(word).expect("a word").send(&path).expect_err("no such process"),
+                send(order, &path).expect_err("no such process"),
                 format!("[alert] kill(2147483647, {number}) failed (3: No such process)")
             );
         }
-        assert_eq!(Order::of("restart"), None);
     }
 }

@@ -1,16 +1,15 @@
 //! System calls per request: the kernel's tracepoints, counted by `perf stat`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Serialize;
 
-use super::wrk::Load;
-use crate::lab::{LabError, Subject, installed};
+use super::CompareError;
+use super::model::Calls;
+use crate::lab::{LabError, Process, installed};
 
 /// All system calls.
 const ALL: &str = "raw_syscalls:sys_enter";
@@ -35,40 +34,32 @@ const NAMED: [&str; 16] = [
     "futex",
 ];
 
-/// System calls for each request.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Calls {
-    /// Of every kind.
-    pub(super) all: f64,
-    /// Of the kinds that serve, where there are any.
-    pub(super) by_name: BTreeMap<&'static str, f64>,
-}
-
 /// Counts by `perf`.
 pub(super) struct Counter {
     perf: PathBuf,
 }
 
 impl Counter {
-    /// # Errors
-    ///
-    /// Where `perf` is not installed or may not count.
-    pub(super) fn find() -> Result<Counter, LabError> {
-        let perf = installed("perf").ok_or(LabError::Missing("linux-perf"))?;
-        let output = Command::new(&perf).args(["stat", "-x", ",", "-e", ALL, "true"]).output()?;
+    /// Why it cannot count here, as an error in words: it is not installed, or may not.
+    pub(super) fn find() -> Result<Counter, String> {
+        let perf = installed("perf").ok_or("perf is not installed (Debian: linux-perf)")?;
+        let command = Command::new(&perf).args(["stat", "-x", ",", "-e", ALL, "true"]).output();
+        let output = command.map_err(|error| format!("perf does not start: {error}"))?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         match count(&text, ALL) {
             Some(_) => Ok(Counter { perf }),
-            None => Err(LabError::Tool {
-                tool: "perf",
-                said: format!("cannot count system calls (run as root): {}", text.trim()),
-            }),
+            None => Err(format!("perf cannot count them (run as root): {}", text.trim())),
         }
     }
 
-    /// Counts while the load is on, from before its first request to after its last.
-    pub(super) fn visit(&self, subject: &Subject, load: &Load) -> Result<Calls, LabError> {
-        let pids = subject.process.tree().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    /// Counts while the load is on, from before its first request to after its last. `load` says how many requests
+    /// there were.
+    pub(super) fn visit(
+        &self,
+        process: &Process,
+        load: impl FnOnce() -> Result<u64, CompareError>,
+    ) -> Result<Calls, CompareError> {
+        let pids = process.tree().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let mut events = ALL.to_owned();
         for name in NAMED {
             events.push_str(",syscalls:sys_enter_");
@@ -79,17 +70,17 @@ impl Counter {
         let perf = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         // There is no sign of its being ready; without it the count would come out low, never high.
         thread::sleep(Duration::from_millis(500));
-        let seen = load.put_on(subject.address);
+        let requests = load();
         kill_process(Pid::from_child(&perf), Signal::INT).map_err(std::io::Error::from)?;
         let output = perf.wait_with_output()?;
         let text = String::from_utf8_lossy(&output.stderr);
-        let requests = seen?.requests as f64;
+        let requests = requests?.max(1) as f64;
         let all = count(&text, ALL).filter(|n| *n > 0);
         let all = all.ok_or_else(|| LabError::Tool { tool: "perf", said: text.trim().to_owned() })?;
         let by_name = NAMED
             .into_iter()
             .filter_map(|name| Some((name, count(&text, &format!("syscalls:sys_enter_{name}"))? as f64)))
-            .map(|(name, n)| (name, n / requests))
+            .map(|(name, n)| (name.to_owned(), n / requests))
             .filter(|(_, n)| *n >= 0.005)
             .collect();
         Ok(Calls { all: all as f64 / requests, by_name })

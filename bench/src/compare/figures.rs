@@ -1,0 +1,80 @@
+//! From rounds to figures: medians over the good rounds, and ratios taken within rounds.
+
+use std::collections::BTreeMap;
+
+use super::model::{Entry, Figure, Round, figure};
+use super::scenario::Scenario;
+use crate::load::Percentiles;
+use crate::stats::Sample;
+
+/// Fills in the figures of a scenario's entries from the rounds at `good`.
+pub(super) fn fill(scenario: &Scenario, entries: &mut [Entry], good: &[usize]) {
+    let values: Vec<Values> = entries.iter().map(|entry| values(scenario, entry, good, entries)).collect();
+    let of = |name: &str| entries.iter().position(|entry| entry.subject == name).map(|at| &values[at]);
+    let (floor, nginx) = (of("relay"), of("nginx"));
+    let figures: Vec<BTreeMap<String, Figure>> = values
+        .iter()
+        .map(|values| {
+            let one = |(name, sample): (&&'static str, &Sample)| {
+                let ratio = |to: Option<&Values>| {
+                    let to = to?.get(name)?;
+                    // A difference has no ratio, nor has a time that rounds to nothing.
+                    let has_one = !name.starts_with("added") && to.rounds.iter().all(|value| *value > 0.0);
+                    Sample::of_ratios(sample, to).filter(|_| has_one)
+                };
+                let figure =
+                    Figure { sample: sample.clone(), to_floor: ratio(floor), to_nginx: ratio(nginx) };
+                ((*name).to_owned(), figure)
+            };
+            values.iter().map(one).collect()
+        })
+        .collect();
+    for (entry, figures) in entries.iter_mut().zip(figures) {
+        entry.figures = figures;
+    }
+}
+
+/// The samples of one entry, by name.
+type Values = BTreeMap<&'static str, Sample>;
+
+fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry]) -> Values {
+    let rounds: Vec<&Round> = good.iter().map(|at| &entry.rounds[*at]).collect();
+    let mut values = Values::new();
+    let mut add = |name, of: &dyn Fn(&Round) -> f64| {
+        values.extend(Sample::of(rounds.iter().map(|round| of(round))).map(|sample| (name, sample)));
+    };
+    add(figure::REQUESTS, &|round| round.load.answered_per_s);
+    add(figure::P50, &|round| latency(round).p50);
+    add(figure::P90, &|round| latency(round).p90);
+    add(figure::P99, &|round| latency(round).p99);
+    add(figure::P99_9, &|round| latency(round).p99_9);
+    add(figure::P99_99, &|round| latency(round).p99_99);
+    if entry.rounds.iter().any(|round| round.cpu_ns > 0) {
+        let requests = |round: &Round| round.load.answered_in_all.max(1) as f64;
+        let cpu_us = move |round: &Round| round.cpu_ns as f64 / 1e3 / requests(round);
+        add(figure::CPU, &cpu_us);
+        add(figure::CPU_USER, &|round| cpu_us(round) * round.user_share);
+        add(figure::CPU_SYSTEM, &|round| cpu_us(round) * (1.0 - round.user_share));
+        add(figure::BUSY, &|round| round.cpu_ns as f64 / 1e9 / round.seconds);
+        add(figure::MEMORY, &|round| round.memory_kib as f64);
+        add(figure::MB_PER_CPU_S, &|round| {
+            let per_request = scenario.body_bytes(&round.load) as f64 / round.load.answered.max(1) as f64;
+            per_request / cpu_us(round)
+        });
+    }
+    let direct = entries.iter().find(|entry| entry.subject == super::DIRECT);
+    if let Some(direct) = direct.filter(|direct| direct.subject != entry.subject) {
+        let added = |of: fn(&Percentiles) -> f64| {
+            let pair = |at: &usize| of(latency(&entry.rounds[*at])) - of(latency(&direct.rounds[*at]));
+            Sample::of(good.iter().map(pair))
+        };
+        values.extend(added(|latency| latency.p50).map(|sample| (figure::ADDED_P50, sample)));
+        values.extend(added(|latency| latency.p99).map(|sample| (figure::ADDED_P99, sample)));
+    }
+    values
+}
+
+/// From when requests were due; in a closed loop that is when they were sent.
+fn latency(round: &Round) -> &Percentiles {
+    if round.load.offered_per_s.is_some() { &round.load.from_due_us } else { &round.load.from_sent_us }
+}

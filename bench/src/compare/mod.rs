@@ -1,0 +1,336 @@
+//! `bench compare`: subjects side by side, under the same loads, in rounds that alternate.
+//!
+//! The subject has a core to itself, load and origins share another one. A round visits every subject under one
+//! load; the next one begins with another subject, so that none always comes first. What disturbs a round
+//! makes it void ([`void`]) for all of them, and it is made again.
+//!
+//! - CPU time: what the scheduler accounts to the subject's threads, over the requests that were answered
+//!   (`visit.rs`)
+//! - system calls: the kernel's tracepoints, counted by `perf stat`, in visits of their own (`syscalls.rs`)
+//! - instructions in user space: `callgrind`, from a fixed exchange of N and one of 2N requests; their
+//!   difference has no start in it (`instructions.rs`)
+//! - the knee: offered rates that rise until the subject no longer keeps up (`sweep.rs`)
+//! - memory: resident, at rest and for each idle connection (`memory.rs`)
+//!
+//! `scenario.rs` lists the loads, `model.rs` is a run as data, `figures.rs` makes medians and ratios,
+//! `table.rs` shows them, `folder.rs` keeps them.
+
+mod figures;
+mod folder;
+mod instructions;
+mod machine;
+mod memory;
+pub mod model;
+mod options;
+mod scenario;
+mod sweep;
+mod syscalls;
+mod table;
+mod visit;
+mod void;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::lab::{self, Binaries, Cores, LabError, Launch, Origins};
+use crate::load::{LoadError, Log, Outcome, Percentiles};
+use folder::Folder;
+use model::{Entry, Machine, Run, SubjectInfo};
+pub use options::Options;
+use options::Settings;
+use scenario::Scenario;
+use visit::{Contender, visit};
+
+/// The name of the origin without anything before it.
+const DIRECT: &str = "direct";
+
+/// Requests under callgrind, first run; the second has twice as many.
+const INSTRUCTION_REQUESTS: u32 = 6400;
+
+/// Why there is no comparison, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A process of the measurement.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The command line.
+    #[error("{0}")]
+    Option(String),
+    /// A subject is gone.
+    #[error(
+        "{subject} ended in the middle of a measurement; start it by hand under the same load to see why"
+    )]
+    Ended {
+        /// Its name.
+        subject: &'static str,
+    },
+    /// It was measured, and the figures are not to be believed.
+    #[error("this run is void, {0} reasons stand above; a quiet machine, --rounds or lower --rates may help")]
+    Void(usize),
+}
+
+impl From<std::io::Error> for CompareError {
+    fn from(error: std::io::Error) -> CompareError {
+        CompareError::Lab(error.into())
+    }
+}
+
+/// Compares, shows, and keeps the results.
+///
+/// # Errors
+///
+/// Where it cannot be measured, and, after the results are kept, where the run is void.
+pub fn main(options: &Options) -> Result<(), CompareError> {
+    lab::refuse_debug_build()?;
+    let settings = Settings::of(options).map_err(CompareError::Option)?;
+    let cores = Cores::new(options.subject_core, options.load_core)?;
+    lab::raise_open_files()?;
+    let binaries = match &options.binaries {
+        Some(folder) => Binaries::find(folder)?,
+        None => Binaries::build()?,
+    };
+    let folder = Folder::create(options.out.as_deref(), &Machine::here())?;
+    let run = Comparison { settings, cores, binaries, folder: &folder }.run()?;
+    let text = table::text(&run);
+    println!("{text}");
+    folder.write("run.json", &(serde_json::to_string_pretty(&run).expect("numbers and words") + "\n"))?;
+    folder.write("summary.txt", &(text + "\n"))?;
+    let place = folder.path().display();
+    eprintln!("kept in {place}; bench report {place} makes a page of it");
+    if run.voids.is_empty() { Ok(()) } else { Err(CompareError::Void(run.voids.len())) }
+}
+
+/// The loads and measurements that a run with these settings has.
+fn names(settings: &Settings) -> Vec<String> {
+    let everything = Settings { only: Vec::new(), ..settings.clone() };
+    let mut names: Vec<_> = Scenario::all(&everything).into_iter().map(|scenario| scenario.key).collect();
+    names.push("calls".into());
+    if settings.is_full {
+        names.extend(["sweep", "memory", "instructions"].map(String::from));
+    }
+    if settings.redis {
+        names.push("redis".into());
+    }
+    names
+}
+
+struct Comparison<'a> {
+    settings: Settings,
+    cores: Cores,
+    binaries: Binaries,
+    folder: &'a Folder,
+}
+
+impl Comparison<'_> {
+    fn run(&self) -> Result<Run, CompareError> {
+        let start = Instant::now();
+        let scratch = lab::folder()?;
+        let mut run = Run {
+            format: model::FORMAT,
+            command: std::env::args().skip(1).collect(),
+            revision: machine::revision(),
+            started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            took_s: 0.0,
+            machine: Machine::here(),
+            subject_core: self.cores.subject,
+            load_core: self.cores.load,
+            rounds: self.settings.rounds,
+            subjects: Vec::new(),
+            left_out: Vec::new(),
+            scenarios: Vec::new(),
+            sweeps: Vec::new(),
+            memory: Vec::new(),
+            instructions: BTreeMap::new(),
+            voids: Vec::new(),
+        };
+        let origins = Origins::start(&self.binaries, self.cores)?;
+        let contenders = self.start(&origins, &scratch.path().join("plain"), &mut run)?;
+        run.subjects = contenders.iter().map(info).collect();
+        for scenario in Scenario::all(&self.settings) {
+            self.compare(&scenario, &contenders, &mut run)?;
+        }
+        if self.settings.is_full && self.settings.wants("sweep") {
+            run.sweeps = sweep::of_all(&contenders, self.cores)?;
+        }
+        // These start each subject anew, alone.
+        let launches: Vec<Launch> =
+            contenders.into_iter().filter_map(|contender| Some(contender.running?.0)).collect();
+        if self.settings.is_full && self.settings.wants("memory") {
+            for launch in &launches {
+                run.memory.push(memory::of(launch, self.cores)?);
+            }
+        }
+        if self.settings.is_full && self.settings.wants("instructions") {
+            self.count_instructions(&launches, scratch.path(), &mut run);
+        }
+        drop(origins);
+        if self.settings.redis && self.settings.wants("redis") {
+            let folder = scratch.path().join("redis");
+            std::fs::create_dir_all(&folder)?;
+            let origins = Origins::start_with_redis(&self.binaries, self.cores, &folder)?;
+            let contenders = self.start(&origins, &folder, &mut run)?;
+            self.compare(&Scenario::with_redis(&self.settings), &contenders, &mut run)?;
+        }
+        run.left_out.dedup();
+        run.took_s = start.elapsed().as_secs_f64();
+        Ok(run)
+    }
+
+    /// Starts every subject that is here, each before the same origins.
+    fn start(
+        &self,
+        origins: &Origins,
+        folder: &std::path::Path,
+        run: &mut Run,
+    ) -> Result<Vec<Contender>, CompareError> {
+        let address = origins.addresses[0];
+        let mut contenders = vec![Contender { name: DIRECT, address, running: None }];
+        for &kind in &self.settings.kinds {
+            let name = kind.name();
+            let Some(launch) = Launch::new(kind, &self.binaries, &origins.addresses, folder)? else {
+                let note = format!("{name}: not installed");
+                if !run.left_out.contains(&note) {
+                    run.left_out.push(note);
+                }
+                continue;
+            };
+            let subject = launch.start(self.cores, &[])?;
+            run.voids.extend(void::of_cores(name, &subject.process, self.cores));
+            contenders.push(Contender { name, address: subject.address, running: Some((launch, subject)) });
+        }
+        Ok(contenders)
+    }
+
+    /// Rounds under one load until enough are good, then its figures.
+    fn compare(
+        &self,
+        scenario: &Scenario,
+        contenders: &[Contender],
+        run: &mut Run,
+    ) -> Result<(), CompareError> {
+        let wanted = self.settings.rounds;
+        let mut result = scenario.model();
+        result.entries = contenders.iter().map(|contender| Entry::new(contender.name)).collect();
+        let mut outcomes: Vec<Vec<Outcome>> = contenders.iter().map(|_| Vec::new()).collect();
+        for number in 1..=2 * wanted {
+            eprintln!("{}: round {number}", scenario.key);
+            for turn in 0..contenders.len() {
+                let at = (turn + number as usize) % contenders.len();
+                let (round, outcome) = visit(&contenders[at], scenario, self.cores, number)?;
+                result.entries[at].rounds.push(round);
+                outcomes[at].push(outcome);
+            }
+            let has_failed = result
+                .entries
+                .iter()
+                .flat_map(|entry| &entry.rounds)
+                .any(|r| void::of_answers(&r.load).is_some());
+            // A wrong answer makes the run void; more rounds would not mend that.
+            if void::good_rounds(&result).len() >= wanted as usize || has_failed && number >= wanted {
+                break;
+            }
+        }
+        let mut used = void::good_rounds(&result);
+        if used.len() < wanted as usize {
+            // The run is void: what there is, is shown with the reason.
+            used = (0..outcomes[0].len()).collect();
+        }
+        figures::fill(scenario, &mut result.entries, &used);
+        for (entry, outcomes) in result.entries.iter_mut().zip(&outcomes) {
+            let mut log = Log::default();
+            for at in &used {
+                log.add(Log::of(&outcomes[*at], scenario.duration));
+            }
+            let sum = log.outcome().tally;
+            let is_open = scenario.pace.rate().is_some();
+            entry.latency_us = Percentiles::of(if is_open { &sum.from_due } else { &sum.from_sent });
+            let name = format!("{}-{}.hlog", scenario.key, entry.subject);
+            log.write(&self.folder.path().join(&name))?;
+            entry.hlog = Some(name);
+        }
+        if scenario.counts_calls && self.settings.wants("calls") {
+            self.count_calls(scenario, contenders, &mut result.entries, run)?;
+        }
+        run.voids.extend(void::of_scenario(&result, wanted));
+        run.scenarios.push(result);
+        Ok(())
+    }
+
+    fn count_calls(
+        &self,
+        scenario: &Scenario,
+        contenders: &[Contender],
+        entries: &mut [Entry],
+        run: &mut Run,
+    ) -> Result<(), CompareError> {
+        let counter = match syscalls::Counter::find() {
+            Ok(counter) => counter,
+            Err(why) => {
+                run.left_out.push(format!("system calls: {why}"));
+                return Ok(());
+            }
+        };
+        for (contender, entry) in contenders.iter().zip(entries) {
+            let Some(process) = contender.process() else { continue };
+            let load = || {
+                let (round, _) = visit(contender, scenario, self.cores, 0)?;
+                Ok(round.load.answered_in_all)
+            };
+            entry.calls = Some(counter.visit(process, load)?);
+        }
+        Ok(())
+    }
+
+    fn count_instructions(&self, launches: &[Launch], folder: &std::path::Path, run: &mut Run) {
+        let Some(callgrind) = instructions::Callgrind::find(folder) else {
+            run.left_out.push("instructions: valgrind is not installed".into());
+            return;
+        };
+        for launch in launches {
+            let name = launch.kind.name();
+            eprintln!("instructions of {name}");
+            match callgrind.visit(launch, self.cores, INSTRUCTION_REQUESTS) {
+                Ok(count) => {
+                    run.instructions.insert(name.into(), count);
+                }
+                // Not every program runs under valgrind, and what it says then is long.
+                Err(error) => {
+                    let text = error.to_string();
+                    let line = text.lines().next().unwrap_or_default();
+                    run.left_out.push(format!("instructions of {name}: {line}"));
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn new(subject: &str) -> Entry {
+        Entry {
+            subject: subject.into(),
+            rounds: Vec::new(),
+            figures: BTreeMap::new(),
+            latency_us: Percentiles::default(),
+            hlog: None,
+            calls: None,
+        }
+    }
+}
+
+fn info(contender: &Contender) -> SubjectInfo {
+    match &contender.running {
+        Some((launch, _)) => SubjectInfo {
+            name: contender.name.into(),
+            version: launch.version.clone(),
+            configuration: launch.configuration(),
+        },
+        None => SubjectInfo {
+            name: contender.name.into(),
+            version: String::new(),
+            configuration: "the origin itself, on the load's core\n".into(),
+        },
+    }
+}

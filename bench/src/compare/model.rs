@@ -1,0 +1,281 @@
+//! A run as data: what `run.json` holds, and all that a report is made from.
+//!
+//! ```text
+//! Run ─┬─ machine, command, revision, subjects (with version and configuration)
+//!      ├─ scenarios ── one load ── entries ── one subject under it ─┬─ rounds: raw, good and void
+//!      │                                                           └─ figures: medians with ratios
+//!      ├─ sweeps ── one subject ── points ── one offered rate
+//!      ├─ memory, instructions ── by subject
+//!      └─ voids: why the run, or a part of it, is not to be believed; empty for a good one
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::load::{Percentiles, Summary};
+use crate::stats::Sample;
+
+/// The number of this format; it changes when readers have to.
+pub const FORMAT: u32 = 1;
+
+/// A whole run of `bench compare`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The command line.
+    pub command: Vec<String>,
+    /// The commit that was measured; with `+` where the tree had changes. Empty where that is not known.
+    pub revision: String,
+    /// When it began: RFC 3339, UTC.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub took_s: f64,
+    /// What it ran on.
+    pub machine: Machine,
+    /// The core of the subject.
+    pub subject_core: usize,
+    /// The core of load and origins.
+    pub load_core: usize,
+    /// Good rounds that each figure was to have.
+    pub rounds: u32,
+    /// In the order of the tables: direct, relay, proxy, then the others that are there.
+    pub subjects: Vec<SubjectInfo>,
+    /// What was not measured, and why.
+    pub left_out: Vec<String>,
+    /// The loads.
+    pub scenarios: Vec<Scenario>,
+    /// Offered rate against latency, up to the knee.
+    pub sweeps: Vec<Sweep>,
+    /// By subject; not of direct.
+    pub memory: Vec<Memory>,
+    /// User space instructions per request, by subject; empty where valgrind is not there. Not of direct.
+    pub instructions: BTreeMap<String, f64>,
+    /// Why this run is not to be believed.
+    pub voids: Vec<Void>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its name.
+    pub host: String,
+    /// Its kernel's release.
+    pub kernel: String,
+    /// Its processor's model.
+    pub processor: String,
+    /// Cores that the run could use.
+    pub cores: usize,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+}
+
+/// A subject: what is measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SubjectInfo {
+    /// `direct`, `relay` (the floor), `proxy`, `nginx`, `haproxy`, …
+    pub name: String,
+    /// What it says of its version.
+    pub version: String,
+    /// How it was started: its command line, then its configuration file if it has one.
+    pub configuration: String,
+}
+
+/// One load that every subject was put under, in rounds that alternate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Scenario {
+    /// Short and stable: `saturated`, `single`, `rate-8000`, `connections`, `body-16k`, `body-1m`, `upload-1m`, `redis`.
+    pub key: String,
+    /// In words.
+    pub title: String,
+    /// The request line: `GET /`.
+    pub request: String,
+    /// Connections.
+    pub connections: usize,
+    /// Requests per second; `None`: each connection asks again as soon as it is answered.
+    pub offered_per_s: Option<f64>,
+    /// Whether a connection serves many requests.
+    pub keep_alive: bool,
+    /// Seconds of load in a round.
+    pub seconds: f64,
+    /// By subject, in the order of [`Run::subjects`].
+    pub entries: Vec<Entry>,
+}
+
+/// One subject under one load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub subject: String,
+    /// All rounds, void ones too.
+    pub rounds: Vec<Round>,
+    /// By the names in [`figure`]; from good rounds alone.
+    pub figures: BTreeMap<String, Figure>,
+    /// Latency over all good rounds together: from when requests were due, or sent in a closed loop. In µs.
+    pub latency_us: Percentiles,
+    /// The histograms of the good rounds, beside `run.json`.
+    pub hlog: Option<String>,
+    /// System calls per request, where they were counted.
+    pub calls: Option<Calls>,
+}
+
+/// The names of figures.
+pub mod figure {
+    /// Requests answered per second.
+    pub const REQUESTS: &str = "requests_per_s";
+    /// CPU time of the subject per request, user and system, in µs, as the scheduler accounts it.
+    pub const CPU: &str = "cpu_us";
+    /// Its user part.
+    pub const CPU_USER: &str = "cpu_user_us";
+    /// Its system part.
+    pub const CPU_SYSTEM: &str = "cpu_system_us";
+    /// The share of its core that the subject used, 0 to 1.
+    pub const BUSY: &str = "busy";
+    /// Bytes of bodies, either way, per second of the subject's CPU time; in MB.
+    pub const MB_PER_CPU_S: &str = "mb_per_cpu_s";
+    /// Latency percentiles in µs, round by round: from when requests were due, or sent in a closed loop.
+    pub const P50: &str = "p50_us";
+    /// See [`P50`].
+    pub const P90: &str = "p90_us";
+    /// See [`P50`].
+    pub const P99: &str = "p99_us";
+    /// See [`P50`].
+    pub const P99_9: &str = "p99.9_us";
+    /// See [`P50`].
+    pub const P99_99: &str = "p99.99_us";
+    /// The median latency less that of direct in the same round, in µs.
+    pub const ADDED_P50: &str = "added_p50_us";
+    /// The 99th percentile less that of direct in the same round, in µs.
+    pub const ADDED_P99: &str = "added_p99_us";
+    /// Resident memory after the load, in KiB.
+    pub const MEMORY: &str = "memory_kib";
+}
+
+/// A figure over the good rounds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Figure {
+    /// Its values.
+    pub sample: Sample,
+    /// Round by round as a ratio to the relay's, where there is one.
+    pub to_floor: Option<Sample>,
+    /// Round by round as a ratio to nginx's, where there is one.
+    pub to_nginx: Option<Sample>,
+}
+
+/// One visit of the load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round {
+    /// Its number from 1.
+    pub number: u32,
+    /// What the generator saw.
+    pub load: Summary,
+    /// CPU time of the subject in ns; 0 of direct.
+    pub cpu_ns: u64,
+    /// The user share of it, 0 to 1.
+    pub user_share: f64,
+    /// How long the visit took, in seconds.
+    pub seconds: f64,
+    /// Resident memory of the subject after it, in KiB; 0 of direct.
+    pub memory_kib: u64,
+    /// How busy the load's core was, 0 to 1, whoever used it.
+    pub load_core_busy: f64,
+    /// The share of the subject's core that something else than the subject used, 0 to 1: other processes, and what
+    /// the kernel accounts to nobody, such as interrupts and waking up.
+    pub subject_core_others: f64,
+    /// How long the subject's threads were ready to run and did not, as a share of the visit; all together, so it may
+    /// exceed 1. They may have waited for each other.
+    pub waited: f64,
+    /// What the hypervisor took from either core, as a share of the visit, 0 to 1.
+    pub steal: f64,
+    /// Why this round does not count; empty for a good one. A round that does not count is void for all
+    /// subjects, so that ratios are taken within rounds.
+    pub voids: Vec<String>,
+}
+
+/// System calls for each request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Calls {
+    /// Of every kind.
+    pub all: f64,
+    /// Of the kinds that serve, where there are any.
+    pub by_name: BTreeMap<String, f64>,
+}
+
+/// One subject's latency at rising offered rates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sweep {
+    /// Its name.
+    pub subject: String,
+    /// By rising rate.
+    pub points: Vec<Point>,
+    /// The highest rate that was served: nearly all answered, and the 99th percentile within bounds.
+    pub knee_per_s: f64,
+    /// What ended the sweep: the subject's knee, or a load core that could not offer more. In the latter case the
+    /// knee lies higher.
+    pub limited_by_load: bool,
+    /// What else disturbed its last point, in words; empty where nothing did.
+    pub disturbances: Vec<String>,
+}
+
+/// One offered rate of a sweep.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Point {
+    /// Requests per second that were due.
+    pub offered_per_s: f64,
+    /// Requests per second that were answered.
+    pub answered_per_s: f64,
+    /// Latency from when requests were due.
+    pub latency_us: Percentiles,
+    /// How busy the subject's core was, 0 to 1, by the subject; 0 of direct.
+    pub busy: f64,
+    /// How busy the load's core was, 0 to 1.
+    pub load_core_busy: f64,
+}
+
+/// Resident memory of a subject, in KiB, all its processes together. Pages that they share count in each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Memory {
+    /// Its name.
+    pub subject: String,
+    /// After it has started and answered a few requests.
+    pub rest_kib: u64,
+    /// With [`Memory::idle_connections`] more client connections, each of which was answered once.
+    pub idle_kib: u64,
+    /// How many those were.
+    pub idle_connections: usize,
+    /// The difference for each of them, in bytes.
+    pub per_idle_connection: f64,
+}
+
+/// Why a run, or a part of it, is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Void {
+    /// The scenario's key; empty: the whole run.
+    pub scenario: String,
+    /// The subject; empty: all.
+    pub subject: String,
+    /// In words.
+    pub reason: String,
+}
+
+impl Run {
+    /// A scenario by its key.
+    pub fn scenario(&self, key: &str) -> Option<&Scenario> {
+        self.scenarios.iter().find(|scenario| scenario.key == key)
+    }
+}
+
+impl Scenario {
+    /// What was measured of a subject.
+    pub fn entry(&self, subject: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.subject == subject)
+    }
+}
+
+impl Entry {
+    /// A figure by its name in [`figure`].
+    pub fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.get(name)
+    }
+}

@@ -1,0 +1,78 @@
+//! One visit: a load on one subject, with what the scheduler accounted meanwhile.
+
+use std::time::Instant;
+
+use super::CompareError;
+use super::machine::CoreTime;
+use super::model::Round;
+use super::scenario::Scenario;
+use super::void;
+use crate::lab::{Cores, Launch, Process, Subject};
+use crate::load::{self, Outcome};
+
+/// What is compared: a subject that runs, or the origin itself.
+#[derive(Debug)]
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    pub(super) address: std::net::SocketAddr,
+    /// Of a subject.
+    pub(super) running: Option<(Launch, Subject)>,
+}
+
+impl Contender {
+    /// The subject's process; `None` of the origin.
+    pub(super) fn process(&self) -> Option<&Process> {
+        self.running.as_ref().map(|(_, subject)| &subject.process)
+    }
+
+    fn cpu(&self) -> Result<Cpu, CompareError> {
+        let Some(process) = self.process() else { return Ok(Cpu::default()) };
+        let ended = |_| CompareError::Ended { subject: self.name };
+        let (ns, waited_ns) = (process.cpu_ns().map_err(ended)?, process.waited_ns().map_err(ended)?);
+        let (user, all) = process.ticks();
+        Ok(Cpu { ns, waited_ns, user, all })
+    }
+}
+
+/// CPU time of a subject so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cpu {
+    ns: u64,
+    waited_ns: u64,
+    /// Clock ticks.
+    user: u64,
+    all: u64,
+}
+
+/// Puts the load on, and judges the round.
+pub(super) fn visit(
+    contender: &Contender,
+    scenario: &Scenario,
+    cores: Cores,
+    number: u32,
+) -> Result<(Round, Outcome), CompareError> {
+    let plan = scenario.plan(contender.address, cores);
+    let times = || (CoreTime::now(cores.subject), CoreTime::now(cores.load));
+    let (cpu_before, times_before, start) = (contender.cpu()?, times(), Instant::now());
+    let outcome = load::run(&plan)?;
+    let (cpu, times_after, seconds) = (contender.cpu()?, times(), start.elapsed().as_secs_f64());
+    let subject_core = times_after.0.since(times_before.0);
+    let load_core = times_after.1.since(times_before.1);
+    let cpu_ns = cpu.ns.saturating_sub(cpu_before.ns);
+    let ticks = cpu.all.saturating_sub(cpu_before.all).max(1) as f64;
+    let mut round = Round {
+        number,
+        load: outcome.summary(),
+        cpu_ns,
+        user_share: cpu.user.saturating_sub(cpu_before.user) as f64 / ticks,
+        seconds,
+        memory_kib: contender.process().map_or(0, Process::memory_kib),
+        load_core_busy: load_core.busy,
+        subject_core_others: (subject_core.busy - cpu_ns as f64 / 1e9 / seconds).max(0.0),
+        waited: cpu.waited_ns.saturating_sub(cpu_before.waited_ns) as f64 / 1e9 / seconds,
+        steal: subject_core.steal.max(load_core.steal),
+        voids: Vec::new(),
+    };
+    round.voids = void::of_round(&round);
+    Ok((round, outcome))
+}

@@ -1,0 +1,154 @@
+//! Each reason to void a run, provoked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use backend::{Options, Server};
+
+use super::super::scenario;
+use super::super::visit::{Contender, visit};
+use super::*;
+use crate::compare::figures;
+use crate::lab::{self, LabError};
+
+const CORES: Cores = Cores { subject: 1, load: 0 };
+
+/// The origin alone, with answers that fail so often.
+fn origin(fail_rate: f64) -> (Server, Contender) {
+    let mut options = Options::new(vec!["app1=127.0.0.1:0".parse().unwrap()]);
+    options.fail_rate = fail_rate;
+    let server = Server::start(options).unwrap();
+    let address = server.address("app1").unwrap().to_string().parse().unwrap();
+    (server, Contender { name: "direct", address, running: None })
+}
+
+#[test]
+fn a_starved_generator_voids_the_round() {
+    let (server, contender) = origin(0.0);
+    let is_over = AtomicBool::new(false);
+    let round = thread::scope(|scope| {
+        for _ in 0..8 {
+            let spin = || {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                Ok(())
+            };
+            scope.spawn(move || lab::on_core(CORES.load, spin));
+        }
+        let visited = visit(&contender, &scenario::Scenario::sweep(20_000.0), CORES, 1);
+        is_over.store(true, Ordering::Relaxed);
+        visited.unwrap().0
+    });
+    let reasons = round.voids.join("; ");
+    assert!(reasons.contains("the generator lagged"), "{reasons}");
+    server.stop();
+}
+
+#[test]
+fn a_wrong_status_voids_round_and_run() {
+    let (server, contender) = origin(1.0);
+    let scenario = scenario::Scenario::sweep(500.0);
+    let round = visit(&contender, &scenario, CORES, 1).unwrap().0;
+    let reasons = round.voids.join("; ");
+    assert!(reasons.contains("unexpected status") && reasons.contains("statuses 500"), "{reasons}");
+    let voids = of_scenario(&with_rounds(&scenario, vec![round]), 1);
+    assert!(voids.iter().any(|void| void.subject == "direct" && void.reason.contains("unexpected status")));
+    server.stop();
+}
+
+#[cfg(debug_assertions)]
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    options: crate::compare::Options,
+}
+
+/// An optimised one would begin to measure.
+#[cfg(debug_assertions)]
+#[test]
+fn a_debug_build_measures_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let line = <Line as clap::Parser>::parse_from(["compare", "--out", out.to_str().unwrap()]);
+    let refused = crate::compare::main(&line.options);
+    assert!(matches!(refused, Err(crate::compare::CompareError::Lab(LabError::DebugBuild))));
+    assert!(!out.exists());
+    let debug = lab::Binaries::find(&folder.path().join("debug"));
+    assert!(matches!(debug, Err(LabError::DebugBuild)));
+}
+
+#[test]
+fn two_sides_on_one_core_are_refused() {
+    assert!(matches!(Cores::new(0, 0), Err(LabError::Cores { .. })));
+    let mut sleep = std::process::Command::new("sleep");
+    let process = Process::start("sleep", sleep.arg("30"), CORES.load).unwrap();
+    let void = of_cores("sleep", &process, CORES).unwrap();
+    assert!(void.reason.contains("cores 0, not on 1 alone"), "{}", void.reason);
+    assert_eq!(of_cores("sleep", &process, Cores { subject: 0, load: 1 }), None);
+}
+
+/// A round without fault.
+fn good(number: u32, cpu_ns: u64) -> Round {
+    let (server, contender) = origin(0.0);
+    let mut round = visit(&contender, &scenario::Scenario::sweep(200.0), CORES, number).unwrap().0;
+    server.stop();
+    round.cpu_ns = cpu_ns;
+    round.voids.clear();
+    round
+}
+
+fn with_rounds(scenario: &scenario::Scenario, rounds: Vec<Round>) -> Scenario {
+    let mut result = scenario.model();
+    let entry = Entry { rounds, ..Entry::new("direct") };
+    result.entries.push(entry);
+    let good = good_rounds(&result);
+    figures::fill(scenario, &mut result.entries, &good);
+    result
+}
+
+#[test]
+fn too_few_rounds_and_too_wide_a_spread_void_the_run() {
+    let scenario = scenario::Scenario::sweep(200.0);
+    let round = good(1, 1_000_000);
+    let steady = with_rounds(&scenario, vec![round.clone(); 3]);
+    assert_eq!(of_scenario(&steady, 3), []);
+
+    let few = of_scenario(&steady, 4);
+    assert!(few.iter().any(|void| void.reason.starts_with("3 good rounds of the 4 asked for")), "{few:?}");
+
+    let mut disturbed = round.clone();
+    disturbed.voids.push("a cosmic ray".into());
+    let voids = of_scenario(&with_rounds(&scenario, vec![round.clone(), disturbed]), 2);
+    assert!(voids.iter().any(|void| void.reason.contains("a cosmic ray")), "{voids:?}");
+
+    let other = Round { cpu_ns: 2_000_000, ..round.clone() };
+    let voids = of_scenario(&with_rounds(&scenario, vec![round, other]), 2);
+    assert!(voids.iter().any(|void| void.reason.contains("cpu_us is not steady")), "{voids:?}");
+}
+
+#[test]
+fn disturbances_void_a_round() {
+    let quiet = Round { steal: 0.0, subject_core_others: 0.0, load_core_busy: 0.5, ..good(1, 1_000_000) };
+    let mut load = quiet.load.clone();
+    load.lag_us.p99 = 100.0;
+    let quiet = Round { load, ..quiet };
+    assert_eq!(of_round(&quiet), [""; 0]);
+    for (round, reason) in [
+        (Round { steal: 0.05, ..quiet.clone() }, "hypervisor took 5 %"),
+        (Round { subject_core_others: 0.3, waited: 0.2, ..quiet.clone() }, "other processes used 30 %"),
+        (Round { load_core_busy: 0.99, ..quiet.clone() }, "load's core was 99 % busy"),
+    ] {
+        let reasons = of_round(&round).join("; ");
+        assert!(reasons.contains(reason), "{reasons}");
+    }
+    // Nobody else is there, or nobody is in the way.
+    for round in [Round { waited: 0.5, ..quiet.clone() }, Round { subject_core_others: 0.5, ..quiet.clone() }]
+    {
+        assert_eq!(of_round(&round), [""; 0]);
+    }
+    // In a closed loop the load's core is busy, of course.
+    let mut load = quiet.load.clone();
+    load.offered_per_s = None;
+    assert_eq!(of_round(&Round { load, load_core_busy: 1.0, ..quiet }), [""; 0]);
+}

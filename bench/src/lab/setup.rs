@@ -1,0 +1,314 @@
+//! A group of servers and the rules on their failures, said to each subject in its own words.
+//!
+//! Where a comparison is about behaviour, all subjects get the same rules. nginx and this proxy share their
+//! words. HAProxy has no passive `max_fails`: it comes closest with `observe layer7`, whose `error-limit` takes
+//! a server out, and with health checks, every half of the `fail_timeout`, which bring it back. With them it
+//! notices more than the others, which have no checks of their own: its rows are to be read with that in mind.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use proxy::config::Balance;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::process::{END_WITHIN, is_gone};
+use super::{Binaries, Kind, LabError, Process, free_address, text, version_line};
+
+/// The servers and the rules.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How a server is chosen.
+    pub balance: Balance,
+    /// Addresses and weights; they are called app1, app2 and so on.
+    pub servers: Vec<(SocketAddr, u32)>,
+    /// Failures that take a server out.
+    pub max_fails: u32,
+    /// How long it is out; whole seconds, since nginx has no others.
+    pub fail_timeout: Duration,
+    /// For a connection to a server.
+    pub connect_timeout: Duration,
+    /// Between two reads from a server.
+    pub read_timeout: Duration,
+    /// Whether another server is asked where one answers 500.
+    pub moves_on_500: bool,
+}
+
+/// A subject with a setup, which can be started as often as it takes.
+#[derive(Debug)]
+pub struct Arranged {
+    /// What it is.
+    pub kind: Kind,
+    /// What it says of its version.
+    pub version: String,
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+/// A subject that runs on a setup. It ends with this value.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The file that its log goes to.
+    pub log: PathBuf,
+    process: Process,
+    /// Who is in charge where that may change: after an upgrade it is not the process that was started here.
+    pid_file: Option<PidFile>,
+}
+
+impl Setup {
+    /// These servers of equal weight, by round robin, with nginx's defaults for the rest.
+    pub fn new(servers: impl IntoIterator<Item = SocketAddr>) -> Setup {
+        Setup {
+            balance: Balance::RoundRobin,
+            servers: servers.into_iter().map(|address| (address, 1)).collect(),
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(4),
+            read_timeout: Duration::from_secs(60),
+            moves_on_500: false,
+        }
+    }
+
+    /// The words of the proxy's command line.
+    fn flags(&self, address: SocketAddr) -> Vec<String> {
+        let server = |(address, weight): &(SocketAddr, u32)| format!("{address} weight={weight}");
+        let ms = |span: Duration| format!("{}ms", span.as_millis());
+        let pairs = [
+            ("--workers", "1".into()),
+            ("--listen", address.to_string()),
+            ("--upstream", self.servers.iter().map(server).collect::<Vec<_>>().join(",")),
+            ("--balance", method(self.balance).into()),
+            ("--max-fails", self.max_fails.to_string()),
+            ("--fail-timeout", ms(self.fail_timeout)),
+            ("--connect-timeout", ms(self.connect_timeout)),
+            ("--read-timeout", ms(self.read_timeout)),
+            ("--next-upstream", self.next_upstream().replace(' ', ",")),
+        ];
+        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+    }
+
+    fn next_upstream(&self) -> &'static str {
+        if self.moves_on_500 { "error timeout http_500" } else { "error timeout" }
+    }
+
+    fn nginx_conf(&self, address: SocketAddr, folder: &Path) -> String {
+        let pid = text(folder.join("nginx.pid"));
+        let log = text(folder.join("log"));
+        let temp = text(folder.join("temp"));
+        let mut servers = match self.balance {
+            Balance::RoundRobin => String::new(),
+            other => format!("        {};\n", method(other)),
+        };
+        let (max_fails, fail_timeout) = (self.max_fails, self.fail_timeout.as_secs());
+        for (upstream, weight) in &self.servers {
+            let _ = writeln!(
+                servers,
+                "        server {upstream} weight={weight} max_fails={max_fails} fail_timeout={fail_timeout}s;"
+            );
+        }
+        let (connect_ms, read_ms) = (self.connect_timeout.as_millis(), self.read_timeout.as_millis());
+        let next_upstream = self.next_upstream();
+        format!(
+            "worker_processes 1;\n\
+             pid {pid};\n\
+             error_log {log} warn;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{\n\
+             \x20   access_log off;\n\
+             \x20   client_body_temp_path {temp};\n\
+             \x20   proxy_temp_path {temp};\n\
+             \x20   fastcgi_temp_path {temp};\n\
+             \x20   uwsgi_temp_path {temp};\n\
+             \x20   scgi_temp_path {temp};\n\
+             \x20   keepalive_requests 100000000;\n\
+             \x20   upstream app {{\n{servers}\
+             \x20       keepalive 64;\n\
+             \x20       keepalive_requests 100000000;\n\
+             \x20   }}\n\
+             \x20   server {{\n\
+             \x20       listen {address} backlog=1024;\n\
+             \x20       location / {{\n\
+             \x20           proxy_pass http://app;\n\
+             \x20           proxy_http_version 1.1;\n\
+             \x20           proxy_set_header Connection \"\";\n\
+             \x20           proxy_connect_timeout {connect_ms}ms;\n\
+             \x20           proxy_read_timeout {read_ms}ms;\n\
+             \x20           proxy_next_upstream {next_upstream};\n\
+             \x20       }}\n\
+             \x20   }}\n\
+             }}\n"
+        )
+    }
+
+    fn haproxy_cfg(&self, address: SocketAddr) -> String {
+        let (connect_ms, read_ms) = (self.connect_timeout.as_millis(), self.read_timeout.as_millis());
+        let balance = match self.balance {
+            Balance::RoundRobin => "roundrobin",
+            Balance::IpHash => "source",
+            Balance::LeastConn => "leastconn",
+        };
+        let on_500 = if self.moves_on_500 { " 500" } else { "" };
+        let tries = self.servers.len().saturating_sub(1);
+        let (fails, between_ms) = (self.max_fails.max(1), self.fail_timeout.as_millis() / 2);
+        let mut servers = String::new();
+        for (number, (upstream, weight)) in self.servers.iter().enumerate() {
+            let _ = writeln!(
+                servers,
+                "    server app{} {upstream} weight {weight} check inter {between_ms}ms fall {fails} rise 1 \
+                 observe layer7 error-limit {fails} on-error mark-down",
+                number + 1
+            );
+        }
+        format!(
+            "global\n\
+             \x20   nbthread 1\n\
+             \x20   maxconn 4096\n\
+             \x20   log stderr format raw daemon notice\n\
+             defaults\n\
+             \x20   mode http\n\
+             \x20   log global\n\
+             \x20   timeout connect {connect_ms}ms\n\
+             \x20   timeout client 75s\n\
+             \x20   timeout server {read_ms}ms\n\
+             \x20   timeout check {read_ms}ms\n\
+             \x20   http-reuse always\n\
+             \x20   retries {tries}\n\
+             \x20   option redispatch 1\n\
+             \x20   retry-on conn-failure empty-response response-timeout junk-response{on_500}\n\
+             frontend clients\n\
+             \x20   bind {address}\n\
+             \x20   default_backend app\n\
+             backend app\n\
+             \x20   balance {balance}\n\
+             \x20   option httpchk GET /healthz\n\
+             {servers}"
+        )
+    }
+}
+
+/// The method in the words of nginx and the proxy.
+fn method(balance: Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::IpHash => "ip_hash",
+        Balance::LeastConn => "least_conn",
+    }
+}
+
+impl Arranged {
+    /// Gets a subject ready; `None` where it is not installed, or knows no such rules. What it writes goes
+    /// below `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder cannot be made.
+    pub fn new(kind: Kind, binaries: &Binaries, folder: &Path) -> Result<Option<Arranged>, LabError> {
+        let knows_rules = matches!(kind, Kind::Proxy | Kind::Nginx | Kind::Haproxy);
+        let Some(program) = kind.program(binaries).filter(|_| knows_rules) else { return Ok(None) };
+        let folder = folder.join(kind.name());
+        fs::create_dir_all(&folder)?;
+        let version = version_line(&program, kind.version_flag());
+        Ok(Some(Arranged { kind, version, program, folder }))
+    }
+
+    /// Starts it on a setup, alone on `core`, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not start or does not answer.
+    pub fn start(&self, setup: &Setup, core: usize) -> Result<Running, LabError> {
+        self.launch(setup, core, false)
+    }
+
+    /// The same, so that it can be upgraded: its process is whoever its pid file names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arranged::start`].
+    pub fn start_upgradable(&self, setup: &Setup, core: usize) -> Result<Running, LabError> {
+        self.launch(setup, core, true)
+    }
+
+    fn launch(&self, setup: &Setup, core: usize, is_upgradable: bool) -> Result<Running, LabError> {
+        let address = free_address()?;
+        let log = self.folder.join("log");
+        let pid_file = self.folder.join(format!("{}.pid", self.kind.name()));
+        let mut command = self.command(setup, address)?;
+        match self.kind {
+            // It ignores USR2 while whoever started it is its parent: then it has to go to the background.
+            Kind::Nginx => command.args(["-g", if is_upgradable { "daemon on;" } else { "daemon off;" }]),
+            Kind::Proxy if is_upgradable => command.arg("--pid-file").arg(&pid_file),
+            _ => &mut command,
+        };
+        let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
+        process.wait_until_ready(address)?;
+        Ok(Running { address, log, process, pid_file: is_upgradable.then_some(PidFile(pid_file)) })
+    }
+
+    fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
+        let mut command = Command::new(&self.program);
+        match self.kind {
+            Kind::Relay | Kind::Envoy | Kind::Caddy => unreachable!("it was not arranged"),
+            Kind::Proxy => {
+                command.args(setup.flags(address));
+            }
+            Kind::Nginx => {
+                let file = self.folder.join("nginx.conf");
+                fs::write(&file, setup.nginx_conf(address, &self.folder))?;
+                command.arg("-p").arg(&self.folder).arg("-e").arg(self.folder.join("log"));
+                command.arg("-c").arg(file);
+            }
+            Kind::Haproxy => {
+                let file = self.folder.join("haproxy.cfg");
+                fs::write(&file, setup.haproxy_cfg(address))?;
+                command.args(["-W", "-db", "-f"]).arg(file);
+            }
+        }
+        Ok(command)
+    }
+}
+
+impl Running {
+    /// The process that takes signals: the master, where there are workers.
+    ///
+    /// # Errors
+    ///
+    /// Where there is a pid file and it cannot be read.
+    pub fn pid(&self) -> io::Result<Pid> {
+        self.pid_file.as_ref().map_or_else(|| Ok(self.process.pid()), PidFile::pid)
+    }
+
+    /// Whether it was started to be upgraded.
+    pub fn is_upgradable(&self) -> bool {
+        self.pid_file.is_some()
+    }
+}
+
+/// A process that a pid file names. It ends with this value.
+#[derive(Debug)]
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn pid(&self) -> io::Result<Pid> {
+        let text = fs::read_to_string(&self.0)?;
+        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+        pid.ok_or_else(|| io::Error::other(format!("no process id in {}", self.0.display())))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let Ok(pid) = self.pid() else { return };
+        let start = Instant::now();
+        while !is_gone(pid) {
+            let signal = if start.elapsed() < END_WITHIN { Signal::TERM } else { Signal::KILL };
+            let _ = kill_process(pid, signal);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

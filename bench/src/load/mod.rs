@@ -1,0 +1,128 @@
+//! `bench load`: an HTTP/1.1 load generator whose latencies count from when requests were due.
+//!
+//! A closed loop, as most generators have it, asks again only when it is answered: while the server stalls
+//! it asks nothing, and the stall shows up as one slow request instead of the thousands that users would have
+//! sent meanwhile (*coordinated omission*). Here requests are due on a schedule that no server slows down,
+//! and a request that had to wait for a free connection has waited.
+//!
+//! - `plan.rs`: what is to be done, complete and checked
+//! - `schedule.rs`: when requests are due
+//! - `engine.rs`, `connection.rs`, `timer.rs`: one thread's event loop
+//! - `response.rs`: reads and checks responses
+//! - `outcome.rs`: counts and histograms, which add up
+//! - `hlog.rs`: histograms as files that any HdrHistogram tool reads, and that add up too
+//! - `command.rs`, `show.rs`: the command line and what it prints
+
+mod command;
+mod connection;
+mod engine;
+mod hlog;
+mod outcome;
+mod plan;
+mod response;
+mod schedule;
+mod show;
+mod timer;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+pub use command::{Options, duration, main};
+pub use engine::Shared;
+pub use hlog::Log;
+pub use outcome::{Failures, Interval, Outcome, Percentiles, Summary, Tally};
+pub use plan::{Check, Pace, Plan, Request, Target};
+pub use response::ServerName;
+
+use crate::lab;
+use engine::{Done, Engine};
+
+/// Why no load could be put on, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Not one connection opened.
+    #[error("cannot connect to {address}: {source}; is the server running?")]
+    NoConnection {
+        /// The server.
+        address: SocketAddr,
+        /// What failed.
+        source: io::Error,
+    },
+    /// Something on the command line makes no sense.
+    #[error("{0}")]
+    Option(String),
+    /// A file could not be read or written.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// Which one.
+        file: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The kernel refused something that always works.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Puts the load on and waits for its end.
+///
+/// # Errors
+///
+/// [`LoadError::NoConnection`] where the server cannot be reached at the start. What happens to single requests
+/// later is counted, and no error.
+pub fn run(plan: &Plan) -> Result<Outcome, LoadError> {
+    run_shared(plan, &Arc::default())
+}
+
+/// As [`run`]; `shared` tells how far it has come and can stop it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_shared(plan: &Plan, shared: &Arc<Shared>) -> Result<Outcome, LoadError> {
+    let ready = Barrier::new(plan.threads);
+    let start = OnceLock::new();
+    let thread = |number: usize| -> io::Result<(SystemTime, Done)> {
+        let body = || {
+            let engine = Engine::open(plan, number, Arc::clone(shared));
+            ready.wait();
+            let (instant, started) = *start.get_or_init(|| (Instant::now(), SystemTime::now()));
+            Ok((started, engine?.run(instant)?))
+        };
+        match plan.cores.get(number % plan.cores.len().max(1)) {
+            Some(&core) => lab::on_core(core, body),
+            None => body(),
+        }
+    };
+    let done = thread::scope(|scope| {
+        let threads: Vec<_> = (0..plan.threads).map(|number| scope.spawn(move || thread(number))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread does not panic")).collect::<Vec<_>>()
+    });
+    let mut outcome: Option<Outcome> = None;
+    let mut ran = Duration::ZERO;
+    for done in done {
+        let (started, done) =
+            done.map_err(|source| LoadError::NoConnection { address: plan.address, source })?;
+        ran = ran.max(done.ran);
+        let part = Outcome {
+            tally: done.tally,
+            answered_in_all: done.answered_in_all,
+            failed_in_all: done.failed_in_all,
+            cpu: done.cpu,
+            busy: done.cpu.as_secs_f64() / done.ran.as_secs_f64().max(1e-9),
+            ..Outcome::new(plan, started)
+        };
+        match &mut outcome {
+            Some(outcome) => outcome.add(&part),
+            None => outcome = Some(part),
+        }
+    }
+    let mut outcome = outcome.expect("a plan has a thread");
+    // It is over early where all requests of a limited plan were sent, or it was stopped.
+    outcome.measured = plan.duration.min(ran.saturating_sub(plan.warm_up)).max(Duration::from_nanos(1));
+    Ok(outcome)
+}

@@ -1,0 +1,329 @@
+//! The section on cost and speed: CPU time, the knee, latency by percentile, and the tables beside them.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+use super::page::{Block, Section, Table};
+use super::plot::{self, Area, DrawResult, Plot};
+use super::{Facts, Result};
+use crate::compare::model::{Figure, Run, Scenario, Sweep, figure};
+use crate::load::Percentiles;
+
+/// Room for the names of subjects.
+const LEFT: u32 = 70;
+
+pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
+    facts.add_machine(&run.machine);
+    for subject in run.subjects.iter().filter(|subject| subject.name != "direct") {
+        facts.add(&subject.name, &subject.version);
+    }
+    facts.add("commit", &run.revision);
+    facts.add("started", &run.started);
+    facts.add_command(&run.command);
+
+    let mut blocks = Vec::new();
+    for scenario in &run.scenarios {
+        blocks.push(block(scenario)?);
+    }
+    if !run.sweeps.is_empty() {
+        blocks.insert(1.min(blocks.len()), knee(&run.sweeps)?);
+    }
+    blocks.extend(memory(run));
+    blocks.extend(instructions(run));
+    Ok(Section {
+        id: "compare",
+        title: "Side by side",
+        how: format!(
+            "The subject has core {} to itself, with one worker; load and origins share core {}. A round visits every subject \
+             under one load, the next begins with another one; {} good rounds, of which medians are shown with the \
+             smallest and largest in parentheses. Ratios are taken round by round. What disturbs a round makes it void for all. \
+             CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
+             split into user and system. At an offered rate latency counts from when a request was due. Direct is \
+             the origin with nothing before it, relay a TCP relay that parses nothing: the floor.",
+            run.subject_core, run.load_core, run.rounds
+        ),
+        data: vec!["run.json".into()],
+        blocks,
+    })
+}
+
+/// Why the run, or a part of it, is not to be believed.
+pub(super) fn voids(run: &Run) -> Vec<String> {
+    let reason = |void: &crate::compare::model::Void| {
+        let place: Vec<&str> =
+            [&*void.scenario, &*void.subject].into_iter().filter(|word| !word.is_empty()).collect();
+        match place.as_slice() {
+            [] => void.reason.clone(),
+            place => format!("{}: {}", place.join(", "), void.reason),
+        }
+    };
+    run.voids.iter().map(reason).collect()
+}
+
+fn block(scenario: &Scenario) -> Result<Block> {
+    let mut plots = Vec::new();
+    if scenario.entries.iter().any(|entry| entry.figure(figure::CPU_USER).is_some()) {
+        plots.push(cpu(scenario)?);
+    }
+    if scenario.entries.iter().any(|entry| entry.latency_us.p50 > 0.0) {
+        plots.push(percentiles(scenario)?);
+    }
+    let title = scenario.title.clone();
+    let data = scenario.entries.iter().filter_map(|entry| entry.hlog.clone()).collect();
+    Ok(Block { title, plots, table: Some(table(scenario)), data, ..Block::default() })
+}
+
+fn table(scenario: &Scenario) -> Table {
+    let columns: [(&str, &str); 7] = [
+        ("requests/s", figure::REQUESTS),
+        ("CPU, µs/request", figure::CPU),
+        ("core busy, %", figure::BUSY),
+        ("p50, µs", figure::P50),
+        ("p99, µs", figure::P99),
+        ("p99.9, µs", figure::P99_9),
+        ("MB per CPU second", figure::MB_PER_CPU_S),
+    ];
+    let is_there =
+        |(_, name): &&(&str, &str)| scenario.entries.iter().any(|entry| entry.figure(name).is_some());
+    let columns: Vec<_> = columns.iter().filter(is_there).collect();
+    let has_calls = scenario.entries.iter().any(|entry| entry.calls.is_some());
+    let mut header = vec!["subject".to_owned()];
+    for (title, name) in &columns {
+        header.push((*title).to_owned());
+        if *name == figure::CPU {
+            header.extend(["to relay".to_owned(), "to nginx".to_owned()]);
+        }
+    }
+    if has_calls {
+        header.push("system calls/request".to_owned());
+    }
+    let mut table = Table { header, rows: Vec::new() };
+    for entry in &scenario.entries {
+        let mut row = vec![entry.subject.clone()];
+        for (_, name) in &columns {
+            let found = entry.figure(name);
+            let scale = if *name == figure::BUSY { 100.0 } else { 1.0 };
+            // Where figures are compared by their medians, their range says whether they may be.
+            let has_range = matches!(*name, figure::REQUESTS | figure::CPU);
+            row.push(found.map_or("–".into(), |found| median(found, scale, has_range)));
+            if *name == figure::CPU {
+                row.push(ratio(found.and_then(|found| found.to_floor.as_ref())));
+                row.push(ratio(found.and_then(|found| found.to_nginx.as_ref())));
+            }
+        }
+        if has_calls {
+            row.push(entry.calls.as_ref().map_or("–".into(), |calls| format!("{:.2}", calls.all)));
+        }
+        table.rows.push(row);
+    }
+    table
+}
+
+/// The median and, where that is asked for and rounds differ, their range.
+fn median(figure: &Figure, scale: f64, has_range: bool) -> String {
+    let sample = &figure.sample;
+    let [median, min, max] =
+        [sample.median, sample.min, sample.max].map(|value| plot::number(&(scale * value)));
+    if min == max || !has_range { median } else { format!("{median} ({min} to {max})") }
+}
+
+fn ratio(sample: Option<&crate::stats::Sample>) -> String {
+    sample.map_or("–".into(), |sample| format!("{:.2}", sample.median))
+}
+
+/// CPU time per request as bars of user and system time.
+fn cpu(scenario: &Scenario) -> Result<Plot> {
+    let median = |entry: &crate::compare::model::Entry, name| {
+        entry.figure(name).map_or(0.0, |figure: &Figure| figure.sample.median)
+    };
+    let rows: Vec<(&str, f64, f64)> = scenario
+        .entries
+        .iter()
+        .filter(|entry| entry.figure(figure::CPU_USER).is_some())
+        .map(|entry| {
+            let [user, system] = [figure::CPU_USER, figure::CPU_SYSTEM].map(|name| median(entry, name));
+            (entry.subject.as_str(), user, system)
+        })
+        .collect();
+    let max = rows.iter().map(|(_, user, system)| user + system).fold(0.0, f64::max);
+    let alt = format!("CPU time per request by subject, user and system; {}", scenario.title);
+    let name = format!("cpu-{}", scenario.key);
+    let height = 26 * rows.len() as u32 + 72;
+    let entries =
+        [("user", plot::series(0).mix(0.95).filled()), ("system", plot::series(0).mix(0.4).filled())];
+    plot::draw(&name, &alt, (560, height), |area: &Area<'_>| -> DrawResult {
+        let area = plot::legend(area, LEFT as i32, &entries)?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin_right(18)
+            .x_label_area_size(44)
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(plot::from_zero(max * 1.07), 0.0..rows.len() as f64)?;
+        plot::bars_mesh(&mut chart, "CPU time, µs per request")?;
+        for (number, (subject, user, system)) in rows.iter().enumerate() {
+            let top = (rows.len() - number) as f64;
+            let bar = |from: f64, to: f64, style: ShapeStyle| {
+                Rectangle::new([(from, top - 0.84), (to, top - 0.16)], style)
+            };
+            let all = user + system;
+            chart.draw_series([bar(0.0, *user, entries[0].1), bar(*user, all, entries[1].1)])?;
+            let (x, y) = chart.backend_coord(&(all, top - 0.5));
+            let (left, above) = (area.get_pixel_range().0.start, area.get_pixel_range().1.start);
+            let (x, y) = (x - left, y - above);
+            area.draw(&Text::new(
+                (*subject).to_owned(),
+                (LEFT as i32 - 8, y),
+                plot::letters_at(HPos::Right),
+            ))?;
+            area.draw(&Text::new(format!("{all:.1}"), (x + 6, y), plot::letters_at(HPos::Left)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Latency over the percentile, both in decades: what one of so many requests has to expect.
+fn percentiles(scenario: &Scenario) -> Result<Plot> {
+    let points = |latency: &Percentiles| {
+        let Percentiles { p50, p90, p99, p99_9, p99_99, .. } = *latency;
+        // One of so many requests is slower.
+        [(2.0, p50), (10.0, p90), (100.0, p99), (1000.0, p99_9), (10_000.0, p99_99)]
+            .map(|(one_of, us)| (one_of, us / 1e3))
+    };
+    let curves: Vec<(&str, [(f64, f64); 5])> = scenario
+        .entries
+        .iter()
+        .filter(|entry| entry.latency_us.p50 > 0.0)
+        .map(|entry| (entry.subject.as_str(), points(&entry.latency_us)))
+        .collect();
+    let scale = plot::decades(curves.iter().flat_map(|(_, points)| points.map(|(_, ms)| ms)));
+    let since = if scenario.offered_per_s.is_some() { "it was due" } else { "it was sent" };
+    let alt = format!("Latency percentiles by subject; {}", scenario.title);
+    plot::draw(&format!("latency-{}", scenario.key), &alt, (560, 330), |area: &Area<'_>| -> DrawResult {
+        let area = plot::legend(area, LEFT as i32, &lines(curves.iter().map(|(name, _)| *name)))?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin_left(6)
+            .margin_right(30)
+            .margin_top(6)
+            .x_label_area_size(44)
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d((1.0..10_000.0).log_scale(), scale.log_scale())?;
+        let titles = ("requests that are faster", &*format!("latency from when {since}, ms"));
+        let percent = |one_of: &f64| match *one_of {
+            1.0 => "0 %".into(),
+            one_of => format!("{} %", ((1.0 - 1.0 / one_of) * 1e6).round() / 1e4),
+        };
+        plot::mesh(&mut chart, titles, (5, 6), &percent, &plot::number)?;
+        for (name, points) in &curves {
+            let colour = plot::subject(name);
+            chart.draw_series(LineSeries::new(*points, colour.stroke_width(2)).point_size(3))?;
+        }
+        Ok(())
+    })
+}
+
+fn lines<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, ShapeStyle)> {
+    names.map(|name| (name, plot::subject(name).filled())).collect()
+}
+
+/// Offered rate against latency, and where each subject no longer keeps up.
+fn knee(sweeps: &[Sweep]) -> Result<Block> {
+    let points = |sweep: &Sweep| -> Vec<(f64, f64)> {
+        sweep.points.iter().map(|point| (point.offered_per_s / 1e3, point.latency_us.p99 / 1e3)).collect()
+    };
+    let all: Vec<(f64, f64)> = sweeps.iter().flat_map(points).collect();
+    let right = plot::from_zero(all.iter().map(|(rate, _)| *rate).fold(0.0, f64::max));
+    let scale = plot::decades(all.iter().map(|(_, ms)| *ms));
+    let alt = "The 99th percentile of latency over the offered rate by subject, with the knee of each";
+    let plot = plot::draw("knee", alt, (760, 380), |area: &Area<'_>| -> DrawResult {
+        let names = sweeps.iter().map(|sweep| sweep.subject.as_str());
+        let area = plot::legend(area, LEFT as i32, &lines(names))?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin_left(6)
+            .margin_right(20)
+            .margin_top(6)
+            .x_label_area_size(44)
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(right, scale.clone().log_scale())?;
+        let titles = ("offered, thousand requests/s", "p99 from when it was due, ms");
+        plot::mesh(&mut chart, titles, (10, 6), &plot::number, &plot::number)?;
+        for sweep in sweeps {
+            let colour = plot::subject(&sweep.subject);
+            chart.draw_series(LineSeries::new(points(sweep), colour.stroke_width(2)).point_size(2))?;
+            let knee = sweep.knee_per_s / 1e3;
+            let at = points(sweep).into_iter().find(|(rate, _)| (rate - knee).abs() < 1e-6);
+            let ring = at.map(|at| Circle::new(at, 7, colour.stroke_width(2)));
+            chart.draw_series(ring)?;
+        }
+        Ok(())
+    })?;
+    let mut table =
+        Table::new(&["subject", "knee, requests/s", "p50 there, ms", "p99 there, ms", "core busy there, %"]);
+    for sweep in sweeps {
+        let first = sweep.points.first().map_or(0.0, |point| point.offered_per_s);
+        let knee = match (sweep.knee_per_s, sweep.limited_by_load) {
+            (0.0, _) => format!("below {}", plot::number(&first)),
+            (knee, true) => format!("at least {}", plot::number(&knee)),
+            (knee, false) => plot::number(&knee),
+        };
+        let point = sweep.points.iter().find(|point| point.offered_per_s == sweep.knee_per_s);
+        let of = |value: fn(&crate::compare::model::Point) -> f64| {
+            point.map_or("–".into(), |point| plot::number(&value(point)))
+        };
+        table.rows.push(vec![
+            sweep.subject.clone(),
+            knee,
+            of(|point| point.latency_us.p50 / 1e3),
+            of(|point| point.latency_us.p99 / 1e3),
+            of(|point| 100.0 * point.busy),
+        ]);
+    }
+    let disturbed: Vec<String> = sweeps
+        .iter()
+        .filter(|sweep| !sweep.disturbances.is_empty())
+        .map(|sweep| format!("{}: {}", sweep.subject, sweep.disturbances.join(", ")))
+        .collect();
+    let mut text = "The rate rises until a subject no longer keeps up. Its knee, ringed, is the highest rate that was \
+               served: nearly all requests answered, and the 99th percentile within bounds. At least means that \
+               the core of the load was full before the subject's was."
+            .to_owned();
+    if !disturbed.is_empty() {
+        text.push_str(&format!(" Disturbed at their last point: {}.", disturbed.join("; ")));
+    }
+    let title = "Latency against offered load".into();
+    Ok(Block { title, text, plots: vec![plot], table: Some(table), data: Vec::new() })
+}
+
+fn memory(run: &Run) -> Option<Block> {
+    let first = run.memory.first()?;
+    let mut table = Table::new(&["subject", "at rest, KiB", "with idle clients, KiB", "each of them, bytes"]);
+    for memory in &run.memory {
+        table.rows.push(vec![
+            memory.subject.clone(),
+            plot::thousands(memory.rest_kib),
+            plot::thousands(memory.idle_kib),
+            plot::number(&memory.per_idle_connection),
+        ]);
+    }
+    let text = format!(
+        "Resident memory of all processes of a subject together; pages that they share count in each. Idle are {} client \
+         connections, each answered once.",
+        first.idle_connections
+    );
+    Some(Block { title: "Memory".into(), text, table: Some(table), ..Block::default() })
+}
+
+fn instructions(run: &Run) -> Option<Block> {
+    let nginx = run.instructions.get("nginx").copied();
+    let mut table = Table::new(&["subject", "instructions/request", "to nginx"]);
+    let names = run.subjects.iter().map(|subject| &subject.name);
+    for (name, count) in names.filter_map(|name| Some((name, *run.instructions.get(name)?))) {
+        let ratio = nginx.map_or("–".into(), |nginx| format!("{:.2}", count / nginx));
+        table.rows.push(vec![name.clone(), plot::number(&count), ratio]);
+    }
+    let text = "User space, counted by callgrind over a fixed exchange of N and one of 2N requests: their difference.";
+    (!table.rows.is_empty()).then(|| Block {
+        title: "Instructions".into(),
+        text: text.into(),
+        table: Some(table),
+        ..Block::default()
+    })
+}

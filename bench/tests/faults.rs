@@ -1,0 +1,83 @@
+//! The promise behind the failure lab: while a healthy server is left, the proxy fails no idempotent request.
+
+use std::thread::available_parallelism;
+
+use bench::faults::model::{Case, Rules, Seen};
+use bench::faults::{Fault, measure};
+use bench::lab::{Binaries, Cores, Kind};
+use clap::ValueEnum;
+
+/// Short cases. The timeouts are long enough for a machine that is busy with other tests: a healthy server that
+/// missed one would be out as well.
+fn rules() -> Rules {
+    Rules {
+        rate_per_s: 100.0,
+        connections: 200,
+        max_fails: 1,
+        fail_timeout_ms: 500,
+        connect_timeout_ms: 500,
+        read_timeout_ms: 1500,
+        slow_ms: 100,
+        calm_ms: 200,
+        fault_ms: 2000,
+        after_ms: 800,
+        bucket_ms: 100,
+    }
+}
+
+fn play(faults: &[Fault]) -> Vec<(Case, Seen)> {
+    let last = available_parallelism().unwrap().get() - 1;
+    let (binaries, cores) = (Binaries::build().unwrap(), Cores { subject: 0, load: last });
+    let run = measure(faults, &[Kind::Proxy], &rules(), &binaries, cores).unwrap();
+    let pair = |mut case: Case| {
+        let seen = case.seen.take()?;
+        Some((case, seen))
+    };
+    run.cases.into_iter().filter_map(pair).collect()
+}
+
+#[test]
+fn no_request_fails_while_a_healthy_server_is_left() {
+    let hidden = |fault: &Fault| fault.can_be_hidden() && *fault != Fault::CutHead;
+    let faults: Vec<Fault> = Fault::value_variants().iter().copied().filter(hidden).collect();
+    let cases = play(&faults);
+    assert!(cases.len() >= 7, "{cases:?}");
+    for (case, seen) in &cases {
+        let figures = &seen.figures;
+        assert_eq!(figures.failed, 0, "{}: {figures:?}", case.fault);
+        assert_eq!(figures.requests, 300, "{}: {figures:?}", case.fault);
+        // Each answer was counted by a server, and a request that met the fault may have been by two.
+        assert!(figures.hits >= figures.answers, "{}: {figures:?}", case.fault);
+        let stays = matches!(case.fault.as_str(), "slow" | "reload" | "upgrade");
+        assert_eq!(figures.eject_ms.is_none(), stays, "{}: {figures:?}", case.fault);
+        let served =
+            |name: &str| -> u64 { seen.buckets.iter().filter_map(|bucket| bucket.by_server.get(name)).sum() };
+        assert_eq!(served("app1") + served("app2"), 300, "{}: {figures:?}", case.fault);
+        assert!(served("app2") > 0, "{}: it never answered", case.fault);
+    }
+}
+
+/// What a proxy cannot repair it must not conceal: a cut answer counts as a failure at the client, and its server
+/// is out. A cut head could be repaired, but the house sends nothing again once a byte of a response has come.
+#[test]
+fn a_cut_answer_never_passes_for_a_whole_one() {
+    for (case, seen) in play(&[Fault::CutHead, Fault::CutBody]) {
+        let figures = &seen.figures;
+        let how = if case.fault == "cut-body" { "closed too early" } else { "unexpected status" };
+        assert_eq!(figures.failures.keys().collect::<Vec<_>>(), [how], "{}: {figures:?}", case.fault);
+        assert!(figures.eject_ms.is_some(), "{}: {figures:?}", case.fault);
+        // It goes wrong whenever app2 is tried, which is seldom: everybody else is served.
+        assert!(figures.failed < figures.requests / 10, "{}: {figures:?}", case.fault);
+    }
+}
+
+/// Redis away is no server's fault and nobody's to hide; but no answer may go uncounted, and none be counted twice.
+#[test]
+fn redis_counts_every_answer_once() {
+    let cases = play(&[Fault::Redis]);
+    let figures = &cases[0].1.figures;
+    assert!(figures.failed > 0 && figures.answers > 0, "{figures:?}");
+    assert_eq!(figures.failures.keys().collect::<Vec<_>>(), ["unexpected status"], "{figures:?}");
+    // A hit that Redis had counted when it was killed may have lost its answer, with the others of its turn.
+    assert!((figures.answers..figures.answers + 50).contains(&figures.hits), "{figures:?}");
+}

@@ -1,0 +1,73 @@
+//! `bench report` in a real browser: every plot is there, nothing runs out of its frame, and all words can be read, in light
+//! and in dark.
+
+mod browser;
+mod data;
+
+use std::fs;
+use std::path::Path;
+
+use bench::report::{Options, ReportError, run};
+use browser::{Browser, Scheme};
+
+fn report(folder: &Path) -> Result<(), ReportError> {
+    run(&Options { folder: folder.to_owned(), out: None })
+}
+
+#[test]
+fn the_page_is_readable_in_light_and_in_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    data::write_all(folder.path());
+    report(folder.path()).unwrap();
+    let page = folder.path().join("report.html");
+    let browser = Browser::find();
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        for width in [1280, 420] {
+            let seen = browser.look_at(&page, scheme, width);
+            assert_eq!(seen.problems, Vec::<String>::new(), "{scheme:?}, {width} px wide");
+            assert_eq!(seen.plots, fs::read_dir(folder.path().join("plots")).unwrap().count());
+            assert_eq!(seen.is_dark, scheme == Scheme::Dark);
+        }
+        let picture =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("report-{scheme:?}.png").to_lowercase());
+        browser.picture(&page, scheme, &picture);
+        println!("{}", picture.display());
+    }
+}
+
+#[test]
+fn every_plot_stands_on_its_own_too() {
+    let folder = tempfile::tempdir().unwrap();
+    data::write_all(folder.path());
+    report(folder.path()).unwrap();
+    let markdown = fs::read_to_string(folder.path().join("report.md")).unwrap();
+    let mut count = 0;
+    for file in fs::read_dir(folder.path().join("plots")).unwrap() {
+        let file = file.unwrap();
+        let name = file.file_name().into_string().unwrap();
+        let svg = fs::read_to_string(file.path()).unwrap();
+        assert!(svg.contains("prefers-color-scheme") && !svg.contains("fill=\"#"), "{name}");
+        assert!(markdown.contains(&format!("](plots/{name})")), "{name}");
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+    for file in ["run.json", "balance.json", "faults.json"] {
+        assert!(markdown.contains(&format!("[{file}]({file})")), "{file}");
+    }
+    // A table's rows are as wide as its head.
+    let bars = |line: &str| line.matches('|').count();
+    let lines: Vec<&str> = markdown.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair.iter().all(|line| line.starts_with('|'))) {
+        assert_eq!(bars(pair[0]), bars(pair[1]), "{pair:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_reported_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = report(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("none of run.json"), "{error}");
+    fs::write(folder.path().join("faults.json"), "{}").unwrap();
+    let error = report(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("faults.json: missing field"), "{error}");
+}

@@ -1,0 +1,248 @@
+//! `upstream` blocks, and the groups that a `proxy_pass` to an address implies.
+
+use super::super::error::{Error, Place, Warning};
+use super::super::reader::Statement;
+use super::slots::{number, once, time};
+use super::url::{self, Kind, Url};
+use crate::config::address::parse_host;
+use crate::config::server::WEIGHT_MAX;
+use crate::config::units::{parse_number, parse_size, parse_time};
+use crate::config::{Balance, Server, Upstream};
+use crate::time::Duration;
+
+/// The least size of a `zone`: eight pages, as in nginx.
+const ZONE_MIN: u64 = 8 * 4096;
+
+/// How many idle connections are kept where no `keepalive` says it, as in nginx since 1.29.7.
+const KEEPALIVE: u64 = 32;
+
+/// A group as far as it is known.
+#[derive(Debug)]
+pub(super) struct Group {
+    name: String,
+    servers: Vec<Server>,
+    /// Nothing for what a `proxy_pass` implies.
+    block: Option<Block>,
+    /// The port of an implied group, part of its identity.
+    port: Option<u16>,
+}
+
+/// What stands in an `upstream` block beside its servers.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    balance: Option<Balance>,
+    keepalive: Option<u64>,
+    keepalive_requests: Option<u64>,
+    keepalive_time: Option<Duration>,
+    keepalive_timeout: Option<Duration>,
+}
+
+/// All groups.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    all: Vec<(Group, Place)>,
+}
+
+impl Groups {
+    /// Opens an `upstream` block.
+    pub(super) fn open(&mut self, statement: &Statement) -> Result<(), Error> {
+        let name = statement.arg(0);
+        let place = &statement.place;
+        let implied = |(group, at): &(Group, Place)| {
+            group.name_matches(name).then(|| (group.block.is_some(), group.port, at.clone()))
+        };
+        for (is_block, port, at) in self.all.iter().filter_map(implied) {
+            if is_block {
+                return Err(statement.error(format!("duplicate upstream \"{name}\"")));
+            }
+            if let Some(port) = port {
+                let message = format!("upstream \"{name}\" may not have port {port}");
+                return Err(Error::at(&at, message));
+            }
+        }
+        if let Err(problem) = url::parse(name, Kind::Server) {
+            return Err(statement.error(format!("{problem} in upstream \"{name}\"")));
+        }
+        let group =
+            Group { name: name.to_owned(), servers: Vec::new(), block: Some(Block::default()), port: None };
+        // A `proxy_pass` above that named it without a port meant this one.
+        match self.all.iter().position(|(group, _)| group.name_matches(name)) {
+            Some(index) => self.all[index] = (group, place.clone()),
+            None => self.all.push((group, place.clone())),
+        }
+        Ok(())
+    }
+
+    /// Carries out a directive of the `upstream` block of this name.
+    pub(super) fn set(
+        &mut self,
+        name: &str,
+        statement: &Statement,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), Error> {
+        let (group, _) = self
+            .all
+            .iter_mut()
+            .find(|(group, _)| group.block.is_some() && group.name == name)
+            .expect("the block is open");
+        let Group { servers, block: Some(block), .. } = group else { unreachable!("it is a block") };
+        match statement.directive.name {
+            "server" => servers.push(server(statement, block.balance)?),
+            "ip_hash" => balance(block, Balance::IpHash, statement, warnings),
+            "least_conn" => balance(block, Balance::LeastConn, statement, warnings),
+            "zone" => zone(statement)?,
+            "keepalive" => once(&mut block.keepalive, statement, || {
+                parse_number(statement.arg(0)).ok_or_else(|| {
+                    statement
+                        .error(format!("invalid value \"{}\" in \"keepalive\" directive", statement.arg(0)))
+                })
+            })?,
+            "keepalive_requests" => number(&mut block.keepalive_requests, statement)?,
+            "keepalive_time" => time(&mut block.keepalive_time, statement)?,
+            "keepalive_timeout" => time(&mut block.keepalive_timeout, statement)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Closes an `upstream` block.
+    pub(super) fn close(&self, name: &str, place: &Place) -> Result<(), Error> {
+        match self.all.iter().find(|(group, _)| group.block.is_some() && group.name == name) {
+            Some((group, _)) if group.servers.is_empty() => {
+                Err(Error::at(place, "no servers are inside upstream"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The index of the group that a `proxy_pass` is for, which may have its block further below.
+    pub(super) fn named(&mut self, url: &Url<'_>, place: &Place) -> Result<usize, Error> {
+        let (host, port) = match url.place {
+            url::Place::Name(host, ports) => (host, ports.map(|(port, _)| port)),
+            url::Place::V4(_, ports) | url::Place::V6(_, ports) | url::Place::Any(ports) => {
+                let host = url.name.rsplit_once(':').filter(|_| ports.is_some());
+                (host.map_or(url.name, |(host, _)| host), ports.map(|(port, _)| port))
+            }
+            url::Place::Unix(_) => (url.name, None),
+        };
+        for (index, (group, _)) in self.all.iter().enumerate() {
+            if !group.name_matches(host) {
+                continue;
+            }
+            match (group.block.is_some(), port) {
+                (true, Some(port)) => {
+                    return Err(Error::at(place, format!("upstream \"{host}\" may not have port {port}")));
+                }
+                (true, None) => return Ok(index),
+                (false, port) if port == group.port => return Ok(index),
+                _ => {}
+            }
+        }
+        let group = Group { name: host.to_owned(), servers: Vec::new(), block: None, port };
+        self.all.push((group, place.clone()));
+        Ok(self.all.len() - 1)
+    }
+
+    /// The finished groups: what only the whole shows is checked, and implied groups get their server.
+    pub(super) fn finish(self) -> Result<Vec<Upstream>, Error> {
+        self.all.into_iter().map(|(group, place)| group.finish(&place)).collect()
+    }
+}
+
+impl Group {
+    fn name_matches(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    fn finish(mut self, place: &Place) -> Result<Upstream, Error> {
+        let name = match self.port {
+            Some(port) => format!("{}:{port}", self.name),
+            None => self.name,
+        };
+        let is_implied = self.block.is_none();
+        if is_implied {
+            let host = parse_host(&name)
+                .map_err(|_| Error::at(place, format!("host not found in upstream \"{name}\"")))?;
+            self.servers.push(Server::new(&name, host));
+        }
+        let block = self.block.unwrap_or_default();
+        let balance = block.balance.unwrap_or_default();
+        if self.servers.iter().all(|server| server.backup) {
+            return Err(Error::at(place, format!("no servers in upstream \"{name}\"")));
+        }
+        let keepalive = block.keepalive.unwrap_or(KEEPALIVE);
+        Ok(Upstream {
+            balance,
+            keepalive: usize::try_from(keepalive).unwrap_or(usize::MAX),
+            idle_timeout: block.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
+            requests_max: block.keepalive_requests.unwrap_or(1000).max(1),
+            time_max: block.keepalive_time.unwrap_or(Duration::from_secs(3600)),
+            ..Upstream::new(&name, self.servers)
+        })
+    }
+}
+
+fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: &mut Vec<Warning>) {
+    if block.balance.is_some() || block.keepalive.is_some() {
+        warnings.push(statement.error("load balancing method redefined"));
+    }
+    block.balance = Some(method);
+}
+
+/// One `server` line: an address and its parameters.
+fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Error> {
+    let name = statement.arg(0);
+    let not = |problem: &str| statement.error(format!("{problem} in upstream \"{name}\""));
+    url::parse(name, Kind::Server).map_err(not)?;
+    let host = parse_host(name).map_err(|_| not("host not found"))?;
+    let mut server = Server::new(name, host);
+    for word in statement.args.iter().skip(1) {
+        let invalid = || statement.error(format!("invalid parameter \"{word}\""));
+        let count =
+            |text: &str| parse_number(text).and_then(|number| u32::try_from(number).ok()).ok_or_else(invalid);
+        match word.split_once('=') {
+            Some(("weight", value)) => {
+                server.weight = count(value)?;
+                if !(1..=WEIGHT_MAX).contains(&server.weight) {
+                    return Err(invalid());
+                }
+            }
+            Some(("max_conns", value)) => server.max_conns = count(value)?,
+            Some(("max_fails", value)) => server.max_fails = count(value)?,
+            Some(("fail_timeout", value)) => {
+                server.fail_timeout = parse_time(value).map_err(|_| invalid())?;
+            }
+            None if word == "backup" && balance == Some(Balance::IpHash) => {
+                return Err(statement.error("balancing method does not support parameter \"backup\""));
+            }
+            None if word == "backup" => server.backup = true,
+            None if word == "down" => server.down = true,
+            // Every name is resolved anew while running.
+            None if word == "resolve" => {}
+            _ if is_of_nginx_plus(word) => {
+                return Err(statement.error(format!(
+                    "the \"{word}\" parameter of the \"server\" directive is not supported by this proxy"
+                )));
+            }
+            _ => return Err(invalid()),
+        }
+    }
+    Ok(server)
+}
+
+fn is_of_nginx_plus(word: &str) -> bool {
+    word == "drain" || ["slow_start=", "route=", "service="].iter().any(|start| word.starts_with(start))
+}
+
+fn zone(statement: &Statement) -> Result<(), Error> {
+    let name = statement.arg(0);
+    if name.is_empty() {
+        return Err(statement.error("invalid zone name \"\""));
+    }
+    let Some(text) = statement.args.get(1) else { return Ok(()) };
+    match parse_size(text) {
+        Err(_) => Err(statement.error(format!("invalid zone size \"{text}\""))),
+        Ok(size) if size < ZONE_MIN => Err(statement.error(format!("zone \"{name}\" is too small"))),
+        Ok(_) => Ok(()),
+    }
+}

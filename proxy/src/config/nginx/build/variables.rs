@@ -1,0 +1,202 @@
+//! The variables that a configuration defines, and the texts that use them: names are looked up when all
+//! is read, since a definition may stand below its use.
+
+use std::collections::HashMap;
+
+use super::super::error::{Error, Place};
+use super::super::reader::Statement;
+use crate::config::Pattern;
+use crate::config::template::{Source, Template, Variable};
+
+/// A text with variables, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    source: Source,
+    place: Place,
+}
+
+impl Text {
+    /// Takes a text apart.
+    pub(super) fn parse(text: &str, place: &Place) -> Result<Text, Error> {
+        let source = Source::parse(text).map_err(|error| Error::at(place, error.to_string()))?;
+        Ok(Text { source, place: place.clone() })
+    }
+
+    /// The argument of a directive at `index`.
+    pub(super) fn arg(statement: &Statement, index: usize) -> Result<Text, Error> {
+        Text::parse(statement.arg(index), &statement.place)
+    }
+
+    /// A text without variables.
+    pub(super) fn literal(text: &str, place: &Place) -> Text {
+        Text { source: Source::literal(text), place: place.clone() }
+    }
+
+    /// Whether there is neither a variable nor a capture in it.
+    pub(super) fn is_literal(&self) -> bool {
+        self.source.is_literal()
+    }
+}
+
+/// All definitions.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    defined: HashMap<String, Variable>,
+    maps: usize,
+    slots: usize,
+}
+
+impl Variables {
+    /// The name of a variable to be defined, which is written with its `$`.
+    pub(super) fn name(word: &str, place: &Place) -> Result<String, Error> {
+        match word.strip_prefix('$') {
+            Some(name) if !name.is_empty() => Ok(name.to_ascii_lowercase()),
+            _ => Err(Error::at(place, format!("invalid variable name \"{word}\""))),
+        }
+    }
+
+    /// Defines the variable of the next `map`. One of an earlier `map` is defined anew.
+    pub(super) fn define_map(&mut self, name: &str, place: &Place) -> Result<(), Error> {
+        match self.find(name) {
+            Some(variable) if !may_be_defined(name, &variable) || matches!(variable, Variable::Slot(_)) => {
+                Err(duplicate(name, place))
+            }
+            _ => {
+                self.defined.insert(name.to_owned(), Variable::Map(self.maps));
+                self.maps += 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// A variable that can be given values: defined here, or before.
+    pub(super) fn assignable(&mut self, name: &str, place: &Place) -> Result<Variable, Error> {
+        match self.find(name) {
+            Some(variable @ (Variable::Slot(_) | Variable::Args)) if name != "query_string" => Ok(variable),
+            Some(variable) if !may_be_defined(name, &variable) || matches!(variable, Variable::Map(_)) => {
+                Err(duplicate(name, place))
+            }
+            _ => {
+                let variable = Variable::Slot(self.slots);
+                self.slots += 1;
+                self.defined.insert(name.to_owned(), variable.clone());
+                Ok(variable)
+            }
+        }
+    }
+
+    /// A regular expression, whose named groups are variables.
+    pub(super) fn pattern(
+        &mut self,
+        source: &str,
+        is_caseless: bool,
+        place: &Place,
+    ) -> Result<Pattern, Error> {
+        let pattern = Pattern::new(source, is_caseless).map_err(|error| {
+            Error::at(place, format!("pcre2_compile() failed: {} in \"{source}\"", problem(&error)))
+        })?;
+        let mut trouble = None;
+        let pattern = pattern.with_slots(|name| {
+            match self.assignable(&name.to_ascii_lowercase(), place) {
+                Ok(Variable::Slot(index)) => return index,
+                Ok(_) => trouble = Some(duplicate(name, place)),
+                Err(error) => trouble = Some(error),
+            }
+            0
+        });
+        trouble.map_or(Ok(pattern), Err)
+    }
+
+    /// The template of a text. nginx leaves out the place of an unknown variable.
+    pub(super) fn template(&self, text: &Text) -> Result<Template, Error> {
+        text.source.resolve(|name| self.find(name)).map_err(|error| Error::at(&text.place, error.to_string()))
+    }
+
+    /// The template of a text, where there is one.
+    pub(super) fn optional(&self, text: Option<&Text>) -> Result<Option<Template>, Error> {
+        text.map(|text| self.template(text)).transpose()
+    }
+
+    /// How many variables are given values.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn find(&self, name: &str) -> Option<Variable> {
+        self.defined.get(name).cloned().or_else(|| Variable::named(name))
+    }
+}
+
+/// What is wrong with a regular expression, in a line, and in PCRE's words where these are common.
+fn problem(error: &regex::Error) -> String {
+    match error {
+        regex::Error::Syntax(text) => {
+            // The crate draws a picture over several lines; the last one says it.
+            let reason = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+            match reason.unwrap_or("syntax error") {
+                "unclosed group" => "missing closing parenthesis".to_owned(),
+                "unopened group" => "unmatched closing parenthesis".to_owned(),
+                "unclosed character class" => "missing terminating ] for character class".to_owned(),
+                reason => reason.to_owned(),
+            }
+        }
+        regex::Error::CompiledTooBig(_) => "regular expression is too large".to_owned(),
+        _ => "unknown error".to_owned(),
+    }
+}
+
+fn duplicate(name: &str, place: &Place) -> Error {
+    Error::at(place, format!("the duplicate \"{name}\" variable"))
+}
+
+/// Whether nginx lets a configuration define a variable that it has itself: `$args`, and members of families.
+fn may_be_defined(name: &str, variable: &Variable) -> bool {
+    match variable {
+        Variable::Args => name == "args",
+        Variable::Arg(_)
+        | Variable::Http(_)
+        | Variable::SentHttp(_)
+        | Variable::Cookie(_)
+        | Variable::UpstreamHttp(_)
+        | Variable::UpstreamCookie(_)
+        | Variable::Map(_)
+        | Variable::Slot(_) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place = Place::CommandLine;
+
+    #[test]
+    fn patterns_are_refused_in_pcre_s_words() {
+        let error =
+            |source: &str| Variables::default().pattern(source, false, &HERE).expect_err("bad").message;
+        for (source, problem) in [
+            ("(a", "missing closing parenthesis"),
+            ("a)", "unmatched closing parenthesis"),
+            ("[a", "missing terminating ] for character class"),
+            ("*", "repetition operator missing expression"),
+            ("(?!a)", "look-around, including look-ahead and look-behind, is not supported"),
+            ("(a)\\1", "backreferences are not supported"),
+            ("(?:a{1000}){1000000}", "regular expression is too large"),
+        ] {
+            assert_eq!(error(source), format!("pcre2_compile() failed: {problem} in \"{source}\""));
+        }
+    }
+
+    #[test]
+    fn named_groups_set_variables() {
+        let mut variables = Variables::default();
+        let pattern = variables.pattern("^(?<User>a)(b)(?P<tail>.*)$", true, &HERE).expect("a pattern");
+        assert_eq!(pattern.slots(), [(1, 0), (3, 1)]);
+        assert!(pattern.regex().is_match(b"AB\xff"));
+        assert_eq!(variables.find("user"), Some(Variable::Slot(0)));
+        assert_eq!(variables.slots(), 2);
+        let error = variables.pattern("(?<host>a)", true, &HERE).expect_err("a variable of nginx's own");
+        assert_eq!(error.message, "the duplicate \"host\" variable");
+    }
+}

@@ -1,0 +1,44 @@
+//! `upstream`, and what stands in it.
+
+use super::{Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UPSTREAM, block, ignored, row};
+
+pub(super) const ROWS: &[Directive] = &[
+    block("upstream", HTTP, ONE, "A group of servers, by a name that `proxy_pass` can use."),
+    row(
+        "server",
+        UPSTREAM,
+        SOME,
+        "",
+        "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
+         (1), `fail_timeout=` (10s), `backup`, `down`, `resolve`.",
+    )
+    .differs(
+        "A name is one server, whose addresses are resolved anew while running; in nginx each of \
+         its addresses at start is one. A name that does not resolve does not keep the proxy from \
+         starting.",
+    ),
+    row(
+        "zone",
+        UPSTREAM,
+        ONE_OR_TWO,
+        "",
+        "Accepted for a group whose state all workers share, which here is every group.",
+    ),
+    row("ip_hash", UPSTREAM, NONE, "", "Chooses by the client's address."),
+    row(
+        "least_conn",
+        UPSTREAM,
+        NONE,
+        "",
+        "Chooses the server with the fewest requests in flight for its weight.",
+    ),
+    row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
+    row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),
+    row("keepalive_time", UPSTREAM, ONE, "1h", "How long one connection takes requests."),
+    row("keepalive_timeout", UPSTREAM, ONE, "60s", "How long an idle connection is kept."),
+    row("resolver", HTTP_LOCATION.or(UPSTREAM), SOME, "", "Name servers to ask.").differs(
+        "The addresses are checked and not used: names are resolved as the system does \
+         (/etc/hosts, /etc/resolv.conf).",
+    ),
+    ignored("resolver_timeout", HTTP_LOCATION.or(UPSTREAM), ONE, "The system's resolver has its own."),
+];

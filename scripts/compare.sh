@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# From a fresh machine to a report: the proxy beside nginx, HAProxy and the floor, measured here.
+#
+#   bash scripts/compare.sh [--quick] [FOLDER]
+#
+#   --quick   a look that takes a minute, instead of a run worth keeping, which takes a quarter of an hour
+#   FOLDER    where the results go; else a new folder in bench/runs, named after the time and this machine
+#
+# Installs nginx, HAProxy, Redis, valgrind and perf from Debian packages where they are missing (as root; else it says
+# what to install). Envoy and Caddy are compared too where they are in the search path. The machine is to be left alone meanwhile: a run
+# that was disturbed says so, is kept for a look, and the exit status is 1. docs/benchmarking.md tells how to read it.
+
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+extent=(--full --redis) folder=
+for word in "$@"; do
+    case $word in
+        -h | --help) usage; exit ;;
+        --quick) extent=(--quick) ;;
+        -*) bad_usage "unknown argument \"$word\"" ;;
+        *)
+            [[ -z $folder ]] || bad_usage "one folder is enough, not \"$folder\" and \"$word\""
+            folder=$word
+            ;;
+    esac
+done
+
+missing=()
+# wants COMMAND PACKAGE; servers lie where only root's search path leads.
+wants() {
+    PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" > /dev/null || missing+=("$2")
+}
+wants cc gcc
+wants nginx nginx-light
+wants haproxy haproxy
+wants redis-server redis-server
+wants valgrind valgrind
+wants perf linux-perf
+if ((${#missing[@]})); then
+    install_packages "${missing[@]}"
+fi
+need_cargo
+(($(nproc) > 1)) || die 'this machine has one core; the subject needs one to itself, and the load another one'
+
+[[ -z $folder || $folder == /* ]] || folder=$PWD/$folder
+cd "$ROOT"
+note 'building'
+cargo build --quiet --release --locked
+# From here, so that no path of this machine stands in the command that the run keeps.
+bench=${CARGO_TARGET_DIR:-target}/release
+[[ -n $folder ]] || folder=bench/runs/$(date -u +%FT%H%M)-$(uname -n)-$(nproc)-cores
+
+status=0
+"$bench/bench" compare "${extent[@]}" --binaries "$bench" --out "$folder" || status=$?
+[[ -e $folder/run.json ]] || exit "$status"
+"$bench/bench" report "$folder"
+exit "$status"

@@ -6,6 +6,7 @@
 mod support;
 
 mod change;
+mod daemon;
 mod load;
 mod reload;
 mod within;

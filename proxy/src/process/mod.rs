@@ -319,8 +319,8 @@ fn bind(
     let mut new = BTreeMap::new();
     for (&number, listener) in generation.ids.listeners.iter().zip(&generation.config.listeners) {
         if !bound.contains_key(&number) {
-            let (address, workers) = (&listener.address, generation.config.process.workers);
-            new.insert(number, listen::bind(address, workers, inheritance.at(address))?);
+            let workers = generation.config.process.workers;
+            new.insert(number, listen::bind(listener, workers, inheritance.at(&listener.address))?);
         }
     }
     bound.append(&mut new);

@@ -77,6 +77,11 @@ impl Process<'_> {
         self.supply(|number| last.rests || !before.contains(&number));
         // The workers still have theirs, until they have taken in who waits there.
         self.bound.retain(|number, _| next.ids.listeners.contains(number));
+        for (number, listener) in next.ids.listeners.iter().zip(&next.config.listeners) {
+            if let Some(Err(error)) = self.bound.get(number).map(|bound| bound.configure(listener)) {
+                log::error!("{} keeps its old settings: {error}", listener.address);
+            }
+        }
         self.publish(next);
         Ok(())
     }

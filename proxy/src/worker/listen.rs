@@ -5,13 +5,13 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::mio_net::Listener;
-use crate::config::Listen;
+use crate::config::{self, Listen};
 
-/// Connections that the kernel keeps waiting for `accept`, as in nginx.
-const BACKLOG: i32 = 511;
+/// Connections that the kernel keeps waiting for `accept` unless `backlog=` says so, as in nginx.
+const BACKLOG: u32 = 511;
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub struct ListenError {
 #[derive(Debug)]
 pub struct Bound {
     /// Where.
-    pub address: Listen,
+    address: Listen,
     /// A listener for each worker.
     pub sockets: Vec<Listener>,
     /// A Unix socket's file is to stay.
@@ -38,6 +38,41 @@ impl Bound {
     pub fn leave_file(&mut self) {
         self.leaves_file = true;
     }
+}
+
+impl Bound {
+    /// Has the sockets treat connections as `config` says, whose address is theirs. No connection that waits is
+    /// lost by it.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn configure(&self, config: &config::Listener) -> io::Result<()> {
+        let backlog = i32::try_from(config.backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX);
+        for socket in &self.sockets {
+            // Accepted ones have it from the one that listens.
+            if let (Listen::Tcp(_), Some(keepalive)) = (&self.address, &config.tcp_keepalive) {
+                set_keepalive(socket, keepalive)?;
+            }
+            socket.listen(backlog)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_keepalive(socket: &Socket, wanted: &config::TcpKeepalive) -> io::Result<()> {
+    socket.set_keepalive(wanted.is_on)?;
+    let mut times = TcpKeepalive::new();
+    if let Some(idle) = wanted.idle {
+        times = times.with_time(idle);
+    }
+    if let Some(interval) = wanted.interval {
+        times = times.with_interval(interval);
+    }
+    if let Some(probes) = wanted.probes {
+        times = times.with_retries(probes);
+    }
+    if wanted.is_on { socket.set_tcp_keepalive(&times) } else { Ok(()) }
 }
 
 impl Drop for Bound {
@@ -60,15 +95,18 @@ impl Drop for Bound {
 /// # Errors
 ///
 /// Names the address and what to do. Nothing is bound then, and no socket's file is left.
-pub fn bind(address: &Listen, workers: usize, inherited: Vec<Socket>) -> Result<Bound, ListenError> {
+pub fn bind(config: &config::Listener, workers: usize, inherited: Vec<Socket>) -> Result<Bound, ListenError> {
+    let address = &config.address;
     let sockets = match address {
         Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers, inherited),
         Listen::Unix(path) => bind_unix(path, workers, inherited),
     };
-    match sockets {
-        Ok(sockets) => Ok(Bound { address: address.clone(), sockets, leaves_file: false }),
-        Err(source) => Err(ListenError { listen: address.clone(), hint: hint(&source), source }),
-    }
+    let bound = sockets.and_then(|sockets| {
+        let bound = Bound { address: address.clone(), sockets, leaves_file: false };
+        bound.configure(config)?;
+        Ok(bound)
+    });
+    bound.map_err(|source| ListenError { listen: address.clone(), hint: hint(&source), source })
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -116,8 +154,6 @@ fn bind_tcp(address: &SockAddr, workers: usize, inherited: Vec<Socket>) -> io::R
         sockets.push(open(true)?);
     }
     for socket in &sockets {
-        // No harm to one that listens already.
-        socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
     }
     Ok(sockets.into_iter().map(Arc::new).collect())
@@ -129,7 +165,6 @@ fn bind_unix(path: &Path, workers: usize, inherited: Vec<Socket>) -> io::Result<
         Some(socket) => socket,
         None => open_unix(path)?,
     };
-    socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let socket = Arc::new(socket);
     Ok((0..workers).map(|_| socket.clone()).collect())
@@ -149,4 +184,54 @@ fn open_unix(path: &Path) -> io::Result<Socket> {
     let socket = open()?;
     socket.bind(&address)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn connections_are_looked_after_as_their_listener_says() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+        let address = free.expect("a free port");
+        let mut config = config::Listener::new(Listen::Tcp(address));
+        config.tcp_keepalive = Some(config::TcpKeepalive {
+            is_on: true,
+            idle: Some(Duration::from_secs(77)),
+            ..Default::default()
+        });
+        let bound = bind(&config, 1, Vec::new()).expect("it is free");
+        let accept = || {
+            let client = TcpStream::connect(address).expect("a connection");
+            bound.sockets[0].set_nonblocking(false).expect("an option");
+            let (socket, _) = bound.sockets[0].accept().expect("a connection");
+            drop(client);
+            (
+                socket.keepalive().expect("an option"),
+                socket.tcp_keepalive_time().expect("an option").as_secs(),
+            )
+        };
+        assert_eq!(accept(), (true, 77));
+        config.tcp_keepalive = Some(config::TcpKeepalive::default());
+        bound.configure(&config).expect("it listens already");
+        assert!(!accept().0);
+    }
+
+    #[test]
+    fn inherited_sockets_are_used_as_far_as_they_go() {
+        let inherited = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = inherited.local_addr().expect("an address");
+        let other = inherited.try_clone().expect("another handle");
+        let config = config::Listener::new(Listen::Tcp(address));
+        let bound = bind(&config, 3, vec![inherited.into()]).expect("others join it");
+        assert_eq!(bound.sockets.len(), 3);
+        drop(bound);
+        // While somebody holds it, nobody else can bind there.
+        assert!(bind(&config, 1, Vec::new()).is_err());
+        drop(other);
+        assert!(bind(&config, 1, Vec::new()).is_ok());
+    }
 }

@@ -253,3 +253,28 @@ fn a_bad_file_is_said_on_both_sides() {
     assert_eq!(String::from_utf8_lossy(&daemon.started().stderr), format!("nginx: [emerg] {expected}"));
     assert!(daemon.log().ends_with(&format!(": {expected}")) && daemon.log().contains(" [emerg] "));
 }
+
+#[test]
+fn the_old_process_goes_on_where_the_new_one_does_not() {
+    let origin = Origin::named("ok1");
+    let daemon = Daemon::start(&origin, "", "");
+    let old = daemon.ready();
+    let load = Load::start(daemon.address, &[Manner::Stays, Manner::ComesAnew]);
+    daemon.write(&origin, "foo;", "");
+    kill_process(old, Signal::USR2).expect("a signal");
+    wait_until("the new one's end", || daemon.log().contains("; this one goes on"));
+    assert_eq!(daemon.pid(), Some(old));
+    load.wait_more(10);
+    load.stop();
+    // Also where it had begun to leave.
+    daemon.write(&origin, "", "");
+    kill_process(old, Signal::USR2).expect("a signal");
+    let new = wait_for("the new process", || daemon.pid().filter(|pid| *pid != old));
+    kill_process(old, Signal::WINCH).expect("a signal");
+    wait_until("the old one's rest", || daemon.log().contains("accepting nobody any more"));
+    kill_process(new, Signal::QUIT).expect("a signal");
+    wait_until("the old one's return", || daemon.log().contains("accepting again"));
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok1");
+    assert_eq!(daemon.pid(), Some(old));
+    daemon.end(Signal::QUIT);
+}

@@ -81,7 +81,6 @@ fn ask(address: SocketAddr, manner: Manner, kept: &mut Option<TcpStream>) -> Res
     socket.write_all(request.as_bytes()).map_err(|error| fail("sending", error))?;
     let mut response = Vec::new();
     let mut bytes = [0; 4096];
-    // All bodies here are `ok` and a digit.
     while !is_whole(&response) {
         match socket.read(&mut bytes).map_err(|error| fail("receiving", error))? {
             0 => return Err(format!("cut off behind {:?}", String::from_utf8_lossy(&response))),
@@ -102,6 +101,8 @@ fn ask(address: SocketAddr, manner: Manner, kept: &mut Option<TcpStream>) -> Res
 }
 
 fn is_whole(response: &[u8]) -> bool {
-    let head = response.windows(4).position(|window| window == b"\r\n\r\n");
-    head.is_some_and(|at| response.len() >= at + 7)
+    let text = String::from_utf8_lossy(response);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    length.is_none_or(|length| body.len() >= length.parse().expect("a number"))
 }

@@ -290,9 +290,10 @@ impl Process<'_> {
         match child.try_wait() {
             Ok(None) => {}
             Ok(Some(status)) => {
-                log::info!("the new binary's process {} has ended ({status}); this one goes on", child.id());
+                let pid = child.id();
                 self.successor = None;
                 self.take_pid_file_back();
+                log::info!("the new binary's process {pid} has ended ({status}); this one goes on");
                 self.rest(false);
             }
             Err(error) => log::error!("the new binary's process {} cannot be asked: {error}", child.id()),

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use proxy::config::flags;
 use proxy::config::nginx::cli::{self, Command, CommandLine};
 use proxy::config::nginx::{self, Disk, Loaded, Options, Refused};
-use proxy::config::{Config, flags};
 use proxy::logging;
-use proxy::process::{self, Source, order};
+use proxy::process::{self, order};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -20,14 +20,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(exit) => return exit.print(),
     };
-    serve(config, None, "proxy: ")
-}
-
-fn serve(config: Config, source: Option<&Source<'_>>, prefix: &str) -> ExitCode {
-    match process::run(config, source) {
+    match process::run(config, None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{prefix}{error}");
+            eprintln!("proxy: {error}");
             ExitCode::FAILURE
         }
     }
@@ -90,7 +86,13 @@ fn run(line: &CommandLine) -> ExitCode {
         }
         Ok(loaded.config)
     };
-    serve(loaded.config, Some(&reload), "nginx: [emerg] ")
+    match process::run(loaded.config, Some(&reload)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nginx: [emerg] {}", error.as_nginx());
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Until the configuration says where messages go, they go where `-e` says.
@@ -105,7 +107,7 @@ fn open_log(line: &CommandLine) {
         Err(error) => eprintln!(
             "nginx: [alert] could not open error log file: open() \"{}\" failed ({})",
             path.display(),
-            order::errno(&error.source)
+            nginx::shown(&error.source)
         ),
     }
 }

@@ -24,6 +24,7 @@ pub mod successor;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::access_log;
 use crate::config::Config;
+use crate::config::nginx::shown;
 use crate::exchange::Sequel;
 use crate::logging;
 use crate::worker::Worker;
@@ -84,6 +86,25 @@ pub enum RunError {
     Worker(String),
 }
 
+impl RunError {
+    /// The same in nginx's words, for those who have its configuration or read its log.
+    pub fn as_nginx(&self) -> String {
+        let open = |path: &Path, source| format!("open() \"{}\" failed ({})", path.display(), shown(source));
+        match self {
+            RunError::Listen(error) => {
+                format!("bind() to {} failed ({})", error.listen, shown(&error.source))
+            }
+            RunError::AccessLog(error) => open(&error.path, &error.source),
+            RunError::ErrorLog(error) => open(&error.path, &error.source),
+            RunError::PidFile(error) => open(&error.path, &error.source),
+            RunError::User(UserError::NoUser(name)) => format!("getpwnam(\"{name}\") failed"),
+            RunError::User(UserError::NoGroup(name)) => format!("getgrnam(\"{name}\") failed"),
+            RunError::Names(names) => format!("host not found in upstream \"{names}\""),
+            RunError::User(_) | RunError::Start(_) | RunError::Busy | RunError::Worker(_) => self.to_string(),
+        }
+    }
+}
+
 /// Runs the proxy until a signal ends it. A reload asks `source` for the next configuration; without one there
 /// is nothing to reload.
 ///
@@ -98,7 +119,7 @@ pub fn run(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> 
     // The caller tells standard error.
     start(config, source).inspect_err(|error| {
         if has_file {
-            log::error!(target: "emerg", "{error}");
+            log::error!(target: "emerg", "{}", error.as_nginx());
         }
     })
 }

@@ -1,12 +1,12 @@
 //! `-s`: an order to a running process, by the pid in its pid file. In nginx's words, which scripts look for.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::config::nginx::cli::Signal as Order;
+use crate::config::nginx::shown;
 
 /// Sends an order to the process whose pid stands in the file.
 ///
@@ -16,7 +16,7 @@ use crate::config::nginx::cli::Signal as Order;
 pub fn send(order: Order, pid_file: &Path) -> Result<(), String> {
     let path = pid_file.display();
     let text = fs::read_to_string(pid_file)
-        .map_err(|error| format!("[error] open() \"{path}\" failed ({})", errno(&error)))?;
+        .map_err(|error| format!("[error] open() \"{path}\" failed ({})", shown(&error)))?;
     let number = text.trim();
     let pid = number.parse().ok().filter(|number| *number > 0).and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| format!("[error] invalid PID number \"{number}\" in \"{path}\""))?;
@@ -27,20 +27,8 @@ pub fn send(order: Order, pid_file: &Path) -> Result<(), String> {
         Order::Reload => Signal::HUP,
     };
     kill_process(pid, signal).map_err(|error| {
-        format!("[alert] kill({number}, {}) failed ({})", signal.as_raw(), errno(&error.into()))
+        format!("[alert] kill({number}, {}) failed ({})", signal.as_raw(), shown(&error.into()))
     })
-}
-
-/// An error as nginx writes it: `2: No such file or directory`.
-pub fn errno(error: &io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error() {
-        Some(code) => {
-            let end = format!(" (os error {code})");
-            format!("{code}: {}", text.strip_suffix(&end).unwrap_or(&text))
-        }
-        None => text,
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Process<'_> {
             return;
         }
         log::info!("reconfiguring");
-        match source().and_then(|config| self.adopt(config).map_err(|error| error.to_string())) {
+        match source().and_then(|config| self.adopt(config).map_err(|error| error.as_nginx())) {
             Ok(()) => log::info!("the new configuration is at work"),
             // A source may say how bad it is itself.
             Err(text) => {

@@ -17,8 +17,10 @@ const BACKLOG: u32 = 511;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {listen}: {source}{hint}")]
 pub struct ListenError {
-    listen: Listen,
-    source: io::Error,
+    /// The address.
+    pub listen: Listen,
+    /// What failed.
+    pub source: io::Error,
     hint: &'static str,
 }
 

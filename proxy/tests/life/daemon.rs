@@ -171,8 +171,12 @@ fn what_goes_wrong_before_is_said_in_the_foreground() {
     let daemon = Daemon::start(&origin, "", &format!("listen {address};"));
     let errors = String::from_utf8_lossy(&daemon.started().stderr).into_owned();
     assert_eq!(daemon.started().status.code(), Some(1));
-    assert!(errors.starts_with(&format!("nginx: [emerg] cannot listen on {address}")), "{errors}");
-    assert!(daemon.log().contains(&format!(": cannot listen on {address}")), "{}", daemon.log());
+    assert!(errors.starts_with(&format!("nginx: [emerg] bind() to {address} failed (98: ")), "{errors}");
+    assert!(
+        daemon.log().contains(&format!(": bind() to {address} failed (98: Address already in use)\n")),
+        "{}",
+        daemon.log()
+    );
     assert!(daemon.pid().is_none() && TcpStream::connect(daemon.address).is_err());
 }
 

@@ -131,7 +131,7 @@ fn a_bad_configuration_leaves_the_old_one_at_work() {
     let bad = proxy.config.clone();
     proxy.config = good;
     proxy.hand_over(bad);
-    proxy.wait_log(&format!("cannot listen on {address}"), 1);
+    proxy.wait_log(&format!(": bind() to {address} failed (98: Address already in use)"), 1);
     assert!(TcpStream::connect(other).is_err());
     assert!(proxy.path("proxy.pid").exists());
     assert_eq!(proxy.get(), "ok");

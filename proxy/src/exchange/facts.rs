@@ -2,13 +2,20 @@
 
 use std::net::IpAddr;
 
-use super::{Exchange, Record};
+use super::{Ending, Exchange, Record};
+use crate::ids::GroupId;
 use crate::site::Place;
 
 impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.
     pub fn is_idle(&self) -> bool {
         self.request.is_idle()
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
     }
 
     /// Whether it has just connected: its first request may be on its way.
@@ -24,6 +31,16 @@ impl Exchange {
     /// What holds for the request in hand.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Whether the choice of servers begins anew; true once.
+    pub fn takes_fresh_start(&mut self) -> bool {
+        std::mem::take(&mut self.starts_anew)
+    }
+
+    /// The group that the request goes to, as an index.
+    pub fn upstream(&self) -> Option<GroupId> {
+        self.place.upstream.or(self.upstream)
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.

@@ -16,9 +16,12 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri};
+use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
-use crate::config::{Action, ClientRules, Config, Listener, Location, LogFormat, Map, Pass, Rules, Site};
+use crate::config::{
+    Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
+    Upstream,
+};
 use crate::ids::{GroupId, Ids};
 use names::Names;
 pub use names::name_of;
@@ -49,6 +52,14 @@ pub struct Place {
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
     pub is_plain: bool,
+    /// The expression that leads here, where it is one.
+    pub pattern: Option<Pattern>,
+    /// The expressions among its site's names.
+    pub name_patterns: Vec<Pattern>,
+    /// Variables that get values on the way, in their order.
+    pub sets: Vec<Set>,
+    /// It is for requests that the proxy sends here itself.
+    pub is_internal: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
     /// Fields of responses are added or left out.
@@ -111,7 +122,14 @@ impl Place {
         );
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records,
+            is_plain: is_standard && !keeps_records && !location.is_internal,
+            pattern: match &location.matches {
+                Match::Regex(pattern) => Some(pattern.clone()),
+                Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
+            },
+            name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
+            sets: site.sets.iter().chain(&location.sets).cloned().collect(),
+            is_internal: location.is_internal,
             keeps_records,
             changes_answers: *delivery != Delivery::default(),
             upstream: match &location.action {
@@ -172,6 +190,9 @@ pub struct Routes {
     listeners: Vec<Option<ListenerRoutes>>,
     sites: Vec<SiteRoutes>,
     maps: Vec<Map>,
+    slots: usize,
+    /// Groups by their names, for `proxy_pass` with variables.
+    upstreams: Vec<(Box<str>, GroupId)>,
     buffer_size: usize,
     keeps_records: bool,
 }
@@ -183,6 +204,7 @@ struct ListenerRoutes {
     default_place: Arc<Place>,
     /// All requests go there.
     is_plain: bool,
+    address: Listen,
 }
 
 #[derive(Debug)]
@@ -211,7 +233,7 @@ impl Routes {
             let site = &sites[names.default()];
             let default_place = site.rest.clone();
             let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
-            ListenerRoutes { names, default_place, is_plain }
+            ListenerRoutes { names, default_place, is_plain, address: listener.address.clone() }
         };
         let mut listeners = Vec::new();
         listeners.resize_with(ids.listeners.iter().max().map_or(0, |most| most + 1), || None);
@@ -219,6 +241,7 @@ impl Routes {
             listeners[number] = Some(listener(one));
         }
         let heads = config.sites.iter().map(|site| site.client.max_header_size);
+        let name = |group: &Upstream| group.name.as_str().into();
         Routes {
             listeners,
             keeps_records: config.sites.iter().any(|site| {
@@ -227,6 +250,8 @@ impl Routes {
             }),
             sites,
             maps: config.maps.clone(),
+            slots: config.slots,
+            upstreams: config.upstreams.iter().map(name).zip(ids.groups.iter().copied()).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
     }
@@ -234,6 +259,22 @@ impl Routes {
     /// Whether something is to be kept of requests anywhere.
     pub fn keeps_records(&self) -> bool {
         self.keeps_records
+    }
+
+    /// How many variables the configuration sets.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The group with this name.
+    pub fn upstream(&self, name: &[u8]) -> Option<GroupId> {
+        let is_it = |(known, _): &&(Box<str>, _)| known.as_bytes().eq_ignore_ascii_case(name);
+        self.upstreams.iter().find(is_it).map(|(_, id)| *id)
+    }
+
+    /// The address of a listener, as configured.
+    pub fn address(&self, listener: usize) -> &Listen {
+        &self.at(listener).address
     }
 
     /// The `map` blocks.

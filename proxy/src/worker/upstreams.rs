@@ -133,7 +133,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(group) = client.exchange.place().upstream
+        if let Some(group) = client.exchange.upstream()
             && self.no_live_server.is_due(self.env.now)
         {
             let state = self.pools[group].group.lock().servers_state(self.env.now);
@@ -195,6 +195,7 @@ impl<N: Net> Worker<N> {
             // The server has answered; how the tunnel then ends is a matter between it and the client.
             _ if client.exchange.is_tunnel() => Outcome::Served,
             Failure::Status(403 | 404) => Outcome::Next,
+            Failure::Intercepted(_) => Outcome::Served,
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,
         };
@@ -255,10 +256,10 @@ impl<N: Net> Worker<N> {
 
 /// Chooses a server; says whether there is one.
 fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
-    let Some(id) = client.exchange.place().upstream else { return false };
+    let Some(id) = client.exchange.upstream() else { return false };
     let Some(pool) = pools.get(id) else { return false };
     let mut group = pool.group.lock();
-    if !client.has_chosen {
+    if !client.has_chosen || client.exchange.takes_fresh_start() {
         client.has_chosen = true;
         group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());
     }

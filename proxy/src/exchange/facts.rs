@@ -12,6 +12,12 @@ impl Exchange {
         self.request.is_idle()
     }
 
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
+    }
+
     /// Whether it has just connected: its first request may be on its way.
     pub fn is_fresh(&self) -> bool {
         self.request.is_idle() && self.request.is_first()

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Exchange, Record};
+use super::{Ending, Exchange, Record};
 use crate::ids::GroupId;
 use crate::site::Place;
 

@@ -20,7 +20,6 @@ use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
-    Upstream,
 };
 use crate::ids::{GroupId, Ids};
 use names::Names;

@@ -102,7 +102,6 @@ impl Exchange {
         self.request.cursor = Cursor::default();
         let message =
             Message { head: &head, target: &target, length: Length::Empty, wishes: &wishes, trusted: false };
-        let routes = self.routes.clone();
         let mut tools = Tools {
             buffers: &mut env.buffers,
             routes: &routes,

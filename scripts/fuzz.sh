@@ -3,9 +3,9 @@
 #
 #   bash scripts/fuzz.sh [SECONDS_PER_TARGET] [TARGET...]      default: 60 seconds, all targets
 #
-# Needs a nightly toolchain (rustup toolchain install nightly) and a C++ compiler; installs cargo-fuzz into
-# target/tools where it is missing. What a run learns stays in proxy/fuzz/corpus, a finding in proxy/fuzz/artifacts;
-# "cargo +nightly fuzz run TARGET FILE" in proxy/ plays it again.
+# Needs a C++ compiler; installs cargo-fuzz into target/tools where it is missing. What a run learns stays in
+# proxy/fuzz/corpus, a finding in proxy/fuzz/artifacts; "RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none TARGET FILE" in
+# proxy/ plays it again.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -21,22 +21,24 @@ for argument in "$@"; do
     esac
 done
 
-cargo +nightly --version > /dev/null 2>&1 || die "no nightly toolchain; run: rustup toolchain install nightly"
 command -v c++ > /dev/null || die "no C++ compiler; run: apt-get install g++"
 PATH=$ROOT/target/tools/bin:$PATH
 if ! command -v cargo-fuzz > /dev/null; then
     cargo install --quiet --locked --root "$ROOT/target/tools" cargo-fuzz
 fi
 
+# The stable compiler does, told to take what libFuzzer needs. No sanitizer: there is no unsafe code here, and four times
+# as many inputs are tried without.
+export RUSTC_BOOTSTRAP=1
 cd "$ROOT/proxy"
-mapfile -t known < <(cargo +nightly fuzz list)
+mapfile -t known < <(cargo fuzz list)
 ((${#targets[@]})) || targets=("${known[@]}")
 for target in "${targets[@]}"; do
     [[ " ${known[*]} " == *" $target "* ]] || bad_usage "unknown target \"$target\"; there are ${known[*]}"
 done
 
 # Apart, so that an error here is not taken for a finding.
-cargo +nightly fuzz build
+cargo fuzz build --sanitizer none
 for target in "${targets[@]}"; do
     echo "== $target: $seconds s"
     mkdir -p "fuzz/corpus/$target"
@@ -44,7 +46,7 @@ for target in "${targets[@]}"; do
     [[ -f $dict ]] || dict=fuzz/http.dict
     log=$(mktemp)
     status=0
-    cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+    cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -dict="$dict" -print_final_stats=1 -verbosity=0 \
         > "$log" 2>&1 || status=$?
     if ((status)); then

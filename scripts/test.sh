@@ -6,13 +6,13 @@
 #   bash scripts/test.sh PART...          only these
 #   SKIP="compose deny" bash scripts/test.sh    all but these
 #
-# Parts: fmt clippy deny shellcheck test scripts compose bench
+# Parts: fmt clippy deny shellcheck test scripts compose bench fuzz
 # A part that cannot run is a failure; only SKIP leaves one out.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-readonly PARTS=(fmt clippy deny shellcheck test scripts compose bench)
+readonly PARTS=(fmt clippy deny shellcheck test scripts compose bench fuzz)
 known() {
     [[ " ${PARTS[*]} " == *" $1 "* ]]
 }
@@ -58,6 +58,7 @@ if runs test || runs scripts || runs bench; then
     # The reports of bench are looked at in a browser, which needs some font.
     wants chromium chromium fonts-dejavu-core
 fi
+if runs fuzz; then wants c++ g++; fi
 if runs compose; then
     wants docker docker.io
     docker compose version > /dev/null 2>&1 || wants docker-compose docker-compose
@@ -109,6 +110,11 @@ part_compose() {
 
 part_bench() {
     cargo bench --workspace --locked --no-run
+}
+
+# A look at each target; an hour is for a machine that has one: bash scripts/fuzz.sh 3600
+part_fuzz() {
+    bash scripts/fuzz.sh 20
 }
 
 cd "$ROOT"

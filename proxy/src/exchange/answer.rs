@@ -27,12 +27,12 @@ impl Exchange {
         let has_text = matches!(&place.action, Action::Answer(answer) if answer.text.is_some());
         let text = std::mem::take(&mut env.text);
         if is_redirect(status) && has_text {
-            self.write(status, keep_alive, Content::Page(""), Some(&text), env);
+            self.write(status, keep_alive, Content::Page(""), Some(&text), b"", env);
         } else if has_text {
             let content = Content::Text { kind: &place.rules.default_type, body: &text };
-            self.write(status, keep_alive, content, None, env);
+            self.write(status, keep_alive, content, None, b"", env);
         } else {
-            self.write(status, keep_alive, Content::Page(""), None, env);
+            self.write(status, keep_alive, Content::Page(""), None, b"", env);
         }
         env.text = text;
     }
@@ -45,18 +45,20 @@ impl Exchange {
         content: Content<'_>,
         env: &mut Env,
     ) {
-        self.write(status, keep_alive, content, None, env);
+        self.write(status, keep_alive, content, None, b"", env);
     }
 
-    fn write(
+    /// The same with `Location` and further `lines`.
+    pub(super) fn write(
         &mut self,
         status: u16,
         keep_alive: bool,
         content: Content<'_>,
         location: Option<&[u8]>,
+        lines: &[u8],
         env: &mut Env,
     ) {
-        let mut fields = Vec::new();
+        let mut fields = lines.to_vec();
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
@@ -70,6 +72,10 @@ impl Exchange {
             content,
             location,
             fields: &fields,
+            allowed: match self.place.action {
+                Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,
+                Action::File(_) | Action::StubStatus => reply::ANSWERED,
+            },
             keep_alive,
             head: self.request.method == Method::Head,
             date: env.date.as_bytes(),

@@ -9,7 +9,9 @@
 //!
 //! - `names.rs`: a site by the name that is asked for
 //! - `paths.rs`: a location by the path
+//! - `files.rs`: a file by the path
 
+pub mod files;
 mod names;
 mod paths;
 
@@ -18,7 +20,9 @@ use std::sync::Arc;
 
 use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri};
 use crate::config::template::{Template, Variable};
-use crate::config::{Action, ClientRules, Config, Listener, Location, LogFormat, Map, Pass, Rules, Site};
+use crate::config::{
+    Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Rules, Site,
+};
 use names::Names;
 pub use names::name_of;
 use paths::Paths;
@@ -173,6 +177,7 @@ pub struct Routes {
     maps: Vec<Map>,
     buffer_size: usize,
     keeps_records: bool,
+    has_status: bool,
 }
 
 #[derive(Debug)]
@@ -182,6 +187,7 @@ struct ListenerRoutes {
     default_place: Arc<Place>,
     /// All requests go there.
     is_plain: bool,
+    address: Listen,
 }
 
 #[derive(Debug)]
@@ -210,7 +216,7 @@ impl Routes {
             let site = &sites[names.default()];
             let default_place = site.rest.clone();
             let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
-            ListenerRoutes { names, default_place, is_plain }
+            ListenerRoutes { names, default_place, is_plain, address: listener.address.clone() }
         };
         let heads = config.sites.iter().map(|site| site.client.max_header_size);
         Routes {
@@ -218,6 +224,10 @@ impl Routes {
             keeps_records: config.sites.iter().any(|site| {
                 let asks = |location: &Location| asks_for_records(config, location);
                 asks(&site.location) || site.locations.iter().any(asks)
+            }),
+            has_status: config.sites.iter().any(|site| {
+                let mut locations = site.locations.iter().chain([&site.location]);
+                locations.any(|location| location.ends_in(&Action::StubStatus))
             }),
             sites,
             maps: config.maps.clone(),
@@ -228,6 +238,16 @@ impl Routes {
     /// Whether something is to be kept of requests anywhere.
     pub fn keeps_records(&self) -> bool {
         self.keeps_records
+    }
+
+    /// The address of a listener, as configured.
+    pub fn address(&self, listener: usize) -> &Listen {
+        &self.listeners[listener].address
+    }
+
+    /// Whether connections and requests are to be counted (`stub_status`).
+    pub fn has_status(&self) -> bool {
+        self.has_status
     }
 
     /// The `map` blocks.

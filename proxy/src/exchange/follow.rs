@@ -1,6 +1,7 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::add_fields;
+use super::files::Errand;
 use super::request_head::{Fate, Message, TOO_LARGE, Tools};
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
@@ -58,7 +59,14 @@ impl Exchange {
                     return Ok(Fate::Forwarded);
                 }
             },
-            Action::File(_) | Action::StubStatus => return Err(Refusal::new(404, "")),
+            Action::File(files) => {
+                self.errand = Some(Box::new(Errand::to_file(files, message, &asked)));
+                Fate::Sent
+            }
+            Action::StubStatus => {
+                self.errand = Some(Box::new(Errand::to_counters(message, tools.path)));
+                Fate::Sent
+            }
         };
         self.record = record;
         if fate == Fate::Forwarded {

@@ -33,11 +33,13 @@ mod answer;
 mod env;
 mod facts;
 mod failure;
+mod files;
 mod follow;
 mod record;
 mod request;
 mod request_head;
 mod response;
+mod sending;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -52,7 +54,10 @@ use crate::http::rewrite::Introduction;
 use crate::site::Place;
 use crate::time::Time;
 pub use env::{Env, Wall};
+pub use facts::Stage;
 pub use failure::{Failure, Sequel};
+use files::Errand;
+pub use files::{Counters, FileKind, Found, Missing};
 pub use record::{Record, Try};
 use request::RequestSide;
 use response::ResponseSide;
@@ -107,6 +112,13 @@ pub enum Step {
     /// Close the upstream connection and account for its [`failure`](Exchange::failure), then say
     /// `abandoned`.
     Abandon,
+    /// Open the file [`wanted_file`](Exchange::wanted_file), then say `opened`.
+    Open,
+    /// Read from [`file_offset`](Exchange::file_offset) of the file that was opened last into
+    /// [`file_space`](Exchange::file_space), then say `file_came`.
+    Read,
+    /// Say `counted`.
+    Count,
     /// The request and its response are over and the connection persists: say `finish`.
     Finish,
     /// No more bytes go to this side: shut its sending direction, then say `shut`.
@@ -172,6 +184,8 @@ pub struct Exchange {
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
     record: Option<Box<Record>>,
+    /// What the request in hand needs of the driver besides a server.
+    errand: Option<Box<Errand>>,
 }
 
 impl Exchange {
@@ -196,6 +210,7 @@ impl Exchange {
             },
             client: peer,
             record: None,
+            errand: None,
         };
         exchange.rearm(env);
         exchange
@@ -239,7 +254,10 @@ impl Exchange {
         if self.request.wants_bytes(self.link) && ready.client_readable {
             return Step::Receive(Side::Client);
         }
-        if self.response.is_tunnel() { self.half_close() } else { Step::Wait }
+        if self.response.is_tunnel() {
+            return self.half_close();
+        }
+        if self.errand.is_some() { self.errand_step(ready) } else { Step::Wait }
     }
 
     /// The response is whole (or is the proxy's own): what is left to do.

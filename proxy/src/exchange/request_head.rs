@@ -20,6 +20,8 @@ use crate::time::{Duration, Time};
 pub(super) enum Fate {
     /// It goes to a server: its head lies in `out`.
     Forwarded,
+    /// It has an errand for the driver.
+    Sent,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
     Answered(u16),
 }
@@ -32,6 +34,7 @@ impl Exchange {
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
             self.request.phase = Phase::Head;
+            env.requests += 1;
             if env.routes.keeps_records() {
                 self.record.get_or_insert_default().begin(env.now);
             }
@@ -58,6 +61,7 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
+                    Fate::Sent => self.pursue(env),
                     Fate::Answered(status) => self.answer(status, env),
                 }
             }

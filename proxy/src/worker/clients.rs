@@ -5,7 +5,7 @@ use std::io;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
-use crate::exchange::{Env, Exchange, Ready, Side, Step};
+use crate::exchange::{Env, Exchange, Ready, Side, Stage, Step};
 use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
 
@@ -41,8 +41,10 @@ pub(super) struct Chosen {
 }
 
 /// A client connection.
-pub(super) struct Client<S> {
+pub(super) struct Client<S, F> {
     pub(super) socket: S,
+    /// The file that is being sent.
+    pub(super) file: Option<F>,
     ready: Readiness,
     /// It waits in `Worker::ready`.
     queued: bool,
@@ -55,6 +57,8 @@ pub(super) struct Client<S> {
     pub(super) attempt: Attempt,
     /// The time of its entry in the heap of deadlines.
     scheduled: Time,
+    /// As what it is counted.
+    pub(super) stage: Stage,
 }
 
 impl<N: Net> Worker<N> {
@@ -106,6 +110,8 @@ impl<N: Net> Worker<N> {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
             Ok(Client {
                 socket,
+                file: None,
+                stage: Stage::default(),
                 // A new socket can always take bytes.
                 ready: Readiness { writable: true, ..Readiness::default() },
                 queued: false,
@@ -119,6 +125,7 @@ impl<N: Net> Worker<N> {
         });
         match inserted {
             Ok(key) => {
+                self.shared.accepted();
                 self.rearm(key);
                 true
             }
@@ -194,6 +201,9 @@ impl<N: Net> Worker<N> {
             match self.drive_sockets(key, &mut share) {
                 Step::Wait => return,
                 Step::Receive(_) | Step::Send(_) => return self.postpone(key),
+                Step::Open => self.open_file(key),
+                Step::Read => self.read_file(key),
+                Step::Count => self.count(key),
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => {
                     if self.release(key, reusable, served) {
@@ -238,6 +248,9 @@ impl<N: Net> Worker<N> {
                 Step::Wait => {
                     let deadline = client.exchange.rearm(env);
                     self.deadlines.schedule(key, deadline, &mut client.scheduled);
+                    if let Some(counts) = &mut self.counts {
+                        counts.moves(&mut client.stage, client.exchange.stage());
+                    }
                     return step;
                 }
                 _ => return step,
@@ -260,6 +273,9 @@ impl<N: Net> Worker<N> {
         if let Some(client) = self.clients.get_mut(key) {
             let deadline = client.exchange.rearm(&self.env);
             self.deadlines.schedule(key, deadline, &mut client.scheduled);
+            if let Some(counts) = &mut self.counts {
+                counts.moves(&mut client.stage, client.exchange.stage());
+            }
         }
     }
 
@@ -294,6 +310,9 @@ impl<N: Net> Worker<N> {
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
             self.shared.leave();
+            if let Some(counts) = &mut self.counts {
+                counts.moves(&mut client.stage, Stage::Waiting);
+            }
             client.exchange.dismantle(&mut self.env);
             self.net.close(client.socket, reset);
             // A place is free: accepting need not pause any longer.

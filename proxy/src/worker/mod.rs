@@ -11,11 +11,15 @@
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `files.rs`: opening and reading files
+//! - `counts.rs`: what `stub_status` tells
 //! - `pool.rs`: a group of servers as one worker sees it
 //! - `panics.rs`: what becomes of a panic
 
 mod clients;
+pub mod counts;
 pub mod deadlines;
+mod files;
 pub mod listen;
 pub mod logs;
 pub mod mio_net;
@@ -41,6 +45,7 @@ use crate::exchange::{Env, Wall};
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
+use counts::Counts;
 use deadlines::Deadlines;
 use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
@@ -59,7 +64,7 @@ pub struct Worker<N: Net> {
     max_connections: usize,
     listeners: usize,
 
-    clients: SlotMap<ClientKey, Client<N::Socket>>,
+    clients: SlotMap<ClientKey, Client<N::Socket, N::File>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     /// By group.
     pools: Vec<Pool>,
@@ -81,9 +86,12 @@ pub struct Worker<N: Net> {
     logs: Logs,
     log_line: Vec<u8>,
     reopened: u32,
+    /// What `stub_status` tells of this worker, where the configuration has that.
+    counts: Option<Counts>,
     no_live_server: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
+    file_failed: Seldom,
 }
 
 /// Whether the loop goes on.
@@ -101,6 +109,7 @@ impl<N: Net> Worker<N> {
         let env = Env::new(Routes::new(config), net.now());
         let pool = |(upstream, group)| Pool::new(upstream, Arc::clone(group));
         let pools = config.upstreams.iter().zip(shared.groups()).map(pool).collect();
+        let counts = env.routes.has_status().then(|| Counts::new(&shared));
         Worker {
             env,
             net,
@@ -121,9 +130,11 @@ impl<N: Net> Worker<N> {
             logs,
             log_line: Vec::new(),
             reopened: 0,
+            counts,
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
+            file_failed: Seldom::default(),
         }
     }
 
@@ -162,6 +173,9 @@ impl<N: Net> Worker<N> {
 
         self.accept();
         self.logs.write_due(self.env.now);
+        if let Some(counts) = &self.counts {
+            counts.publish(self.env.requests);
+        }
         if self.ended() {
             self.close_all();
             return Ok(Turn::End);

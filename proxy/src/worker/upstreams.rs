@@ -248,7 +248,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// Chooses a server; says whether there is one.
-fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
+fn choose<S, F>(client: &mut Client<S, F>, pools: &[Pool], now: Time) -> bool {
     let Some(index) = client.exchange.place().upstream else { return false };
     let mut group = pools[index].group.lock();
     if !client.has_chosen {
@@ -265,7 +265,7 @@ fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
 }
 
 /// Tells the group how the chosen server did, and logs what that changes.
-fn account<S>(client: &mut Client<S>, pools: &[Pool], now: Time, outcome: Outcome, cause: &str) {
+fn account<S, F>(client: &mut Client<S, F>, pools: &[Pool], now: Time, outcome: Outcome, cause: &str) {
     let Some(chosen) = client.chosen.take() else { return };
     if let Some(record) = client.exchange.record() {
         record.parted(now);

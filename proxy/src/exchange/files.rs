@@ -13,17 +13,17 @@
 
 use std::collections::VecDeque;
 
+use super::follow::own_address;
 use super::request_head::{Fate, Message, Tools};
 use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange, Link};
-use crate::config::Listen;
 use crate::config::site::Files;
 use crate::http::head::{self, Parsed};
 use crate::http::reply::Content;
 use crate::http::target::Target;
 use crate::http::{Method, Refusal, rewrite, target, uri};
-use crate::site::{Place, files, name_of};
+use crate::site::files;
 
 /// The most times that one request goes on to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
 const TURNS_MAX: u8 = 10;
@@ -243,7 +243,7 @@ impl Exchange {
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let content = Content::Text { kind: "text/plain", body: text.as_bytes() };
-        self.write_answer(200, keep_alive, content, env);
+        self.write_answer(self.status_shown.unwrap_or(200), keep_alive, content, env);
     }
 
     /// After a whole request the next one can be found, so the connection can go on.
@@ -253,6 +253,8 @@ impl Exchange {
 
     fn give_up(&mut self, status: u16, env: &mut Env) {
         self.errand = None;
+        // Where it was to stand for another error, it is an error itself.
+        self.status_shown = None;
         self.refuse(Refusal::new(status, ""), env);
     }
 
@@ -291,12 +293,14 @@ impl Exchange {
     fn go_to(&mut self, path: Vec<u8>, env: &mut Env) {
         let Some(errand) = self.errand.take() else { return };
         match self.follow_to(&errand, path, env) {
+            Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
             Ok(Fate::Forwarded) => {
                 self.link = Link::Wanted { same_server: false };
                 self.advance_request_body(env);
                 self.request.park(env);
             }
-            Ok(Fate::Answered(status)) => self.answer(status, env),
+            Ok(Fate::Answered(status)) => self.answer(status, true, env),
+            Ok(Fate::Refused(status)) => self.answer(status, false, env),
             Ok(Fate::Sent) => {
                 if let Some(next) = &mut self.errand {
                     next.turns = errand.turns + 1;
@@ -318,7 +322,7 @@ impl Exchange {
         let mut goal = Vec::new();
         uri::escape(&path, &mut goal);
         let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch) else {
-            return Err(Refusal::new(500, ""));
+            unreachable!("a head that was read before");
         };
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;
         if let (_, Some(args)) = uri::split(asked.path) {
@@ -329,7 +333,8 @@ impl Exchange {
         let wishes = rewrite::wishes(&head);
         let length = crate::http::framing::request(&head.fields, head.version)?;
         let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
-        let message = Message { head: &head, target: &target, length, wishes: &wishes, trusted };
+        let message =
+            Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: true };
         let mut tools = Tools {
             buffers: &mut env.buffers,
             routes: &env.routes,
@@ -340,22 +345,4 @@ impl Exchange {
         };
         self.follow(&message, &mut tools)
     }
-}
-
-/// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like).
-fn own_address(place: &Place, target: &Target<'_>, listen: &Listen) -> Vec<u8> {
-    let how = place.rules.delivery.own_redirects;
-    if !how.are_absolute {
-        return Vec::new();
-    }
-    let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
-    let mut text = b"http://".to_vec();
-    text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
-    if let Listen::Tcp(address) = listen
-        && how.have_port
-        && address.port() != 80
-    {
-        text.extend_from_slice(format!(":{}", address.port()).as_bytes());
-    }
-    text
 }

@@ -24,6 +24,8 @@ pub(super) enum Fate {
     Sent,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
     Answered(u16),
+    /// It is answered with this status alone: another location's answer may stand for it.
+    Refused(u16),
 }
 
 impl Exchange {
@@ -62,11 +64,15 @@ impl Exchange {
                         self.request.park(env);
                     }
                     Fate::Sent => self.pursue(env),
-                    Fate::Answered(status) => self.answer(status, env),
+                    Fate::Answered(status) => self.answer(status, true, env),
+                    Fate::Refused(status) => self.answer(status, false, env),
                 }
             }
             Err(refusal) => {
                 self.request.phase = Phase::Head;
+                if let Some(record) = &mut self.record {
+                    record.keep_line(&self.place, input.filled());
+                }
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
             }
@@ -111,7 +117,8 @@ impl Exchange {
             record.request_length += head.len as u64;
         }
         // Whatever goes by variables or keeps some is not the plain way of a request.
-        let message = Message { head: &head, target: &target, length, wishes: &wishes, trusted };
+        let message =
+            Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: false };
         if self.place.is_plain {
             self.forward(&message, &mut env.buffers)?;
             return Ok(Parsed::Complete((head.len, Fate::Forwarded)));
@@ -159,6 +166,8 @@ pub(super) struct Message<'a> {
     pub(super) wishes: &'a Wishes,
     /// What the sender says of itself is believed.
     pub(super) trusted: bool,
+    /// The proxy itself has sent the request to its place.
+    pub(super) is_sent_here: bool,
 }
 
 /// Makes `place` that of a request. `room` is for its path in the normal form.

@@ -32,6 +32,9 @@ pub(super) struct Sending {
     frame: Option<Frame>,
 }
 
+/// The last second that an HTTP date can name: year 9999.
+const DATE_MAX: u64 = 253_402_300_799;
+
 /// What a request's conditions and ranges come to.
 enum Outcome {
     Whole,
@@ -44,15 +47,21 @@ enum Outcome {
 impl Exchange {
     /// Answers with the file that was opened.
     pub(super) fn send_file(&mut self, found: &Found, env: &mut Env) {
-        let Some(errand) = &self.errand else { return };
         let place = self.place.clone();
-        let Action::File(rules) = &place.action else { return };
-        let modified = HttpDate::from(UNIX_EPOCH + Duration::from_secs(found.modified));
+        let (Some(errand), Action::File(rules)) = (&self.errand, &place.action) else {
+            unreachable!("a file is opened where the place has files");
+        };
+        let modified = HttpDate::from(UNIX_EPOCH + Duration::from_secs(found.modified.min(DATE_MAX)));
         let etag = rules.has_etag.then(|| format!("\"{:x}-{:x}\"", found.modified, found.length));
         let now = Validators { modified, etag: etag.as_deref().map(str::as_bytes) };
-        let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch) else { return };
+        let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch) else {
+            unreachable!("a head that was read before");
+        };
         let range = head.fields.find("range").filter(|_| conditions::allow_ranges(&head.fields, &now));
+        // What stands for an error is sent whole, whatever was asked for.
+        let shown = self.status_shown.unwrap_or(200);
         let outcome = match conditions::judge(&head.fields, &now, rules.if_modified_since) {
+            _ if shown != 200 => Outcome::Whole,
             Verdict::Fails => Outcome::Fails,
             Verdict::NotModified => Outcome::NotModified,
             Verdict::Holds if rules.ranges_max == 0 => Outcome::Whole,
@@ -78,7 +87,7 @@ impl Exchange {
             Outcome::Whole => {
                 append_type(&mut lines, kind);
                 let _ = write!(lines, "Content-Length: {}\r\n", found.length);
-                (200, (found.length > 0).then_some(0..found.length).into_iter().collect(), None)
+                (shown, (found.length > 0).then_some(0..found.length).into_iter().collect(), None)
             }
             Outcome::Parts(parts) if parts.len() == 1 => {
                 append_type(&mut lines, kind);
@@ -121,7 +130,12 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            add_fields(&place, status, &Known::new(self, env.now, env.wall.at(env.now)), &mut fields);
+            add_fields(
+                &place,
+                status,
+                &Known::new(self, &env.routes, env.now, env.wall.at(env.now)),
+                &mut fields,
+            );
         }
         let out = self.response.out(false, &mut env.buffers);
         if reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive).is_err() {

@@ -18,10 +18,10 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri};
+use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
 use crate::config::{
-    Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Rules, Site,
+    Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
 };
 use names::Names;
 pub use names::name_of;
@@ -52,6 +52,14 @@ pub struct Place {
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
     pub is_plain: bool,
+    /// The expression that leads here, where it is one.
+    pub pattern: Option<Pattern>,
+    /// The expressions among its site's names.
+    pub name_patterns: Vec<Pattern>,
+    /// Variables that get values on the way, in their order.
+    pub sets: Vec<Set>,
+    /// It is for requests that the proxy sends here itself.
+    pub is_internal: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
     /// Fields of responses are added or left out.
@@ -114,7 +122,14 @@ impl Place {
         );
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records,
+            is_plain: is_standard && !keeps_records && !location.is_internal,
+            pattern: match &location.matches {
+                Match::Regex(pattern) => Some(pattern.clone()),
+                Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
+            },
+            name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
+            sets: site.sets.iter().chain(&location.sets).cloned().collect(),
+            is_internal: location.is_internal,
             keeps_records,
             changes_answers: *delivery != Delivery::default(),
             upstream: match &location.action {
@@ -175,6 +190,9 @@ pub struct Routes {
     listeners: Vec<ListenerRoutes>,
     sites: Vec<SiteRoutes>,
     maps: Vec<Map>,
+    slots: usize,
+    /// Names of groups, for `proxy_pass` with variables.
+    upstreams: Vec<Box<str>>,
     buffer_size: usize,
     keeps_records: bool,
     has_status: bool,
@@ -231,6 +249,8 @@ impl Routes {
             }),
             sites,
             maps: config.maps.clone(),
+            slots: config.slots,
+            upstreams: config.upstreams.iter().map(|group| group.name.as_str().into()).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
     }
@@ -238,6 +258,16 @@ impl Routes {
     /// Whether something is to be kept of requests anywhere.
     pub fn keeps_records(&self) -> bool {
         self.keeps_records
+    }
+
+    /// How many variables the configuration sets.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The group with this name, as an index.
+    pub fn upstream(&self, name: &[u8]) -> Option<usize> {
+        self.upstreams.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// The address of a listener, as configured.

@@ -1,8 +1,8 @@
 //! Requests that end in a file (`ngx_http_static_module.c`, `ngx_http_index_module.c`) or in the counters of
 //! `stub_status`: what is asked of the driver, and what follows from its answer.
 //!
-//! A request that needs something of the driver has an [`Errand`]: a row of goals. Each is tried in its turn, until one
-//! ends in an answer, in another location, or in a file, whose bytes then go through `sending.rs`. The errand keeps the
+//! A request that needs something of the driver has a [`Fetch`]: a row of goals. Each is tried in its turn, until one
+//! ends in an answer, in another location, or in a file, whose bytes then go through `sending.rs`. The fetch keeps the
 //! request's head, since that is gone from the buffer, and conditions, ranges and another location need it.
 //!
 //! ```text
@@ -104,7 +104,7 @@ enum Goal {
 
 /// See the [module's page](self).
 #[derive(Debug)]
-pub(super) struct Errand {
+pub(super) struct Fetch {
     /// The head of the request, as it came.
     pub(super) head: Box<[u8]>,
     /// The request wants to send something: then there is no file for it.
@@ -120,9 +120,9 @@ pub(super) struct Errand {
     pub(super) is_between: bool,
 }
 
-impl Errand {
-    fn new(message: &Message<'_>, path: &[u8]) -> Errand {
-        Errand {
+impl Fetch {
+    fn new(message: &Message<'_>, path: &[u8]) -> Fetch {
+        Fetch {
             head: message.head.fields.bytes()[..message.head.len].into(),
             is_post: message.head.method_name == b"POST",
             path: path.to_vec(),
@@ -134,24 +134,24 @@ impl Errand {
     }
 
     /// To the file that a request is for.
-    pub(super) fn to_file(rules: &Files, message: &Message<'_>, asked: &Asked<'_>) -> Errand {
-        let mut errand = Errand::new(message, asked.path);
+    pub(super) fn to_file(rules: &Files, message: &Message<'_>, asked: &Asked<'_>) -> Fetch {
+        let mut fetch = Fetch::new(message, asked.path);
         let is_read = matches!(message.head.method, Method::Get | Method::Head);
-        if !is_read && !errand.is_post {
-            errand.goals.push_back(Goal::Refused(405));
-            return errand;
+        if !is_read && !fetch.is_post {
+            fetch.goals.push_back(Goal::Refused(405));
+            return fetch;
         }
         let mut root = Vec::new();
         asked.expand(&rules.root, &mut root);
         let file = |name: &[u8]| files::path(rules, root.clone(), asked.path, name);
-        let goals = &mut errand.goals;
+        let goals = &mut fetch.goals;
         let Some(own) = file(b"") else {
             goals.push_back(Goal::Refused(404));
-            return errand;
+            return fetch;
         };
         if !asked.path.ends_with(b"/") {
             goals.push_back(Goal::File(own));
-            return errand;
+            return fetch;
         }
         let mut folder = Some(own);
         for name in &rules.index {
@@ -168,15 +168,15 @@ impl Errand {
         }
         goals.extend(folder.map(Goal::Folder));
         goals.push_back(Goal::Refused(403));
-        errand
+        fetch
     }
 
     /// To the counters.
-    pub(super) fn to_counters(message: &Message<'_>, path: &[u8]) -> Errand {
-        let mut errand = Errand::new(message, path);
+    pub(super) fn to_counters(message: &Message<'_>, path: &[u8]) -> Fetch {
+        let mut fetch = Fetch::new(message, path);
         let is_read = matches!(message.head.method, Method::Get | Method::Head);
-        errand.goals.push_back(if is_read { Goal::Counters } else { Goal::Refused(405) });
-        errand
+        fetch.goals.push_back(if is_read { Goal::Counters } else { Goal::Refused(405) });
+        fetch
     }
 
     /// Whether it is the counters that are wanted.
@@ -195,13 +195,13 @@ impl Errand {
 impl Exchange {
     /// The name of the file that is to be opened.
     pub fn wanted_file(&self) -> &[u8] {
-        self.errand.as_ref().and_then(|errand| errand.file()).expect("asked for without an errand")
+        self.fetch.as_ref().and_then(|fetch| fetch.file()).expect("asked for without a fetch")
     }
 
-    /// Goes as far with the errand as it gets without the driver.
+    /// Goes as far with the fetch as it gets without the driver.
     pub(super) fn pursue(&mut self, env: &mut Env) {
-        let Some(errand) = &mut self.errand else { return };
-        match errand.goals.front_mut() {
+        let Some(fetch) = &mut self.fetch else { return };
+        match fetch.goals.front_mut() {
             Some(Goal::Elsewhere(path)) => {
                 let path = std::mem::take(path);
                 self.go_to(path, env);
@@ -213,13 +213,13 @@ impl Exchange {
 
     /// The wanted file has been opened, or could not be.
     pub fn opened(&mut self, result: Result<Found, Missing>, env: &mut Env) {
-        let Some(errand) = &mut self.errand else { return };
-        match (errand.goals.pop_front(), result) {
+        let Some(fetch) = &mut self.fetch else { return };
+        match (fetch.goals.pop_front(), result) {
             (Some(Goal::File(_)), Ok(found)) => self.found(&found, env),
             (Some(Goal::Index { file, path }), Ok(found)) => {
                 self.go_to(path, env);
                 // Nearly always that is the same file, which need not be opened twice.
-                if self.errand.as_ref().is_some_and(|errand| errand.file() == Some(&file)) {
+                if self.fetch.as_ref().is_some_and(|fetch| fetch.file() == Some(&file)) {
                     self.opened(Ok(found), env);
                 }
             }
@@ -239,7 +239,7 @@ impl Exchange {
             "Active connections: {active} \nserver accepts handled requests\n {accepted} {accepted} {requests} \n\
              Reading: {reading} Writing: {writing} Waiting: {waiting} \n"
         );
-        self.errand = None;
+        self.fetch = None;
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let content = Content::Text { kind: "text/plain", body: text.as_bytes() };
@@ -252,14 +252,14 @@ impl Exchange {
     }
 
     fn give_up(&mut self, status: u16, env: &mut Env) {
-        self.errand = None;
+        self.fetch = None;
         // Where it was to stand for another error, it is an error itself.
         self.status_shown = None;
         self.refuse(Refusal::new(status, ""), env);
     }
 
     fn found(&mut self, found: &Found, env: &mut Env) {
-        let is_post = self.errand.as_ref().is_some_and(|errand| errand.is_post);
+        let is_post = self.fetch.as_ref().is_some_and(|fetch| fetch.is_post);
         match found.kind {
             FileKind::Folder => self.name_the_folder(env),
             FileKind::Other => self.give_up(404, env),
@@ -270,14 +270,14 @@ impl Exchange {
 
     /// A folder was asked for like a file: its name ends with a slash.
     fn name_the_folder(&mut self, env: &mut Env) {
-        let Some(errand) = self.errand.take() else { return };
+        let Some(fetch) = self.fetch.take() else { return };
         let place = self.place.clone();
         let mut location = Vec::new();
-        if let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch)
+        if let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch)
             && let Ok(target) = target::of(head.method, head.target, head.version, &head.fields)
         {
             location = own_address(&place, &target, env.routes.address(self.listener));
-            uri::escape(&errand.path, &mut location);
+            uri::escape(&fetch.path, &mut location);
             location.push(b'/');
             if let (_, Some(args)) = uri::split(head.target) {
                 location.push(b'?');
@@ -291,8 +291,8 @@ impl Exchange {
 
     /// The request goes on as one for another path of its site.
     fn go_to(&mut self, path: Vec<u8>, env: &mut Env) {
-        let Some(errand) = self.errand.take() else { return };
-        match self.follow_to(&errand, path, env) {
+        let Some(fetch) = self.fetch.take() else { return };
+        match self.follow_to(&fetch, path, env) {
             Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
             Ok(Fate::Forwarded) => {
                 self.link = Link::Wanted { same_server: false };
@@ -301,9 +301,9 @@ impl Exchange {
             }
             Ok(Fate::Answered(status)) => self.answer(status, true, env),
             Ok(Fate::Refused(status)) => self.answer(status, false, env),
-            Ok(Fate::Sent) => {
-                if let Some(next) = &mut self.errand {
-                    next.turns = errand.turns + 1;
+            Ok(Fate::Fetched) => {
+                if let Some(next) = &mut self.fetch {
+                    next.turns = fetch.turns + 1;
                 }
                 self.pursue(env);
             }
@@ -311,8 +311,8 @@ impl Exchange {
         }
     }
 
-    fn follow_to(&mut self, errand: &Errand, path: Vec<u8>, env: &mut Env) -> Result<Fate, Refusal> {
-        if errand.turns >= TURNS_MAX {
+    fn follow_to(&mut self, fetch: &Fetch, path: Vec<u8>, env: &mut Env) -> Result<Fate, Refusal> {
+        if fetch.turns >= TURNS_MAX {
             return Err(Refusal::new(
                 500,
                 "the configuration leads from one place to another without an end",
@@ -321,7 +321,7 @@ impl Exchange {
         self.place = env.routes.find_in(self.place.site, &path).clone();
         let mut goal = Vec::new();
         uri::escape(&path, &mut goal);
-        let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch) else {
+        let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
             unreachable!("a head that was read before");
         };
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;

@@ -1,7 +1,7 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::{add_fields, is_redirect};
-use super::files::Errand;
+use super::files::Fetch;
 use super::request_head::{Fate, Message, TOO_LARGE, Tools};
 use super::scope::Scope;
 use super::values::{Asked, Known};
@@ -121,13 +121,13 @@ impl Exchange {
                 Ok(Fate::Forwarded)
             }
             Action::File(files) => {
-                let errand = Errand::to_file(files, message, &self.asked(message, tools, scope));
-                self.errand = Some(Box::new(errand));
-                Ok(Fate::Sent)
+                let fetch = Fetch::to_file(files, message, &self.asked(message, tools, scope));
+                self.fetch = Some(Box::new(fetch));
+                Ok(Fate::Fetched)
             }
             Action::StubStatus => {
-                self.errand = Some(Box::new(Errand::to_counters(message, tools.path)));
-                Ok(Fate::Sent)
+                self.fetch = Some(Box::new(Fetch::to_counters(message, tools.path)));
+                Ok(Fate::Fetched)
             }
         }
     }

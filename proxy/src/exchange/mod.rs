@@ -59,7 +59,7 @@ use crate::time::Time;
 pub use env::{Env, Wall};
 pub use facts::Stage;
 pub use failure::{Failure, Sequel};
-use files::Errand;
+use files::Fetch;
 pub use files::{Counters, FileKind, Found, Missing};
 pub use record::{Record, Try};
 use request::RequestSide;
@@ -130,7 +130,7 @@ pub struct Exchange {
     client: Option<IpAddr>,
     record: Option<Box<Record>>,
     /// What the request in hand needs of the driver besides a server.
-    errand: Option<Box<Errand>>,
+    fetch: Option<Box<Fetch>>,
 }
 
 impl Exchange {
@@ -159,7 +159,7 @@ impl Exchange {
             },
             client: peer,
             record: None,
-            errand: None,
+            fetch: None,
         };
         exchange.rearm(env);
         exchange
@@ -206,7 +206,7 @@ impl Exchange {
         if self.response.is_tunnel() {
             return self.half_close();
         }
-        if self.errand.is_some() { self.errand_step(ready) } else { Step::Wait }
+        if self.fetch.is_some() { self.fetch_step(ready) } else { Step::Wait }
     }
 
     /// The response is whole (or is the proxy's own): what is left to do.

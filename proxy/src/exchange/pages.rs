@@ -65,7 +65,7 @@ impl Exchange {
         }
         match self.go(&bytes, &goal, env) {
             Some(Fate::Forwarded) => self.forward_anew(env),
-            Some(Fate::Sent) => {
+            Some(Fate::Fetched) => {
                 self.response.reset_behind_interim(env);
                 self.pursue(env);
             }

@@ -20,8 +20,8 @@ use crate::time::{Duration, Time};
 pub(super) enum Fate {
     /// It goes to a server: its head lies in `out`.
     Forwarded,
-    /// It has an errand for the driver.
-    Sent,
+    /// The driver is to fetch something for it.
+    Fetched,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
     Answered(u16),
     /// It is answered with this status alone: another location's answer may stand for it.
@@ -63,7 +63,7 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
-                    Fate::Sent => self.pursue(env),
+                    Fate::Fetched => self.pursue(env),
                     Fate::Answered(status) => self.answer(status, true, env),
                     Fate::Refused(status) => self.answer(status, false, env),
                 }

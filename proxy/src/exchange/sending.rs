@@ -48,13 +48,13 @@ impl Exchange {
     /// Answers with the file that was opened.
     pub(super) fn send_file(&mut self, found: &Found, env: &mut Env) {
         let place = self.place.clone();
-        let (Some(errand), Action::File(rules)) = (&self.errand, &place.action) else {
+        let (Some(fetch), Action::File(rules)) = (&self.fetch, &place.action) else {
             unreachable!("a file is opened where the place has files");
         };
         let modified = HttpDate::from(UNIX_EPOCH + Duration::from_secs(found.modified.min(DATE_MAX)));
         let etag = rules.has_etag.then(|| format!("\"{:x}-{:x}\"", found.modified, found.length));
         let now = Validators { modified, etag: etag.as_deref().map(str::as_bytes) };
-        let Ok(Parsed::Complete(head)) = head::request(&errand.head, &mut env.scratch) else {
+        let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
             unreachable!("a head that was read before");
         };
         let range = head.fields.find("range").filter(|_| conditions::allow_ranges(&head.fields, &now));
@@ -76,10 +76,10 @@ impl Exchange {
 
         // Writing to a Vec cannot fail.
         let mut lines = Vec::new();
-        let kind = files::kind(&place.rules, &errand.path);
+        let kind = files::kind(&place.rules, &fetch.path);
         let (status, parts, frame) = match outcome {
             Outcome::Fails => {
-                self.errand = None;
+                self.fetch = None;
                 return self.refuse(Refusal::new(412, ""), env);
             }
             Outcome::Nothing => return self.tell_the_length(found.length, env),
@@ -116,7 +116,7 @@ impl Exchange {
 
     /// None of the ranges is there (RFC 9110 section 15.5.17).
     fn tell_the_length(&mut self, length: u64, env: &mut Env) {
-        self.errand = None;
+        self.fetch = None;
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let line = format!("Content-Range: bytes */{length}\r\n");
@@ -139,19 +139,19 @@ impl Exchange {
         }
         let out = self.response.out(false, &mut env.buffers);
         if reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive).is_err() {
-            self.errand = None;
+            self.fetch = None;
             self.ending = Ending::Reset;
             return;
         }
         self.response.is_own(status, keep_alive, 0);
         let has_body = self.request.method != Method::Head && !sending.parts.is_empty();
-        match &mut self.errand {
-            Some(errand) if has_body => {
-                errand.sending = Some(sending);
+        match &mut self.fetch {
+            Some(fetch) if has_body => {
+                fetch.sending = Some(sending);
                 self.response.begin_file();
                 self.open_part(env);
             }
-            _ => self.errand = None,
+            _ => self.fetch = None,
         }
     }
 
@@ -170,20 +170,20 @@ impl Exchange {
     }
 
     fn sending(&self) -> Option<&Sending> {
-        self.errand.as_ref()?.sending.as_ref()
+        self.fetch.as_ref()?.sending.as_ref()
     }
 
     fn end_file(&mut self) {
-        self.errand = None;
+        self.fetch = None;
         self.response.end_file();
     }
 
     /// All that was there of a file has been sent: what stands before its next part comes.
     pub(super) fn advance_file(&mut self, env: &mut Env) {
-        let is_between = self.errand.as_ref().is_some_and(|errand| errand.is_between);
+        let is_between = self.fetch.as_ref().is_some_and(|fetch| fetch.is_between);
         if is_between {
-            if let Some(errand) = &mut self.errand {
-                errand.is_between = false;
+            if let Some(fetch) = &mut self.fetch {
+                fetch.is_between = false;
             }
             self.open_part(env);
         }
@@ -196,13 +196,13 @@ impl Exchange {
 
     /// Whether bytes of the file are wanted now.
     pub fn wants_file(&self) -> bool {
-        self.errand.as_ref().is_some_and(|errand| errand.sending.is_some() && !errand.is_between)
+        self.fetch.as_ref().is_some_and(|fetch| fetch.sending.is_some() && !fetch.is_between)
             && self.response.takes_file()
     }
 
     /// Whether the file that was opened is needed yet.
     pub fn needs_file(&self) -> bool {
-        self.errand.is_some()
+        self.fetch.is_some()
     }
 
     /// The room for bytes of the file. Never empty.
@@ -216,10 +216,10 @@ impl Exchange {
 
     /// `n` bytes of the file have come; 0: it has become shorter, or cannot be read.
     pub fn file_came(&mut self, n: usize, env: &mut Env) {
-        let Some(errand) = &mut self.errand else { return };
-        let Some(sending) = &mut errand.sending else { return };
+        let Some(fetch) = &mut self.fetch else { return };
+        let Some(sending) = &mut fetch.sending else { return };
         if n == 0 {
-            self.errand = None;
+            self.fetch = None;
             self.response.park(env);
             self.ending = Ending::Reset;
             return;
@@ -228,7 +228,7 @@ impl Exchange {
         part.start += n as u64;
         if part.is_empty() {
             sending.parts.pop_front();
-            errand.is_between = true;
+            fetch.is_between = true;
         }
         let is_over = sending.parts.is_empty() && sending.frame.is_none();
         self.response.file_came(n);
@@ -237,12 +237,12 @@ impl Exchange {
         }
     }
 
-    /// What the errand wants of the driver.
+    /// What the fetch wants of the driver.
     #[cold]
-    pub(super) fn errand_step(&self, ready: super::Ready) -> Step {
-        let Some(errand) = &self.errand else { return Step::Wait };
-        if errand.sending.is_none() {
-            return if errand.wants_counters() { Step::Count } else { Step::Open };
+    pub(super) fn fetch_step(&self, ready: super::Ready) -> Step {
+        let Some(fetch) = &self.fetch else { return Step::Wait };
+        if fetch.sending.is_none() {
+            return if fetch.wants_counters() { Step::Count } else { Step::Open };
         }
         if self.wants_file() {
             return Step::Read;

@@ -26,7 +26,7 @@ impl Exchange {
         }
         let status = self.status_shown.unwrap_or(status);
         // What is left of a body is not waited for.
-        let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
+        let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let text = std::mem::take(&mut env.text);
         if is_redirect(status) && has_text {
@@ -42,7 +42,7 @@ impl Exchange {
 
     /// Sends the client to another address.
     pub(super) fn redirect(&mut self, status: u16, to: &[u8], env: &mut Env) {
-        let keep_alive = self.request.keep_alive && !env.draining;
+        let keep_alive = self.keeps_alive(env);
         self.write(status, keep_alive, Content::Page(""), Some(to), b"", env);
     }
 
@@ -71,7 +71,7 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            let known = Known::new(self, &env.routes, env.now, env.wall.at(env.now));
+            let known = Known::new(self, env.now, env.wall.at(env.now));
             add_fields(&place, status, &known, &mut fields);
         }
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);

@@ -248,7 +248,7 @@ impl Exchange {
 
     /// After a whole request the next one can be found, so the connection can go on.
     pub(super) fn keeps_alive(&self, env: &Env) -> bool {
-        self.request.is_whole() && self.request.keep_alive && !env.draining
+        self.request.is_whole() && self.request.keep_alive && !self.is_last(env)
     }
 
     fn give_up(&mut self, status: u16, env: &mut Env) {
@@ -276,7 +276,7 @@ impl Exchange {
         if let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch)
             && let Ok(target) = target::of(head.method, head.target, head.version, &head.fields)
         {
-            location = own_address(&place, &target, env.routes.address(self.listener));
+            location = own_address(&place, &target, self.routes.address(self.listener));
             uri::escape(&fetch.path, &mut location);
             location.push(b'/');
             if let (_, Some(args)) = uri::split(head.target) {
@@ -318,7 +318,7 @@ impl Exchange {
                 "the configuration leads from one place to another without an end",
             ));
         }
-        self.place = env.routes.find_in(self.place.site, &path).clone();
+        self.place = self.routes.find_in(self.place.site, &path).clone();
         let mut goal = Vec::new();
         uri::escape(&path, &mut goal);
         let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
@@ -335,9 +335,10 @@ impl Exchange {
         let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
         let message =
             Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: true };
+        let routes = self.routes.clone();
         let mut tools = Tools {
             buffers: &mut env.buffers,
-            routes: &env.routes,
+            routes: &routes,
             path: &mut env.path,
             text: &mut env.text,
             now: env.now,

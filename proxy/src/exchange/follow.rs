@@ -13,7 +13,7 @@ use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
 use crate::http::target::Target;
 use crate::http::{Refusal, reply, uri};
-use crate::site::{Place, Routes, name_of};
+use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
 
 impl Exchange {
@@ -49,7 +49,7 @@ impl Exchange {
             path: tools.path,
             maps: tools.routes.maps(),
             scope,
-            known: Known::new(self, tools.routes, tools.now, tools.wall),
+            known: Known::new(self, tools.now, tools.wall),
         }
     }
 
@@ -135,7 +135,7 @@ impl Exchange {
 
 /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like), for a client of the
 /// listener at `listen`.
-pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: &Listen) -> Vec<u8> {
+pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: Option<&Listen>) -> Vec<u8> {
     let how = place.rules.delivery.own_redirects;
     if !how.are_absolute {
         return Vec::new();
@@ -143,7 +143,7 @@ pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: &Listen) -
     let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
     let mut text = b"http://".to_vec();
     text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
-    if let Listen::Tcp(address) = listen
+    if let Some(Listen::Tcp(address)) = listen
         && how.have_port
         && address.port() != 80
     {
@@ -159,7 +159,6 @@ pub(super) struct Moment<'a> {
     pub(super) wall: Duration,
     /// The same as an HTTP date.
     pub(super) date: &'a [u8],
-    pub(super) routes: &'a Routes,
 }
 
 impl Exchange {
@@ -195,7 +194,7 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if changes {
-            let known = Known::new(self, moment.routes, moment.now, moment.wall);
+            let known = Known::new(self, moment.now, moment.wall);
             add_fields(&place, head.status, &known, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
         }

@@ -69,6 +69,17 @@ impl Counts {
 }
 
 impl<N: Net> Worker<N> {
+    /// Counts from here on, if the configuration asks for it and none before did.
+    pub(super) fn renew_counts(&mut self) {
+        if self.env.routes.has_status() && self.counts.is_none() {
+            let mut counts = Counts::new(&self.shared);
+            for client in self.clients.values_mut() {
+                counts.moves(&mut client.stage, client.exchange.stage());
+            }
+            self.counts = Some(counts);
+        }
+    }
+
     /// Tells a client the counters of all workers.
     #[cold]
     pub(super) fn count(&mut self, key: ClientKey) {

@@ -10,7 +10,9 @@ fn counters(conn: &mut Conn) -> [u64; 7] {
     assert_eq!((response.status(), response.field("content-type")), (200, Some("text/plain")));
     let text = response.text();
     let numbers: Vec<u64> = text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [active, accepted, handled, requests, reading, writing, waiting] = numbers[..] else { panic!("{text}") };
+    let [active, accepted, handled, requests, reading, writing, waiting] = numbers[..] else {
+        panic!("{text}")
+    };
     let expected = format!(
         "Active connections: {active} \nserver accepts handled requests\n {accepted} {handled} {requests} \n\
          Reading: {reading} Writing: {writing} Waiting: {waiting} \n"

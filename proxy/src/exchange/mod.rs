@@ -373,12 +373,6 @@ impl Exchange {
         self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
     }
 
-    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
-    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
-    pub fn has_shut_client(&self) -> bool {
-        self.ending == Ending::Linger || self.response.shut
-    }
-
     /// A server has been chosen; `tries_left` says that another may be tried after it.
     pub fn chosen(&mut self, tries_left: bool) {
         self.tries_left = tries_left;

@@ -395,7 +395,7 @@ impl Exchange {
         is_last: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = self.place.rules.next_upstream.statuses.contains(&status);
+        let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
         if counts && self.sequel(failure, false).goes_on() {
             return Err(failure);
         }

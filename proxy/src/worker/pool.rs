@@ -17,7 +17,8 @@ pub(super) type Pools = SecondaryMap<GroupId, Pool>;
 pub(super) struct Pool {
     pub(super) group: SharedGroup,
     pub(super) idle: Idle<UpstreamKey>,
-    idle_timeout: Duration,
+    /// How long a connection may be idle.
+    pub(super) idle_timeout: Duration,
     /// No configuration names the group any more: it is there for requests that go by an older one.
     pub(super) is_retired: bool,
 }

@@ -19,6 +19,7 @@ use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange, Link};
 use crate::config::site::Files;
+use crate::http::framing::Length;
 use crate::http::head::{self, Parsed};
 use crate::http::reply::Content;
 use crate::http::target::Target;
@@ -107,6 +108,8 @@ enum Goal {
 pub(super) struct Fetch {
     /// The head of the request, as it came.
     pub(super) head: Box<[u8]>,
+    /// How long its body is.
+    length: Length,
     /// The request wants to send something: then there is no file for it.
     is_post: bool,
     /// The path of the site, in its normal form.
@@ -124,6 +127,7 @@ impl Fetch {
     fn new(message: &Message<'_>, path: &[u8]) -> Fetch {
         Fetch {
             head: message.head.fields.bytes()[..message.head.len].into(),
+            length: message.length,
             is_post: message.head.method_name == b"POST",
             path: path.to_vec(),
             goals: VecDeque::new(),
@@ -331,10 +335,15 @@ impl Exchange {
         }
         let target = Target { path: &goal, host: asked.host };
         let wishes = rewrite::wishes(&head);
-        let length = crate::http::framing::request(&head.fields, head.version)?;
         let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
-        let message =
-            Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: true };
+        let message = Message {
+            head: &head,
+            target: &target,
+            length: fetch.length,
+            wishes: &wishes,
+            trusted,
+            is_sent_here: true,
+        };
         let routes = self.routes.clone();
         let mut tools = Tools {
             buffers: &mut env.buffers,

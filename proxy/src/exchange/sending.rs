@@ -234,6 +234,7 @@ impl Exchange {
 
     /// What the fetch wants of the driver.
     #[cold]
+    #[inline(never)]
     pub(super) fn fetch_step(&self, ready: super::Ready) -> Step {
         let Some(fetch) = &self.fetch else { return Step::Wait };
         if fetch.sending.is_none() {

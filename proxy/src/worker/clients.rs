@@ -200,7 +200,7 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             match self.drive_sockets(key, &mut share) {
-                Step::Wait => return,
+                Step::Wait => return self.restage(key),
                 Step::Receive(_) | Step::Send(_) => return self.postpone(key),
                 Step::Open => self.open_file(key),
                 Step::Read => self.read_file(key),
@@ -227,6 +227,7 @@ impl<N: Net> Worker<N> {
             self.ready.push_back(key);
         }
         self.rearm(key);
+        self.restage(key);
     }
 
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
@@ -249,9 +250,6 @@ impl<N: Net> Worker<N> {
                 Step::Wait => {
                     let deadline = client.exchange.rearm(env);
                     self.deadlines.schedule(key, deadline, &mut client.scheduled);
-                    if let Some(counts) = &mut self.counts {
-                        counts.moves(&mut client.stage, client.exchange.stage());
-                    }
                     return step;
                 }
                 _ => return step,
@@ -274,9 +272,6 @@ impl<N: Net> Worker<N> {
         if let Some(client) = self.clients.get_mut(key) {
             let deadline = client.exchange.rearm(&self.env);
             self.deadlines.schedule(key, deadline, &mut client.scheduled);
-            if let Some(counts) = &mut self.counts {
-                counts.moves(&mut client.stage, client.exchange.stage());
-            }
         }
     }
 

@@ -80,14 +80,29 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// Counts a client as what it is now.
+    #[inline]
+    pub(super) fn restage(&mut self, key: ClientKey) {
+        if self.counts.is_some() {
+            self.move_stage(key);
+        }
+    }
+
+    #[cold]
+    fn move_stage(&mut self, key: ClientKey) {
+        if let (Some(counts), Some(client)) = (&mut self.counts, self.clients.get_mut(key)) {
+            counts.moves(&mut client.stage, client.exchange.stage());
+        }
+    }
+
     /// Tells a client the counters of all workers.
     #[cold]
     pub(super) fn count(&mut self, key: ClientKey) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(counts) = &mut self.counts {
-            counts.moves(&mut client.stage, client.exchange.stage());
+        self.restage(key);
+        if let Some(counts) = &self.counts {
             counts.publish(self.env.requests);
         }
+        let Some(client) = self.clients.get_mut(key) else { return };
         let counters = self.shared.counters();
         client.exchange.counted(&counters, &mut self.env);
     }

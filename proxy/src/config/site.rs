@@ -164,6 +164,11 @@ impl Location {
             nested: Vec::new(),
         }
     }
+
+    /// Whether its requests, or those of a location within it, end there.
+    pub fn ends_in(&self, action: &Action) -> bool {
+        self.action == *action || self.nested.iter().any(|nested| nested.ends_in(action))
+    }
 }
 
 /// Which paths a location is for. Paths are compared decoded, without dot segments and repeated slashes.
@@ -254,6 +259,8 @@ pub struct Files {
     pub root: Template,
     /// It is an `alias`.
     pub is_alias: bool,
+    /// How much of a path an `alias` stands for: what its location matched; 0 behind a regular expression.
+    pub replaced: usize,
     /// What is looked for in a folder, in this order (`index`); one that begins with `/` is a path of the site.
     pub index: Vec<Template>,
     /// They have an `ETag` (`etag`).

@@ -2,6 +2,7 @@
 
 use super::values::Known;
 use super::{Ending, Env, Exchange};
+use crate::config::Action;
 use crate::config::site::Added;
 use crate::http::Method;
 use crate::http::reply::{self, Content, Reply};
@@ -25,24 +26,24 @@ impl Exchange {
         }
         let status = self.status_shown.unwrap_or(status);
         // What is left of a body is not waited for.
-        let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
+        let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let text = std::mem::take(&mut env.text);
         if is_redirect(status) && has_text {
-            self.write(status, keep_alive, Content::Page(""), Some(&text), env);
+            self.write(status, keep_alive, Content::Page(""), Some(&text), b"", env);
         } else if has_text {
             let content = Content::Text { kind: &place.rules.default_type, body: &text };
-            self.write(status, keep_alive, content, None, env);
+            self.write(status, keep_alive, content, None, b"", env);
         } else {
-            self.write(status, keep_alive, Content::Page(""), None, env);
+            self.write(status, keep_alive, Content::Page(""), None, b"", env);
         }
         env.text = text;
     }
 
     /// Sends the client to another address.
     pub(super) fn redirect(&mut self, status: u16, to: &[u8], env: &mut Env) {
-        let keep_alive = self.request.keep_alive && !env.draining;
-        self.write(status, keep_alive, Content::Page(""), Some(to), env);
+        let keep_alive = self.keeps_alive(env);
+        self.write(status, keep_alive, Content::Page(""), Some(to), b"", env);
     }
 
     /// Writes an answer of the proxy's own, which is then the response.
@@ -53,18 +54,20 @@ impl Exchange {
         content: Content<'_>,
         env: &mut Env,
     ) {
-        self.write(status, keep_alive, content, None, env);
+        self.write(status, keep_alive, content, None, b"", env);
     }
 
-    fn write(
+    /// The same with `Location` and further `lines`.
+    pub(super) fn write(
         &mut self,
         status: u16,
         keep_alive: bool,
         content: Content<'_>,
         location: Option<&[u8]>,
+        lines: &[u8],
         env: &mut Env,
     ) {
-        let mut fields = Vec::new();
+        let mut fields = lines.to_vec();
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
@@ -78,6 +81,10 @@ impl Exchange {
             content,
             location,
             fields: &fields,
+            allowed: match self.place.action {
+                Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,
+                Action::File(_) | Action::StubStatus => reply::ANSWERED,
+            },
             keep_alive,
             head: self.request.method == Method::Head,
             date: env.date.as_bytes(),

@@ -26,6 +26,8 @@ pub struct Env {
     pub path: Vec<u8>,
     /// Room for texts with variables.
     pub text: Vec<u8>,
+    /// Requests that have begun.
+    pub requests: u64,
     /// The process is shutting down: connections do not persist.
     pub draining: bool,
 }
@@ -42,6 +44,7 @@ impl Env {
             wall: Wall { time: Duration::ZERO, read: now },
             path: Vec::new(),
             text: Vec::new(),
+            requests: 0,
             draining: false,
         }
     }

@@ -6,6 +6,18 @@ use super::{Ending, Exchange, Record};
 use crate::ids::GroupId;
 use crate::site::Place;
 
+/// What a client connection is busy with, as `stub_status` tells it apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// With nothing: no request has begun.
+    #[default]
+    Waiting,
+    /// The head of a request is being read.
+    Reading,
+    /// A request is being answered.
+    Writing,
+}
+
 impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.
     pub fn is_idle(&self) -> bool {
@@ -26,6 +38,17 @@ impl Exchange {
     /// Whether the client has only a part of a response, which must not pass for the whole.
     pub fn is_responding(&self) -> bool {
         self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())
+    }
+
+    /// What the connection is busy with.
+    pub fn stage(&self) -> Stage {
+        if self.request.is_idle() {
+            Stage::Waiting
+        } else if self.request.in_head() && !self.response.pending() {
+            Stage::Reading
+        } else {
+            Stage::Writing
+        }
     }
 
     /// What holds for the request in hand.

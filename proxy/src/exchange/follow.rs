@@ -1,6 +1,7 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::{add_fields, is_redirect};
+use super::files::Fetch;
 use super::request_head::{Fate, Message, TOO_LARGE, Tools};
 use super::scope::Scope;
 use super::values::{Asked, Known};
@@ -10,6 +11,7 @@ use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom}
 use crate::config::{Action, Listen, Pass};
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
+use crate::http::target::Target;
 use crate::http::{Refusal, reply, uri};
 use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
@@ -80,7 +82,7 @@ impl Exchange {
         if !matches!(place.action, Action::Answer(_)) && !place.lets_in(self.client) {
             return Ok(Fate::Refused(403));
         }
-        if place.is_internal && self.redirects == 0 {
+        if place.is_internal && !message.is_sent_here {
             return Ok(Fate::Refused(404));
         }
         match &place.action {
@@ -90,7 +92,7 @@ impl Exchange {
                     self.asked(message, tools, scope).expand(template, &mut text);
                 }
                 if is_redirect(answer.status) && text.first() == Some(&b'/') {
-                    let start = self.own_address(place, message, tools);
+                    let start = own_address(place, message.target, tools.routes.address(self.listener));
                     text.splice(0..0, start);
                 }
                 *tools.text = text;
@@ -118,27 +120,36 @@ impl Exchange {
                 written.map_err(|_| TOO_LARGE)?;
                 Ok(Fate::Forwarded)
             }
-            Action::File(_) | Action::StubStatus => Ok(Fate::Refused(404)),
+            Action::File(files) => {
+                let fetch = Fetch::to_file(files, message, &self.asked(message, tools, scope));
+                self.fetch = Some(Box::new(fetch));
+                Ok(Fate::Fetched)
+            }
+            Action::StubStatus => {
+                self.fetch = Some(Box::new(Fetch::to_counters(message, tools.path)));
+                Ok(Fate::Fetched)
+            }
         }
     }
+}
 
-    /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like).
-    fn own_address(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Vec<u8> {
-        let how = place.rules.delivery.own_redirects;
-        if !how.are_absolute {
-            return Vec::new();
-        }
-        let asked = message.target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
-        let mut text = b"http://".to_vec();
-        text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
-        if let Some(Listen::Tcp(address)) = tools.routes.address(self.listener)
-            && how.have_port
-            && address.port() != 80
-        {
-            text.extend_from_slice(format!(":{}", address.port()).as_bytes());
-        }
-        text
+/// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like), for a client of the
+/// listener at `listen`.
+pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: Option<&Listen>) -> Vec<u8> {
+    let how = place.rules.delivery.own_redirects;
+    if !how.are_absolute {
+        return Vec::new();
     }
+    let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
+    let mut text = b"http://".to_vec();
+    text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
+    if let Some(Listen::Tcp(address)) = listen
+        && how.have_port
+        && address.port() != 80
+    {
+        text.extend_from_slice(format!(":{}", address.port()).as_bytes());
+    }
+    text
 }
 
 /// The time, in the forms that are asked for.

@@ -33,6 +33,7 @@ mod answer;
 mod env;
 mod facts;
 mod failure;
+mod files;
 mod follow;
 mod pages;
 mod record;
@@ -41,6 +42,8 @@ mod request;
 mod request_head;
 mod response;
 mod scope;
+mod sending;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -56,71 +59,15 @@ use crate::ids::GroupId;
 use crate::site::{Place, Routes};
 use crate::time::Time;
 pub use env::{Env, Wall};
+pub use facts::Stage;
 pub use failure::{Failure, Sequel};
+use files::Fetch;
+pub use files::{Counters, FileKind, Found, Missing};
 pub use record::{Record, Try};
 use request::RequestSide;
 use response::ResponseSide;
+pub use steps::{Ready, Side, Step};
 use waits::Waits;
-
-/// One of the two connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The one that the client opened.
-    Client,
-    /// The one that was chosen for this request.
-    Upstream,
-}
-
-/// What the sockets can do without blocking, as far as is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ready {
-    /// Receiving from the client may give bytes.
-    pub client_readable: bool,
-    /// Sending to the client may take bytes.
-    pub client_writable: bool,
-    /// Receiving from the upstream may give bytes.
-    pub upstream_readable: bool,
-    /// Sending to the upstream may take bytes.
-    pub upstream_writable: bool,
-}
-
-/// What the driver is to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nothing, until an event or a deadline.
-    Wait,
-    /// Receive into [`Exchange::space`], then say `filled`, `eof`, `failed` or `nothing_came`.
-    Receive(Side),
-    /// Send [`Exchange::outgoing`], then say `flushed` or `failed`.
-    Send(Side),
-    /// Choose a server and a connection to it: say `chosen` and `connecting` or `acquired`, or say
-    /// `unavailable`.
-    Acquire {
-        /// On the server that was chosen last, over a new connection: the pooled one was dead.
-        same_server: bool,
-        /// Should the connection turn out dead, the request can be sent again.
-        replay_safe: bool,
-    },
-    /// Part with the upstream connection.
-    Release {
-        /// It may serve another request.
-        reusable: bool,
-        /// A response came to its end; else the request was called off, for which the server is not to blame.
-        served: bool,
-    },
-    /// Close the upstream connection and account for its [`failure`](Exchange::failure), then say
-    /// `abandoned`.
-    Abandon,
-    /// The request and its response are over and the connection persists: say `finish`.
-    Finish,
-    /// No more bytes go to this side: shut its sending direction, then say `shut`.
-    Shutdown(Side),
-    /// Close the client connection, and the upstream connection if there is one.
-    Close {
-        /// With a reset, so that what the client has cannot pass for a whole response.
-        reset: bool,
-    },
-}
 
 /// The upstream connection of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +135,8 @@ pub struct Exchange {
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
     record: Option<Box<Record>>,
+    /// What the request in hand needs of the driver besides a server.
+    fetch: Option<Box<Fetch>>,
 }
 
 impl Exchange {
@@ -218,6 +167,7 @@ impl Exchange {
             },
             client: peer,
             record: None,
+            fetch: None,
         };
         exchange.rearm(env);
         exchange
@@ -261,7 +211,10 @@ impl Exchange {
         if self.request.wants_bytes(self.link) && ready.client_readable {
             return Step::Receive(Side::Client);
         }
-        if self.response.is_tunnel() { self.half_close() } else { Step::Wait }
+        if self.response.is_tunnel() {
+            return self.half_close();
+        }
+        if self.fetch.is_some() { self.fetch_step(ready) } else { Step::Wait }
     }
 
     /// The response is whole (or is the proxy's own): what is left to do.
@@ -560,7 +513,7 @@ impl Exchange {
             return;
         }
         // After a whole request the next one can be found, so the connection can go on.
-        let keep_alive = self.request.is_whole() && self.request.keep_alive && !self.is_last(env);
+        let keep_alive = self.keeps_alive(env);
         if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;

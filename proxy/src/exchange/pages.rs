@@ -64,17 +64,24 @@ impl Exchange {
             return true;
         }
         match self.go(&bytes, &goal, env) {
-            Some(Fate::Forwarded) => {
-                self.response.reset(env);
-                self.request.holds_new_head();
-                self.link = Link::Wanted { same_server: false };
-                self.starts_anew = true;
+            Some(Fate::Forwarded) => self.forward_anew(env),
+            Some(Fate::Fetched) => {
+                self.response.reset_behind_interim(env);
+                self.pursue(env);
             }
             Some(Fate::Answered(status)) => self.answer(status, true, env),
             Some(Fate::Refused(status)) => self.answer(status, false, env),
             None => return false,
         }
         true
+    }
+
+    /// The head that lies in `out` goes to a server, in place of the request that has failed.
+    pub(super) fn forward_anew(&mut self, env: &mut Env) {
+        self.response.reset(env);
+        self.request.holds_new_head();
+        self.link = Link::Wanted { same_server: false };
+        self.starts_anew = true;
     }
 
     /// Sends the request with this head to `goal`, a path or the name of a location.
@@ -100,8 +107,14 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.cursor = Cursor::default();
-        let message =
-            Message { head: &head, target: &target, length: Length::Empty, wishes: &wishes, trusted: false };
+        let message = Message {
+            head: &head,
+            target: &target,
+            length: Length::Empty,
+            wishes: &wishes,
+            trusted: false,
+            is_sent_here: true,
+        };
         let mut tools = Tools {
             buffers: &mut env.buffers,
             routes: &routes,

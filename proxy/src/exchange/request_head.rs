@@ -20,6 +20,8 @@ use crate::time::{Duration, Time};
 pub(super) enum Fate {
     /// It goes to a server: its head lies in `out`.
     Forwarded,
+    /// The driver is to fetch something for it.
+    Fetched,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
     Answered(u16),
     /// It is answered with this status alone: another location's answer may stand for it.
@@ -37,6 +39,7 @@ impl Exchange {
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
             self.request.phase = Phase::Head;
+            env.requests += 1;
             if self.routes.keeps_records() {
                 self.record.get_or_insert_default().begin(env.now);
             }
@@ -63,6 +66,7 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
+                    Fate::Fetched => self.pursue(env),
                     Fate::Answered(status) => self.answer(status, true, env),
                     Fate::Refused(status) => self.answer(status, false, env),
                 }
@@ -116,7 +120,8 @@ impl Exchange {
             record.request_length += head.len as u64;
         }
         // Whatever goes by variables or keeps some is not the plain way of a request.
-        let message = Message { head: &head, target: &target, length, wishes: &wishes, trusted };
+        let message =
+            Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: false };
         if self.place.is_plain {
             self.forward(&message, &mut env.buffers)?;
             return Ok(Parsed::Complete((head.len, Fate::Forwarded)));
@@ -165,6 +170,8 @@ pub(super) struct Message<'a> {
     pub(super) wishes: &'a Wishes,
     /// What the sender says of itself is believed.
     pub(super) trusted: bool,
+    /// The proxy itself has sent the request to its place.
+    pub(super) is_sent_here: bool,
 }
 
 /// Makes `place` that of a request. `room` is for its path in the normal form.

@@ -21,6 +21,8 @@ enum Phase {
     Head,
     /// The head has gone on or is about to; the body is passing.
     Body,
+    /// The same, where the body is a file's.
+    File,
     /// Behind the last chunk, in a trailer section.
     Trailers,
     /// All of it has come and has been judged.
@@ -140,7 +142,7 @@ impl ResponseSide {
     pub(super) fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Head | Phase::Body | Phase::Trailers | Phase::Tunnel => !self.eof && !self.pending(),
-            Phase::Idle | Phase::Whole => false,
+            Phase::Idle | Phase::File | Phase::Whole => false,
         }
     }
 
@@ -215,6 +217,33 @@ impl ResponseSide {
         self.phase = Phase::Whole;
     }
 
+    /// A file's bytes come behind the head in `out`.
+    pub(super) fn begin_file(&mut self) {
+        self.phase = Phase::File;
+    }
+
+    /// Whether a file's bytes have a place to go now.
+    pub(super) fn takes_file(&self) -> bool {
+        self.phase == Phase::File && self.pass == 0
+    }
+
+    /// The room for a file's bytes, of which so many are left.
+    pub(super) fn file_space(&mut self, left: u64, env: &mut Env) -> &mut [u8] {
+        attach(&mut self.input, left > env.buffers.small_size() as u64, env)
+    }
+
+    /// So many bytes of a file have come.
+    pub(super) fn file_came(&mut self, n: usize) {
+        self.input.as_mut().expect("bytes came into the input").commit(n);
+        self.pass += n as u32;
+        self.body_bytes += n as u64;
+    }
+
+    /// The last bytes of a file have come.
+    pub(super) fn end_file(&mut self) {
+        self.phase = Phase::Whole;
+    }
+
     /// Bytes behind the end of a response belong to nothing.
     pub(super) fn drop_input_if_whole(&mut self, env: &mut Env) {
         if self.phase == Phase::Whole && self.pass == 0 {
@@ -251,6 +280,7 @@ impl Exchange {
             Phase::Tunnel => {
                 self.response.pass = self.response.input.as_ref().map_or(0, |input| input.len() as u32);
             }
+            Phase::File => self.advance_file(env),
             Phase::Idle | Phase::Whole => {}
         }
     }
@@ -513,7 +543,7 @@ impl Exchange {
             Phase::Head | Phase::Body | Phase::Trailers => {
                 self.failure = Some(self.send_failure.unwrap_or(Failure::Closed));
             }
-            Phase::Tunnel | Phase::Idle | Phase::Whole => {}
+            Phase::Tunnel | Phase::Idle | Phase::File | Phase::Whole => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The automaton without sockets: what goes out for what comes in, and what becomes of the connections.
 
 mod failures;
+mod files;
 mod lifetimes;
 mod messages;
 mod play;

@@ -5,11 +5,13 @@
 //! answers are made by [`reply`].
 
 pub mod body;
+pub mod conditions;
 pub mod fields;
 pub mod framing;
 pub mod head;
 pub mod lanes;
 pub mod lines;
+pub mod ranges;
 pub mod reply;
 pub mod rewrite;
 pub mod target;

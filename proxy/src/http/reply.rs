@@ -14,6 +14,8 @@ pub struct Reply<'a> {
     pub location: Option<&'a [u8]>,
     /// Lines of further fields, each with its CRLF.
     pub fields: &'a [u8],
+    /// The methods that a 405 names.
+    pub allowed: &'a str,
     /// The connection persists.
     pub keep_alive: bool,
     /// The request was a HEAD: the body is left out, its length is told.
@@ -21,6 +23,12 @@ pub struct Reply<'a> {
     /// The current time as an HTTP date.
     pub date: &'a [u8],
 }
+
+/// The methods that go to servers.
+pub const FORWARDED: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
+
+/// The methods that are answered here.
+pub const ANSWERED: &str = "GET, HEAD";
 
 /// The body of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +88,30 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
+/// Writes the head of an answer that has a body of its own: `lines` and `fields` are lines with their CRLF.
+pub fn write_head(
+    out: &mut Buffer,
+    status: u16,
+    date: &[u8],
+    [lines, fields]: [&[u8]; 2],
+    keep_alive: bool,
+) -> Result<(), Full> {
+    start(out, status, date)?;
+    out.append_all([lines, fields, connection(keep_alive)])
+}
+
+fn start(out: &mut Buffer, status: u16, date: &[u8]) -> Result<(), Full> {
+    let mut digits = itoa::Buffer::new();
+    let parts = ["HTTP/1.1 ", digits.format(status), " ", reason(status), "\r\nServer: ", PSEUDONYM];
+    out.append_all(parts.map(str::as_bytes))?;
+    out.append_all([b"\r\nDate: ", date, b"\r\n"])
+}
+
+/// The last line, and the one behind it.
+fn connection(keep_alive: bool) -> &'static [u8] {
+    if keep_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" }
+}
+
 /// Writes the whole answer and returns the octets of its body. `out` has room for a page unless it is smaller than
 /// 1 KiB.
 pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
@@ -116,10 +148,7 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let is_bodiless = matches!(reply.status, 204 | 304);
     let length = body.iter().map(|part| part.len()).sum::<usize>();
 
-    for part in ["HTTP/1.1 ", status, " ", reason, "\r\nServer: ", PSEUDONYM, "\r\nDate: "] {
-        out.append(part.as_bytes())?;
-    }
-    out.append_all([reply.date, b"\r\n"])?;
+    start(out, reply.status, reply.date)?;
     if !is_bodiless {
         out.append_all([b"Content-Type: ", kind.as_bytes(), b"\r\nContent-Length: "])?;
         append_number(out, length as u64)?;
@@ -130,14 +159,10 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     }
     // RFC 9110 section 15.5.6: a 405 lists what is allowed. Of the proxy's own will, 200 only answers OPTIONS.
     if reply.status == 405 || (reply.status == 200 && matches!(reply.content, Content::Page(_))) {
-        out.append(b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n")?;
+        out.append_all([b"Allow: ", reply.allowed.as_bytes(), b"\r\n"])?;
     }
     out.append(reply.fields)?;
-    out.append(if reply.keep_alive {
-        b"Connection: keep-alive\r\n\r\n"
-    } else {
-        b"Connection: close\r\n\r\n".as_slice()
-    })?;
+    out.append(connection(reply.keep_alive))?;
     if reply.head || is_bodiless {
         return Ok(0);
     }

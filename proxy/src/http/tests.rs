@@ -1,10 +1,12 @@
 //! Tables of cases for each rule, by the file that holds the rule.
 
 mod body;
+mod conditions;
 mod fields;
 mod framing;
 mod head;
 mod parse_back;
+mod ranges;
 mod reply;
 mod rewrite;
 mod target;

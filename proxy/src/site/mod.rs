@@ -9,7 +9,9 @@
 //!
 //! - `names.rs`: a site by the name that is asked for
 //! - `paths.rs`: a location by the path
+//! - `files.rs`: a file by the path
 
+pub mod files;
 mod names;
 mod paths;
 
@@ -194,6 +196,7 @@ pub struct Routes {
     upstreams: Vec<(Box<str>, GroupId)>,
     buffer_size: usize,
     keeps_records: bool,
+    has_status: bool,
 }
 
 #[derive(Debug)]
@@ -247,6 +250,10 @@ impl Routes {
                 let asks = |location: &Location| asks_for_records(config, ids, location);
                 asks(&site.location) || site.locations.iter().any(asks)
             }),
+            has_status: config.sites.iter().any(|site| {
+                let mut locations = site.locations.iter().chain([&site.location]);
+                locations.any(|location| location.ends_in(&Action::StubStatus))
+            }),
             sites,
             maps: config.maps.clone(),
             slots: config.slots,
@@ -274,6 +281,11 @@ impl Routes {
     /// The address of a listener, as configured; `None` where this configuration has no such one.
     pub fn address(&self, listener: usize) -> Option<&Listen> {
         self.listeners.get(listener)?.as_ref().map(|listener| &listener.address)
+    }
+
+    /// Whether connections and requests are to be counted (`stub_status`).
+    pub fn has_status(&self) -> bool {
+        self.has_status
     }
 
     /// The `map` blocks.

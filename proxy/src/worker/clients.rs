@@ -5,7 +5,7 @@ use std::io;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
-use crate::exchange::{Env, Exchange, Ready, Side, Step};
+use crate::exchange::{Env, Exchange, Ready, Side, Stage, Step};
 use crate::ids::GroupId;
 use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
@@ -42,8 +42,10 @@ pub(super) struct Chosen {
 }
 
 /// A client connection.
-pub(super) struct Client<S> {
+pub(super) struct Client<S, F> {
     pub(super) socket: S,
+    /// The file that is being sent.
+    pub(super) file: Option<F>,
     ready: Readiness,
     /// It waits in `Worker::ready`.
     queued: bool,
@@ -56,6 +58,8 @@ pub(super) struct Client<S> {
     pub(super) attempt: Attempt,
     /// The time of its entry in the heap of deadlines.
     scheduled: Time,
+    /// As what it is counted.
+    pub(super) stage: Stage,
 }
 
 impl<N: Net> Worker<N> {
@@ -107,6 +111,8 @@ impl<N: Net> Worker<N> {
             net.register(&mut socket, Token::from(Target::Client(key)))?;
             Ok(Client {
                 socket,
+                file: None,
+                stage: Stage::default(),
                 // A new socket can always take bytes.
                 ready: Readiness { writable: true, ..Readiness::default() },
                 queued: false,
@@ -120,6 +126,7 @@ impl<N: Net> Worker<N> {
         });
         match inserted {
             Ok(key) => {
+                self.shared.accepted();
                 self.rearm(key);
                 true
             }
@@ -193,8 +200,11 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             match self.drive_sockets(key, &mut share) {
-                Step::Wait => return,
+                Step::Wait => return self.restage(key),
                 Step::Receive(_) | Step::Send(_) => return self.postpone(key),
+                Step::Open => self.open_file(key),
+                Step::Read => self.read_file(key),
+                Step::Count => self.count(key),
                 Step::Acquire { same_server, replay_safe } => self.acquire(key, same_server, replay_safe),
                 Step::Release { reusable, served } => {
                     if self.release(key, reusable, served) {
@@ -217,6 +227,7 @@ impl<N: Net> Worker<N> {
             self.ready.push_back(key);
         }
         self.rearm(key);
+        self.restage(key);
     }
 
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
@@ -295,6 +306,9 @@ impl<N: Net> Worker<N> {
         self.call_off(key);
         if let Some(mut client) = self.clients.remove(key) {
             self.shared.leave();
+            if let Some(counts) = &mut self.counts {
+                counts.moves(&mut client.stage, Stage::Waiting);
+            }
             client.exchange.dismantle(&mut self.env);
             self.net.close(client.socket, reset);
             // A place is free: accepting need not pause any longer.
@@ -307,7 +321,7 @@ impl<N: Net> Worker<N> {
 
     /// Closes the clients that are idle and that `wanted` wants closed.
     pub(super) fn close_idle_clients(&mut self, wanted: impl Fn(&Exchange) -> bool) {
-        let is_idle = |client: &Client<_>| client.exchange.is_idle() && wanted(&client.exchange);
+        let is_idle = |client: &Client<_, _>| client.exchange.is_idle() && wanted(&client.exchange);
         let idle: Vec<_> = self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(key, _)| key).collect();
         for key in idle {
             self.close_idle_client(key);

@@ -11,12 +11,16 @@
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `files.rs`: opening and reading files
+//! - `counts.rs`: what `stub_status` tells
 //! - `pool.rs`: a group of servers as one worker sees it
 //! - `generation.rs`, `reload.rs`: a new configuration, and what becomes of the old one
 //! - `panics.rs`: what becomes of a panic
 
 mod clients;
+pub mod counts;
 pub mod deadlines;
+mod files;
 pub mod generation;
 pub mod listen;
 pub mod logs;
@@ -43,6 +47,7 @@ use crate::exchange::{Env, Wall};
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
+use counts::Counts;
 use deadlines::Deadlines;
 use generation::Generation;
 use logs::Logs;
@@ -62,7 +67,7 @@ pub struct Worker<N: Net> {
     /// The configuration that it works by.
     generation: Arc<Generation>,
 
-    clients: SlotMap<ClientKey, Client<N::Socket>>,
+    clients: SlotMap<ClientKey, Client<N::Socket, N::File>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     pools: Pools,
     /// When to look for connections that have been idle for too long: no later than the first of them has.
@@ -87,6 +92,8 @@ pub struct Worker<N: Net> {
     logs: Logs,
     log_line: Vec<u8>,
     reopened: u32,
+    /// What `stub_status` tells of this worker, where the configuration has that.
+    counts: Option<Counts>,
     /// When draining takes too long: what is left is closed.
     drained_by: Time,
     /// When those who connected last and said nothing are closed.
@@ -96,6 +103,7 @@ pub struct Worker<N: Net> {
     no_live_server: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
+    file_failed: Seldom,
 }
 
 /// Whether the loop goes on.
@@ -142,8 +150,11 @@ impl<N: Net> Worker<N> {
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
+            file_failed: Seldom::default(),
+            counts: None,
         };
         worker.renew_pools();
+        worker.renew_counts();
         worker
     }
 
@@ -182,6 +193,9 @@ impl<N: Net> Worker<N> {
 
         self.accept();
         self.logs.write_due(self.env.now);
+        if let Some(counts) = &self.counts {
+            counts.publish(self.env.requests);
+        }
         if self.ended() {
             self.close_all();
             return Ok(Turn::End);

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use slotmap::{Key, KeyData, new_key_type};
 
+use crate::exchange::Found;
 use crate::time::{Duration, Time};
 use crate::upstream::Address;
 
@@ -93,12 +94,15 @@ pub struct Event {
     pub broken: bool,
 }
 
-/// The network and the clocks.
+/// The network, the clocks and the files.
 ///
-/// All calls but [`poll`](Net::poll) return at once; `WouldBlock` means to wait for an event.
+/// All calls but [`poll`](Net::poll) return at once, those for files as soon as the disk allows; `WouldBlock` means to wait for an event.
 pub trait Net {
     /// A connection's socket.
     type Socket;
+
+    /// A file that is open.
+    type File;
 
     /// The monotonic clock.
     fn now(&self) -> Time;
@@ -139,4 +143,10 @@ pub trait Net {
 
     /// Closes; with `reset`, so that the other side sees an error.
     fn close(&mut self, socket: Self::Socket, reset: bool);
+
+    /// Opens a file to be read, or a folder to be looked at.
+    fn open(&mut self, path: &[u8]) -> io::Result<(Self::File, Found)>;
+
+    /// Reads from `offset` of a file into `space`, which is not empty; 0 means that the file ends before.
+    fn read(&mut self, file: &mut Self::File, offset: u64, space: &mut [u8]) -> io::Result<usize>;
 }

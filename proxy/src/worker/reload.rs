@@ -46,6 +46,7 @@ impl<N: Net> Worker<N> {
         self.env.routes = Arc::new(Routes::new(config, &newest.ids));
         self.env.buffers.grow(self.env.routes.buffer_size());
         self.renew_pools();
+        self.renew_counts();
         self.begin_rest(newest.rests);
         self.retire_clients();
     }
@@ -93,7 +94,8 @@ impl<N: Net> Worker<N> {
     fn dismiss(&mut self) {
         let all = self.env.draining;
         self.close_idle_clients(|exchange| (all || exchange.is_retired()) && !exchange.is_fresh());
-        let left = |client: &Client<_>| (all || client.exchange.is_retired()) && client.exchange.is_fresh();
+        let left =
+            |client: &Client<_, _>| (all || client.exchange.is_retired()) && client.exchange.is_fresh();
         let waits = self.clients.values().any(left);
         self.last_call = if waits { self.env.now + LAST_CALL } else { Time::NEVER };
     }

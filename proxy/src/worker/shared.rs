@@ -7,9 +7,10 @@ use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
 
+use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use crate::config::Config;
-use crate::exchange::Sequel;
+use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
 
 /// What a worker is to do with itself.
@@ -48,6 +49,10 @@ pub struct Shared {
     generation: Mutex<Arc<Generation>>,
     registry: Mutex<Registry>,
     connections: AtomicUsize,
+    /// Client connections since the start.
+    accepted: AtomicU64,
+    /// What the workers have counted, where something asks for it.
+    published: Mutex<Vec<Arc<Published>>>,
     command: AtomicU8,
     reopened: AtomicU32,
     /// What became of requests whose upstream connection failed, by [`Sequel`].
@@ -63,6 +68,8 @@ impl Shared {
             generation: Mutex::new(Arc::new(registry.next(config, None))),
             registry: Mutex::new(registry),
             connections: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            published: Mutex::default(),
             command: AtomicU8::new(Command::Run as u8),
             reopened: AtomicU32::new(0),
             sequels: Default::default(),
@@ -123,6 +130,31 @@ impl Shared {
             self.leave();
         }
         entered
+    }
+
+    /// Counts a client connection as accepted.
+    pub fn accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where another worker publishes its counts.
+    pub fn publisher(&self) -> Arc<Published> {
+        let published = Arc::<Published>::default();
+        self.published.lock().push(published.clone());
+        published
+    }
+
+    /// The counts of all workers.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters {
+            accepted: self.accepted.load(Ordering::Relaxed),
+            active: self.connections() as u64,
+            ..Counters::default()
+        };
+        for published in self.published.lock().iter() {
+            published.add_to(&mut sum);
+        }
+        sum
     }
 
     /// Counts a client connection out.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +11,7 @@ use std::rc::Rc;
 use super::net::Token;
 use super::*;
 use crate::config::{Config, Host, Server};
+use crate::exchange::Found;
 use crate::upstream::Address;
 
 /// What a client or a server sends so that whoever receives it panics.
@@ -88,6 +90,7 @@ impl FakeNet {
 
 impl Net for FakeNet {
     type Socket = usize;
+    type File = Infallible;
 
     fn now(&self) -> Time {
         Time::ZERO + Duration::from_secs(3600)
@@ -147,6 +150,14 @@ impl Net for FakeNet {
     }
 
     fn shutdown(&mut self, _: &mut usize) {}
+
+    fn open(&mut self, _: &[u8]) -> io::Result<(Infallible, Found)> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn read(&mut self, file: &mut Infallible, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        match *file {}
+    }
 
     fn close(&mut self, socket: usize, reset: bool) {
         let mut wires = self.0.borrow_mut();

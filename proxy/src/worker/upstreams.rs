@@ -255,7 +255,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// Chooses a server; says whether there is one.
-fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
+fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time) -> bool {
     let Some(id) = client.exchange.upstream() else { return false };
     let Some(pool) = pools.get(id) else { return false };
     let mut group = pool.group.lock();
@@ -273,7 +273,7 @@ fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
 }
 
 /// Tells the group how the chosen server did, and logs what that changes.
-fn account<S>(client: &mut Client<S>, pools: &Pools, now: Time, outcome: Outcome, cause: &str) {
+fn account<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time, outcome: Outcome, cause: &str) {
     let Some(chosen) = client.chosen.take() else { return };
     if let Some(record) = client.exchange.record() {
         record.parted(now);

@@ -1,11 +1,13 @@
 //! [`Net`] on the wires: what the worker sees of the simulated world, and the world's clockwork.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use proxy::exchange::Found;
 use proxy::time::{Duration, Time};
 use proxy::upstream::Address;
 use proxy::worker::net::{Event, Net, Target, Token};
@@ -216,6 +218,7 @@ impl SimNet {
 
 impl Net for SimNet {
     type Socket = Socket;
+    type File = Infallible;
 
     fn now(&self) -> Time {
         self.w.now
@@ -361,6 +364,14 @@ impl Net for SimNet {
     fn shutdown(&mut self, socket: &mut Socket) {
         self.w.trace.note(self.w.now, || format!("proxy shuts conn {}", socket.id));
         self.w.shutdown(socket.id, PROXY);
+    }
+
+    fn open(&mut self, _: &[u8]) -> io::Result<(Infallible, Found)> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn read(&mut self, file: &mut Infallible, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        match *file {}
     }
 
     fn close(&mut self, socket: Socket, reset: bool) {

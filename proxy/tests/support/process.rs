@@ -57,6 +57,23 @@ impl Proxy {
         Proxy::start_under(command, free_address(), upstream.as_ref(), flags)
     }
 
+    /// With this in the `http` block of its `nginx.conf`, where `LISTEN` is its address and `FOLDER` its folder, which
+    /// `fill` has filled before. One worker unless `main`, what stands outside of the block, says otherwise.
+    #[track_caller]
+    pub(crate) fn start_with(main: &str, http: &str, fill: impl FnOnce(&Path)) -> Proxy {
+        let (address, folder) = (free_address(), tempfile::tempdir().expect("a folder"));
+        fill(folder.path());
+        let text = format!(
+            "daemon off; pid proxy.pid; error_log stderr; events {{}} {main} http {{ access_log off; {http} }}"
+        );
+        let text = text.replace("LISTEN", &address.to_string());
+        let text = text.replace("FOLDER", &folder.path().display().to_string());
+        std::fs::write(folder.path().join("nginx.conf"), text).expect("a file");
+        let mut command = Command::new(PROXY);
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        Proxy::watch(command, address, folder)
+    }
+
     #[track_caller]
     fn start_under(mut command: Command, address: SocketAddr, upstream: &str, flags: &str) -> Proxy {
         let folder = tempfile::tempdir().expect("a folder");
@@ -66,6 +83,13 @@ impl Proxy {
         if !flags.contains("--workers") {
             command.args(["--workers", "1"]);
         }
+        Proxy::watch(command, address, folder)
+    }
+
+    /// Starts it, and waits until it is ready.
+    #[track_caller]
+    fn watch(mut command: Command, address: SocketAddr, folder: TempDir) -> Proxy {
+        let pid_file = folder.path().join("proxy.pid");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the proxy starts");
         let errors = Lines::of(child.stderr.take().expect("piped"));

@@ -2,18 +2,21 @@
 //!
 //! The parent module says what `proxy` is, since the fuzz targets use this file as well.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::proxy::config::{Config, Host, Server};
-use super::proxy::exchange::{Env, Exchange, Failure, Ready, Side, Step};
+use super::proxy::exchange::{Counters, Env, Exchange, Failure, FileKind, Found, Missing, Ready, Side, Step};
 use super::proxy::ids::Ids;
 use super::proxy::site::Routes;
 use super::proxy::time::Time;
 
 /// The HTTP date of every play.
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// When every file of a play was changed, as is [`DATE`].
+pub(crate) const MODIFIED: u64 = 784_111_777;
 
 /// Steps after which a play is said to go round in circles.
 const STEPS_MAX: usize = 1_000_000;
@@ -96,8 +99,12 @@ pub(crate) struct Play {
     pub(crate) finished: usize,
     /// Which upstream connection's response came to its end for which request.
     pub(crate) served: Vec<(usize, usize)>,
+    /// The files there are, by their names; a folder's name ends with a slash.
+    pub(crate) files: BTreeMap<&'static str, Vec<u8>>,
     /// What happened to connections, in a word each.
     pub(crate) log: Vec<String>,
+    /// The name of the file that was opened last.
+    opened: Option<String>,
     /// The client connection is closed: with a reset or without.
     pub(crate) closed: Option<bool>,
 }
@@ -126,6 +133,8 @@ impl Play {
             calls: 0,
             finished: 0,
             served: Vec::new(),
+            files: BTreeMap::new(),
+            opened: None,
             log: Vec::new(),
             closed: None,
         }
@@ -171,6 +180,13 @@ impl Play {
                     let failure = self.exchange.failure().expect("a failure to abandon for");
                     self.abandon(failure);
                 }
+                Step::Open => self.open(),
+                Step::Read => self.read(),
+                Step::Count => self.with(|exchange, env| {
+                    let counters =
+                        Counters { requests: env.requests, accepted: 1, active: 1, ..Counters::default() };
+                    exchange.counted(&counters, env);
+                }),
                 Step::Finish => {
                     self.log.push("finish".into());
                     self.finished += 1;
@@ -192,6 +208,35 @@ impl Play {
             Side::Client => &mut self.client,
             Side::Upstream => self.upstream(),
         }
+    }
+
+    fn open(&mut self) {
+        let name = String::from_utf8_lossy(self.exchange.wanted_file()).into_owned();
+        self.log.push(format!("open {name}"));
+        let folder = format!("{}/", name.trim_end_matches('/'));
+        let found = |kind, length| Found { kind, length, modified: MODIFIED };
+        let result = match self.files.get(&*name) {
+            Some(bytes) => Ok(found(FileKind::Regular, bytes.len() as u64)),
+            None if self.files.keys().any(|file| file.starts_with(&folder)) => {
+                Ok(found(FileKind::Folder, 4096))
+            }
+            None => Err(Missing::Absent),
+        };
+        self.opened = Some(name);
+        self.with(|exchange, env| exchange.opened(result, env));
+    }
+
+    fn read(&mut self) {
+        let most = self.call(|play| &play.reads);
+        let bytes = self.opened.as_ref().and_then(|name| self.files.get(&**name)).expect("a file").clone();
+        let offset = self.exchange.file_offset() as usize;
+        self.with(|exchange, env| {
+            let space = exchange.file_space(env);
+            let left = bytes.get(offset..).unwrap_or_default();
+            let n = left.len().min(space.len()).min(most);
+            space[..n].copy_from_slice(&left[..n]);
+            exchange.file_came(n, env);
+        });
     }
 
     fn call(&mut self, sizes: fn(&Play) -> &[usize]) -> usize {

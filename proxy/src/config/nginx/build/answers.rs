@@ -118,7 +118,7 @@ fn root(slot: &mut Option<Root>, statement: &Statement, prefix: &str) -> Result<
         true => path.to_owned(),
         false => format!("{prefix}{path}"),
     };
-    *slot = Some(Root { path: Text::parse(&path, &statement.place)?, is_alias });
+    *slot = Some(Root { path: Text::parse(&path, &statement.place)?, is_alias, replaced: 0 });
     Ok(())
 }
 

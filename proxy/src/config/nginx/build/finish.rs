@@ -129,12 +129,13 @@ impl Builder<'_> {
 
     fn static_files(&self, scope: &Scope) -> Result<Files, Error> {
         let plain = |text: &str| Text::literal(text, &Place::CommandLine);
-        let default = Root { path: plain(&self.options.full("html")), is_alias: false };
+        let default = Root { path: plain(&self.options.full("html")), is_alias: false, replaced: 0 };
         let root = scope.root.as_ref().unwrap_or(&default);
         let index = scope.index.clone().unwrap_or_else(|| vec![plain("index.html")]);
         Ok(Files {
             root: self.variables.template(&root.path)?,
             is_alias: root.is_alias,
+            replaced: root.replaced,
             index: index.iter().map(|name| self.variables.template(name)).collect::<Result<_, _>>()?,
             has_etag: scope.etag.unwrap_or(true),
             if_modified_since: scope.if_modified_since.unwrap_or_default(),

@@ -172,6 +172,14 @@ impl Builder<'_> {
                 let message = "the \"alias\" directive cannot be used inside the named location";
                 return Err(statement.error(message));
             }
+            "alias" => {
+                self.setting(&mut part.scope, statement)?;
+                if let (Some(root), Match::Exact(path) | Match::Prefix { path, .. }) =
+                    (&mut part.scope.root, &part.matches)
+                {
+                    root.replaced = path.len();
+                }
+            }
             _ => self.setting(&mut part.scope, statement)?,
         }
         Ok(())

@@ -138,6 +138,8 @@ pub(super) struct Field {
 pub(super) struct Root {
     pub(super) path: Text,
     pub(super) is_alias: bool,
+    /// How much of a path an `alias` stands for.
+    pub(super) replaced: usize,
 }
 
 /// A change of `Location` and `Refresh`.

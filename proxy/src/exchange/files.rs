@@ -1,0 +1,358 @@
+//! Requests that end in a file (`ngx_http_static_module.c`, `ngx_http_index_module.c`) or in the counters of
+//! `stub_status`: what is asked of the driver, and what follows from its answer.
+//!
+//! A request that needs something of the driver has a [`Fetch`]: a row of goals. Each is tried in its turn, until one
+//! ends in an answer, in another location, or in a file, whose bytes then go through `sending.rs`. The fetch keeps the
+//! request's head, since that is gone from the buffer, and conditions, ranges and another location need it.
+//!
+//! ```text
+//!   /a.txt  ─▶ File                                     /dir/ ─▶ Index ─▶ Folder ─▶ Index … ─▶ 403
+//!               │ folder: 301 to /a.txt/                           │ there: as for /dir/index.html
+//!               └ file: 200, 206, 304, 412, 416                    └ not there: the next
+//! ```
+
+use std::collections::VecDeque;
+
+use super::follow::own_address;
+use super::request_head::{Fate, Message, Tools};
+use super::sending::Sending;
+use super::values::Asked;
+use super::{Env, Exchange, Link};
+use crate::config::site::Files;
+use crate::http::framing::Length;
+use crate::http::head::{self, Parsed};
+use crate::http::reply::Content;
+use crate::http::target::Target;
+use crate::http::{Method, Refusal, rewrite, target, uri};
+use crate::site::files;
+
+/// The most times that one request goes on to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
+const TURNS_MAX: u8 = 10;
+
+/// What there is under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length in octets.
+    pub length: u64,
+    /// When it was changed last, in seconds since 1970.
+    pub modified: u64,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// One with bytes in it.
+    Regular,
+    /// A folder.
+    Folder,
+    /// A device, a pipe, a socket.
+    Other,
+}
+
+/// Why there is nothing to be had under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// There is nothing.
+    Absent,
+    /// The system does not let this process have it.
+    Forbidden,
+    /// The system cannot get it.
+    Failed,
+}
+
+impl Missing {
+    fn status(self) -> u16 {
+        match self {
+            Missing::Absent => 404,
+            Missing::Forbidden => 403,
+            Missing::Failed => 500,
+        }
+    }
+}
+
+/// Counts of connections and requests (`stub_status`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were accepted since the start.
+    pub accepted: u64,
+    /// Requests since the start.
+    pub requests: u64,
+    /// Open connections.
+    pub active: u64,
+    /// Those of which a request's head is being read.
+    pub reading: u64,
+    /// Those whose request is being answered.
+    pub writing: u64,
+}
+
+#[derive(Debug)]
+enum Goal {
+    /// This file is the answer.
+    File(Vec<u8>),
+    /// If this file is there, the request is for this path of the site.
+    Index { file: Vec<u8>, path: Vec<u8> },
+    /// If this folder is there, it goes on.
+    Folder(Vec<u8>),
+    /// The request is for this path of the site.
+    Elsewhere(Vec<u8>),
+    /// Nothing is there.
+    Refused(u16),
+    /// The counters are the answer.
+    Counters,
+}
+
+/// See the [module's page](self).
+#[derive(Debug)]
+pub(super) struct Fetch {
+    /// The head of the request, as it came.
+    pub(super) head: Box<[u8]>,
+    /// How long its body is.
+    length: Length,
+    /// The request wants to send something: then there is no file for it.
+    is_post: bool,
+    /// The path of the site, in its normal form.
+    pub(super) path: Vec<u8>,
+    goals: VecDeque<Goal>,
+    /// How often the request has gone on to another location.
+    turns: u8,
+    /// The file that is on its way.
+    pub(super) sending: Option<Sending>,
+    /// One of its parts has been read to its end.
+    pub(super) is_between: bool,
+}
+
+impl Fetch {
+    fn new(message: &Message<'_>, path: &[u8]) -> Fetch {
+        Fetch {
+            head: message.head.fields.bytes()[..message.head.len].into(),
+            length: message.length,
+            is_post: message.head.method_name == b"POST",
+            path: path.to_vec(),
+            goals: VecDeque::new(),
+            turns: 0,
+            sending: None,
+            is_between: false,
+        }
+    }
+
+    /// To the file that a request is for.
+    pub(super) fn to_file(rules: &Files, message: &Message<'_>, asked: &Asked<'_>) -> Fetch {
+        let mut fetch = Fetch::new(message, asked.path);
+        let is_read = matches!(message.head.method, Method::Get | Method::Head);
+        if !is_read && !fetch.is_post {
+            fetch.goals.push_back(Goal::Refused(405));
+            return fetch;
+        }
+        let mut root = Vec::new();
+        asked.expand(&rules.root, &mut root);
+        let file = |name: &[u8]| files::path(rules, root.clone(), asked.path, name);
+        let goals = &mut fetch.goals;
+        let Some(own) = file(b"") else {
+            goals.push_back(Goal::Refused(404));
+            return fetch;
+        };
+        if !asked.path.ends_with(b"/") {
+            goals.push_back(Goal::File(own));
+            return fetch;
+        }
+        let mut folder = Some(own);
+        for name in &rules.index {
+            let mut path = Vec::new();
+            asked.expand(name, &mut path);
+            if path.first() == Some(&b'/') {
+                goals.push_back(Goal::Elsewhere(path));
+                break;
+            }
+            let Some(file) = file(&path).filter(|_| !path.is_empty()) else { continue };
+            path.splice(0..0, asked.path.iter().copied());
+            goals.push_back(Goal::Index { file, path });
+            goals.extend(folder.take().map(Goal::Folder));
+        }
+        goals.extend(folder.map(Goal::Folder));
+        goals.push_back(Goal::Refused(403));
+        fetch
+    }
+
+    /// To the counters.
+    pub(super) fn to_counters(message: &Message<'_>, path: &[u8]) -> Fetch {
+        let mut fetch = Fetch::new(message, path);
+        let is_read = matches!(message.head.method, Method::Get | Method::Head);
+        fetch.goals.push_back(if is_read { Goal::Counters } else { Goal::Refused(405) });
+        fetch
+    }
+
+    /// Whether it is the counters that are wanted.
+    pub(super) fn wants_counters(&self) -> bool {
+        matches!(self.goals.front(), Some(Goal::Counters))
+    }
+
+    fn file(&self) -> Option<&[u8]> {
+        match self.goals.front() {
+            Some(Goal::File(file) | Goal::Folder(file) | Goal::Index { file, .. }) => Some(file),
+            Some(Goal::Elsewhere(_) | Goal::Refused(_) | Goal::Counters) | None => None,
+        }
+    }
+}
+
+impl Exchange {
+    /// The name of the file that is to be opened.
+    pub fn wanted_file(&self) -> &[u8] {
+        self.fetch.as_ref().and_then(|fetch| fetch.file()).expect("asked for without a fetch")
+    }
+
+    /// Goes as far with the fetch as it gets without the driver.
+    pub(super) fn pursue(&mut self, env: &mut Env) {
+        let Some(fetch) = &mut self.fetch else { return };
+        match fetch.goals.front_mut() {
+            Some(Goal::Elsewhere(path)) => {
+                let path = std::mem::take(path);
+                self.go_to(path, env);
+            }
+            Some(&mut Goal::Refused(status)) => self.give_up(status, env),
+            Some(Goal::File(_) | Goal::Index { .. } | Goal::Folder(_) | Goal::Counters) | None => {}
+        }
+    }
+
+    /// The wanted file has been opened, or could not be.
+    pub fn opened(&mut self, result: Result<Found, Missing>, env: &mut Env) {
+        let Some(fetch) = &mut self.fetch else { return };
+        match (fetch.goals.pop_front(), result) {
+            (Some(Goal::File(_)), Ok(found)) => self.found(&found, env),
+            (Some(Goal::Index { file, path }), Ok(found)) => {
+                self.go_to(path, env);
+                // Nearly always that is the same file, which need not be opened twice.
+                if self.fetch.as_ref().is_some_and(|fetch| fetch.file() == Some(&file)) {
+                    self.opened(Ok(found), env);
+                }
+            }
+            (Some(Goal::Folder(_)), Ok(Found { kind: FileKind::Folder, .. }))
+            | (Some(Goal::Index { .. }), Err(Missing::Absent)) => self.pursue(env),
+            (Some(Goal::Folder(_)), Ok(_)) => self.give_up(404, env),
+            (_, Err(missing)) => self.give_up(missing.status(), env),
+            (goal, Ok(_)) => unreachable!("{goal:?} is not opened"),
+        }
+    }
+
+    /// The counters that were wanted.
+    pub fn counted(&mut self, counters: &Counters, env: &mut Env) {
+        let Counters { accepted, requests, active, reading, writing } = *counters;
+        let waiting = active.saturating_sub(reading + writing);
+        let text = format!(
+            "Active connections: {active} \nserver accepts handled requests\n {accepted} {accepted} {requests} \n\
+             Reading: {reading} Writing: {writing} Waiting: {waiting} \n"
+        );
+        self.fetch = None;
+        let keep_alive = self.keeps_alive(env);
+        self.request.cut(env);
+        let content = Content::Text { kind: "text/plain", body: text.as_bytes() };
+        self.write_answer(self.status_shown.unwrap_or(200), keep_alive, content, env);
+    }
+
+    /// After a whole request the next one can be found, so the connection can go on.
+    pub(super) fn keeps_alive(&self, env: &Env) -> bool {
+        self.request.is_whole() && self.request.keep_alive && !self.is_last(env)
+    }
+
+    fn give_up(&mut self, status: u16, env: &mut Env) {
+        self.fetch = None;
+        // Where it was to stand for another error, it is an error itself.
+        self.status_shown = None;
+        self.refuse(Refusal::new(status, ""), env);
+    }
+
+    fn found(&mut self, found: &Found, env: &mut Env) {
+        let is_post = self.fetch.as_ref().is_some_and(|fetch| fetch.is_post);
+        match found.kind {
+            FileKind::Folder => self.name_the_folder(env),
+            FileKind::Other => self.give_up(404, env),
+            FileKind::Regular if is_post => self.give_up(405, env),
+            FileKind::Regular => self.send_file(found, env),
+        }
+    }
+
+    /// A folder was asked for like a file: its name ends with a slash.
+    fn name_the_folder(&mut self, env: &mut Env) {
+        let Some(fetch) = self.fetch.take() else { return };
+        let place = self.place.clone();
+        let mut location = Vec::new();
+        if let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch)
+            && let Ok(target) = target::of(head.method, head.target, head.version, &head.fields)
+        {
+            location = own_address(&place, &target, self.routes.address(self.listener));
+            uri::escape(&fetch.path, &mut location);
+            location.push(b'/');
+            if let (_, Some(args)) = uri::split(head.target) {
+                location.push(b'?');
+                location.extend_from_slice(args);
+            }
+        }
+        let keep_alive = self.keeps_alive(env);
+        self.request.cut(env);
+        self.write(301, keep_alive, Content::Page(""), Some(&location), b"", env);
+    }
+
+    /// The request goes on as one for another path of its site.
+    fn go_to(&mut self, path: Vec<u8>, env: &mut Env) {
+        let Some(fetch) = self.fetch.take() else { return };
+        match self.follow_to(&fetch, path, env) {
+            Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
+            Ok(Fate::Forwarded) => {
+                self.link = Link::Wanted { same_server: false };
+                self.advance_request_body(env);
+                self.request.park(env);
+            }
+            Ok(Fate::Answered(status)) => self.answer(status, true, env),
+            Ok(Fate::Refused(status)) => self.answer(status, false, env),
+            Ok(Fate::Fetched) => {
+                if let Some(next) = &mut self.fetch {
+                    next.turns = fetch.turns + 1;
+                }
+                self.pursue(env);
+            }
+            Err(refusal) => self.refuse(refusal, env),
+        }
+    }
+
+    fn follow_to(&mut self, fetch: &Fetch, path: Vec<u8>, env: &mut Env) -> Result<Fate, Refusal> {
+        if fetch.turns >= TURNS_MAX {
+            return Err(Refusal::new(
+                500,
+                "the configuration leads from one place to another without an end",
+            ));
+        }
+        self.place = self.routes.find_in(self.place.site, &path).clone();
+        let mut goal = Vec::new();
+        uri::escape(&path, &mut goal);
+        let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
+            unreachable!("a head that was read before");
+        };
+        let asked = target::of(head.method, head.target, head.version, &head.fields)?;
+        if let (_, Some(args)) = uri::split(asked.path) {
+            goal.push(b'?');
+            goal.extend_from_slice(args);
+        }
+        let target = Target { path: &goal, host: asked.host };
+        let wishes = rewrite::wishes(&head);
+        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
+        let message = Message {
+            head: &head,
+            target: &target,
+            length: fetch.length,
+            wishes: &wishes,
+            trusted,
+            is_sent_here: true,
+        };
+        let routes = self.routes.clone();
+        let mut tools = Tools {
+            buffers: &mut env.buffers,
+            routes: &routes,
+            path: &mut env.path,
+            text: &mut env.text,
+            now: env.now,
+            wall: env.wall.at(env.now),
+        };
+        self.follow(&message, &mut tools)
+    }
+}

@@ -240,7 +240,7 @@ fn write(
         PassUri::Replaced(start) => {
             target.extend_from_slice(start.as_bytes());
             uri::escape(asked.path.get(place.matched..).unwrap_or_default(), &mut target);
-            if let Some(args) = args {
+            if let Some(args) = args.filter(|args| !args.is_empty()) {
                 target.push(b'?');
                 target.extend_from_slice(args);
             }

@@ -5,7 +5,7 @@ use super::super::reader::Statement;
 use super::http::name;
 use super::scope::{Change, ChangeFrom};
 use super::upstream::Groups;
-use super::url::{self, Kind};
+use super::url::{self, Kind, Url};
 use super::variables::{Text, Variables};
 use crate::config::site::{Match, PassTarget, PassUri};
 use crate::config::{Pass, site};
@@ -25,6 +25,8 @@ pub(super) enum PassTo {
     },
     /// Where its variables say.
     Variable { target: Text, uri: Option<Text> },
+    /// To a group, for what its variables say.
+    GroupVariable { index: usize, host: String, port: u16, uri: Text },
 }
 
 /// Reads a `proxy_pass`. Its URI replaces what the location matched, where that `can_replace`.
@@ -42,19 +44,28 @@ pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups
                 "\"proxy_pass\" without \"http://\" before its variables is not supported by this proxy";
             return Err(statement.error(message));
         };
-        let (target, uri) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (name, uri) = rest.split_at(end_of_name(rest));
+        let target = Text::parse(name, &statement.place)?;
         let uri = match uri {
             "" => None,
             uri => Some(Text::parse(&rooted(uri), &statement.place)?),
         };
-        return Ok(PassTo::Variable { target: Text::parse(target, &statement.place)?, uri });
+        return match uri {
+            // Where it goes is known, so that the group can be there before a request asks for it.
+            Some(uri) if target.is_literal() && name != "unix:" => {
+                let url = parsed(name, statement)?;
+                let index = groups.named(&url, &statement.place)?;
+                let (host, port) = asked_for(&url);
+                Ok(PassTo::GroupVariable { index, host: host.to_owned(), port, uri })
+            }
+            uri => Ok(PassTo::Variable { target, uri }),
+        };
     }
     if !has_scheme {
         return Err(statement.error("invalid URL prefix"));
     }
     let rest = &word[7..];
-    let url = url::parse(rest, Kind::Pass)
-        .map_err(|problem| statement.error(format!("{problem} in upstream \"{rest}\"")))?;
+    let url = parsed(rest, statement)?;
     let index = groups.named(&url, &statement.place)?;
     if !url.uri.is_empty() && !can_replace {
         return Err(statement.error(
@@ -62,16 +73,7 @@ pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups
              location, or inside \"if\" statement, or inside \"limit_except\" block",
         ));
     }
-    let port = match url.place {
-        url::Place::Name(_, ports) | url::Place::V4(_, ports) | url::Place::V6(_, ports) => ports,
-        url::Place::Any(_) | url::Place::Unix(_) => None,
-    };
-    let (port, host) = match (&url.place, port) {
-        (url::Place::Unix(_), _) => (80, "localhost"),
-        (_, Some((80, _))) => (80, url.name.rsplit_once(':').map_or(url.name, |(host, _)| host)),
-        (_, Some((port, _))) => (port, url.name),
-        (_, None) => (80, url.name),
-    };
+    let (host, port) = asked_for(&url);
     Ok(PassTo::Group {
         index,
         url: word.to_owned(),
@@ -80,6 +82,32 @@ pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups
         uri: (!url.uri.is_empty()).then(|| rooted(url.uri)),
         place: statement.place.clone(),
     })
+}
+
+fn parsed<'a>(text: &'a str, statement: &Statement) -> Result<Url<'a>, Error> {
+    url::parse(text, Kind::Pass)
+        .map_err(|problem| statement.error(format!("{problem} in upstream \"{text}\"")))
+}
+
+/// The `Host` and the port of requests to there, 80 being left out of the first.
+fn asked_for<'a>(url: &Url<'a>) -> (&'a str, u16) {
+    let port = match url.place {
+        url::Place::Name(_, ports) | url::Place::V4(_, ports) | url::Place::V6(_, ports) => ports,
+        url::Place::Any(_) | url::Place::Unix(_) => None,
+    };
+    match (&url.place, port) {
+        (url::Place::Unix(_), _) => ("localhost", 80),
+        (_, Some((80, _))) => (url.name.rsplit_once(':').map_or(url.name, |(host, _)| host), 80),
+        (_, Some((port, _))) => (url.name, port),
+        (_, None) => (url.name, 80),
+    }
+}
+
+/// Where the URI begins in what stands behind `http://`. These variables are paths.
+fn end_of_name(rest: &str) -> usize {
+    let paths = ["$request_uri", "$uri", "${request_uri}", "${uri}", "$document_uri", "${document_uri}"];
+    let starts = paths.iter().filter_map(|path| rest.find(path));
+    starts.chain(rest.find(['/', '?'])).min().unwrap_or(rest.len())
 }
 
 /// `?args` has an empty path, which is `/`.
@@ -98,7 +126,7 @@ pub(super) fn default_change(
             Err(statement
                 .error("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"))
         }
-        Some(PassTo::Variable { .. }) => Err(statement
+        Some(PassTo::Variable { .. } | PassTo::GroupVariable { .. }) => Err(statement
             .error("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")),
         Some(to) => Ok(to.change(matches).expect("it has no variables")),
     }
@@ -123,6 +151,11 @@ impl PassTo {
             PassTo::Group { index, host, port, uri, .. } => Pass {
                 port: *port,
                 uri: uri.clone().map_or(PassUri::AsItCame, PassUri::Replaced),
+                ..Pass::new(*index, host.clone())
+            },
+            PassTo::GroupVariable { index, host, port, uri } => Pass {
+                port: *port,
+                uri: PassUri::Whole(variables.template(uri)?),
                 ..Pass::new(*index, host.clone())
             },
             PassTo::Variable { target, uri } => Pass {

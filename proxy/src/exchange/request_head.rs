@@ -60,8 +60,14 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
-                    Fate::Answered(status) => self.answer(status, true, env),
-                    Fate::Refused(status) => self.answer(status, false, env),
+                    Fate::Answered(status) => {
+                        self.read_over_body(env);
+                        self.answer(status, true, env);
+                    }
+                    Fate::Refused(status) => {
+                        self.read_over_body(env);
+                        self.answer(status, false, env);
+                    }
                 }
             }
             Err(refusal) => {
@@ -72,6 +78,14 @@ impl Exchange {
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
             }
+        }
+    }
+
+    /// Where a body that nobody wants is all here, the next request can be found behind it. One in chunks could yet be
+    /// wrong.
+    fn read_over_body(&mut self, env: &mut Env) {
+        if self.request.cursor.at_least() > 0 {
+            self.advance_request_body(env);
         }
     }
 

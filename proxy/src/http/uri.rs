@@ -97,6 +97,18 @@ pub fn escape(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a target that was put together, with what would end it escaped, so that nothing a client sent becomes a
+/// line of its own.
+pub fn make_sound(target: &[u8], out: &mut Vec<u8>) {
+    for &byte in target {
+        if matches!(byte, 0..=b' ' | 0x7f) {
+            out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        } else {
+            out.push(byte);
+        }
+    }
+}
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The value of the first argument called `name`, in any case (`ngx_http_arg`).
@@ -147,6 +159,13 @@ mod tests {
         escape("/a b\"<>\\^`{|}#%?~!$&'()*+,;=:@[]\u{e9}".as_bytes(), &mut out);
         let expected = "/a%20b%22%3C%3E%5C%5E%60%7B%7C%7D%23%25%3F~!$&'()*+,;=:@[]%C3%A9";
         assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_ends_a_target_is_escaped() {
+        let mut out = Vec::new();
+        make_sound(b"/a b?c%20\r\nX: 1\x7f\0", &mut out);
+        assert_eq!(String::from_utf8(out).as_deref(), Ok("/a%20b?c%20%0D%0AX:%201%7F%00"));
     }
 
     #[test]

@@ -32,6 +32,8 @@ impl Stage {
         let folder = tempfile::tempdir().expect("a folder");
         // nginx's worker gives root's rights away, and opens logs and sockets afterwards.
         allow_all(folder.path());
+        // It opens a log whose name has a variable only where there is a root for files.
+        fs::create_dir(folder.path().join("html")).expect("a folder");
         let text = if case.file.is_empty() { in_full(case) } else { case.file.clone() };
         let mut words = Vec::new();
         let mut origins = BTreeMap::new();
@@ -162,7 +164,7 @@ pub(crate) fn play(kind: Kind, case: &Case, stage: &Stage) -> String {
     if let Some(complaint) = complaint {
         let _ = writeln!(text, "!! {complaint}");
     }
-    same::words(&stage.take(&text), &ports)
+    same::words(&stage.take(&text), &ports, stage.front.port())
 }
 
 /// Appends what the origins saw from the request numbered `from` on.

@@ -38,11 +38,12 @@ const ALLOWED: &[Allowed] = &[
 ];
 
 /// A transcript without what each run has of its own: clients' ports, dates, times, numbers of processes.
-pub(crate) fn words(text: &str, ports: &[u16]) -> String {
+pub(crate) fn words(text: &str, clients: &[u16], listener: u16) -> String {
     let mut text = text.to_owned();
-    for port in ports {
+    let ports = clients.iter().map(|port| (port, "(port)")).chain([(&listener, "(listen)")]);
+    for (port, word) in ports {
         let pattern = Regex::new(&format!(r"\b{port}\b")).expect("a pattern");
-        text = pattern.replace_all(&text, "(port)").into_owned();
+        text = pattern.replace_all(&text, word).into_owned();
     }
     for (pattern, instead) in [
         (r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT", "(date)"),

@@ -163,6 +163,16 @@ pub struct Map {
     pub default: Template,
 }
 
+impl Map {
+    /// The variables that it asks for, whichever value is chosen.
+    pub fn variables(&self) -> impl Iterator<Item = &template::Variable> {
+        let values = self.exact.iter().map(|(_, value)| value);
+        let values = values.chain(self.wildcards.iter().map(|(_, value)| value));
+        let values = values.chain(self.patterns.iter().map(|(_, value)| value));
+        values.chain([&self.source, &self.default]).flat_map(Template::variables)
+    }
+}
+
 /// The line that a request leaves in a log (`log_format`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFormat {

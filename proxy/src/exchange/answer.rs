@@ -13,14 +13,24 @@ pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
+/// After such an error the connection is not used again, whatever is answered in its place
+/// (`ngx_http_special_response_handler`).
+fn closes(status: u16) -> bool {
+    matches!(status, 400 | 413 | 414 | 500 | 501)
+}
+
 impl Exchange {
     /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
     pub(super) fn answer(&mut self, status: u16, has_text: bool, env: &mut Env) {
         if status == 444 {
+            self.status_shown = Some(444);
             self.ending = Ending::Close;
             return;
         }
         let place = self.place.clone();
+        if !has_text && closes(status) {
+            self.request.keep_alive = false;
+        }
         if status >= 300 && !has_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
         }
@@ -34,6 +44,9 @@ impl Exchange {
         } else if has_text {
             let content = Content::Text { kind: &place.rules.default_type, body: &text };
             self.write(status, keep_alive, content, None, b"", env);
+        } else if reply::reason(status).is_empty() {
+            // There is no page for a status that has no name.
+            self.write(status, keep_alive, Content::Text { kind: "", body: b"" }, None, b"", env);
         } else {
             self.write(status, keep_alive, Content::Page(""), None, b"", env);
         }

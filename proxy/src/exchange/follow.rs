@@ -37,9 +37,8 @@ impl Exchange {
                 record.head.extend_from_slice(&message.head.fields.bytes()[..message.head.len]);
             }
         }
-        let fate = self.obey(&place, message, tools, &mut scope);
         self.record = record;
-        fate
+        self.obey(&place, message, tools, &mut scope)
     }
 
     fn asked<'a>(&'a self, message: &'a Message<'a>, tools: &'a Tools<'_>, scope: &'a Scope) -> Asked<'a> {
@@ -97,7 +96,12 @@ impl Exchange {
                 }
                 *tools.text = text;
                 let status = answer.status;
-                Ok(if answer.text.is_some() { Fate::Answered(status) } else { Fate::Refused(status) })
+                // Without a text, an error has a page, and anything else is empty (`ngx_http_script_return_code`).
+                let has_text = match &answer.text {
+                    Some(template) => status < 400 || !template.parts.is_empty(),
+                    None => status < 400 && !is_redirect(status),
+                };
+                Ok(if has_text { Fate::Answered(status) } else { Fate::Refused(status) })
             }
             Action::Proxy(pass) => {
                 if let PassTarget::Variable(template) = &pass.target {
@@ -207,20 +211,24 @@ impl Exchange {
     }
 }
 
-/// What becomes of a `Location` (`proxy_redirect`): the first rule that fits changes its beginning.
+/// What becomes of a `Location` (`proxy_redirect`): the first rule that fits changes its beginning, or all of it where
+/// that is a regular expression.
 fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> {
     place.rules.delivery.redirects.iter().find_map(|rule| {
-        let matched = match &rule.from {
+        let mut to = Vec::new();
+        match &rule.from {
             RedirectFrom::Text(template) => {
                 let mut text = Vec::new();
                 known.expand(template, &mut text);
-                from.starts_with(&text).then_some(text.len())?
+                let rest = from.strip_prefix(text.as_slice())?;
+                known.expand(&rule.to, &mut to);
+                to.extend_from_slice(rest);
             }
-            RedirectFrom::Regex(pattern) => pattern.regex().find(from)?.end(),
-        };
-        let mut to = Vec::new();
-        known.expand(&rule.to, &mut to);
-        to.extend_from_slice(&from[matched..]);
+            RedirectFrom::Regex(pattern) => {
+                pattern.regex().is_match(from).then_some(())?;
+                known.expand_matched(&rule.to, pattern, from, &mut to);
+            }
+        }
         Some(to)
     })
 }
@@ -250,12 +258,16 @@ fn write(
         PassUri::Replaced(start) => {
             target.extend_from_slice(start.as_bytes());
             uri::escape(asked.path.get(place.matched..).unwrap_or_default(), &mut target);
-            if let Some(args) = args {
+            if let Some(args) = args.filter(|args| !args.is_empty()) {
                 target.push(b'?');
                 target.extend_from_slice(args);
             }
         }
-        PassUri::Whole(template) => asked.expand(template, &mut target),
+        PassUri::Whole(template) => {
+            let mut text = Vec::new();
+            asked.expand(template, &mut text);
+            uri::make_sound(&text, &mut target);
+        }
     }
     let mut ends = Vec::with_capacity(listed.fields.len());
     for (_, template) in &listed.fields {
@@ -275,6 +287,7 @@ fn write(
             fields: &fields,
             drops_fields: listed.drops_fields,
             is_http10: listed.is_http10,
+            drops_underscores: !place.client.underscores,
         },
         message.length,
         message.wishes,

@@ -402,6 +402,9 @@ impl Exchange {
     /// No server can take the request.
     pub fn unavailable(&mut self, env: &mut Env) {
         self.link = Link::None;
+        if let Some(one) = self.record.as_mut().and_then(|record| record.current()) {
+            (one.status, one.ended) = (502, Some(env.now));
+        }
         self.refuse(Refusal::new(502, "no live upstream server"), env);
     }
 

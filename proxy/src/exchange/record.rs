@@ -81,8 +81,6 @@ pub struct Try {
     pub sent: u64,
     /// Octets received from it.
     pub received: u64,
-    /// Octets of its response's body.
-    pub body: u64,
 }
 
 impl Record {
@@ -125,7 +123,6 @@ impl Record {
             status: 0,
             sent: 0,
             received: 0,
-            body: 0,
         });
     }
 

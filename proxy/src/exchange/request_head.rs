@@ -67,8 +67,14 @@ impl Exchange {
                         self.request.park(env);
                     }
                     Fate::Fetched => self.pursue(env),
-                    Fate::Answered(status) => self.answer(status, true, env),
-                    Fate::Refused(status) => self.answer(status, false, env),
+                    Fate::Answered(status) => {
+                        self.read_over_body(env);
+                        self.answer(status, true, env);
+                    }
+                    Fate::Refused(status) => {
+                        self.read_over_body(env);
+                        self.answer(status, false, env);
+                    }
                 }
             }
             Err(refusal) => {
@@ -79,6 +85,14 @@ impl Exchange {
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
             }
+        }
+    }
+
+    /// Where a body that nobody wants is all here, the next request can be found behind it. One in chunks could yet be
+    /// wrong.
+    fn read_over_body(&mut self, env: &mut Env) {
+        if self.request.cursor.at_least() > 0 {
+            self.advance_request_body(env);
         }
     }
 

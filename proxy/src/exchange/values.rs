@@ -5,11 +5,14 @@
 
 use std::io::Write;
 
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
 use super::scope::Scope;
 use super::{Env, Exchange, Record};
 use crate::config::site::SiteName;
 use crate::config::template::{Part, Template, Variable};
-use crate::config::{Action, Escape, Listen, Map};
+use crate::config::{Action, Escape, Listen, Map, Pattern};
 use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
@@ -95,17 +98,14 @@ impl Asked<'_> {
             V::ContentLength => out.extend_from_slice(fields.find("content-length").unwrap_or_default()),
             V::ContentType => out.extend_from_slice(fields.find("content-type").unwrap_or_default()),
             V::Http(name) => {
-                join(fields, name, if &**name == "cookie" { b"; " } else { b", " }, out);
+                let between: &[u8] = if &**name == "cookie" { b"; " } else { b", " };
+                let underscores = self.known.exchange.place.client.underscores;
+                let counts = |field: &[u8]| underscores || memchr::memchr(b'_', field).is_none();
+                join(fields, name, between, counts, out);
             }
             V::Cookie(name) => {
                 let cookies = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"cookie"));
-                let mut pairs =
-                    cookies.flat_map(|(.., value)| value.split(|&byte| matches!(byte, b';' | b',')));
-                let value = pairs.find_map(|pair| {
-                    let pair = pair.trim_ascii();
-                    let at = memchr::memchr(b'=', pair)?;
-                    pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| &pair[at + 1..])
-                });
+                let value = cookies.map(|(.., value)| value).find_map(|value| cookie(value, name.as_bytes()));
                 out.extend_from_slice(value.unwrap_or_default());
             }
             V::ProxyAddXForwardedFor => {
@@ -119,7 +119,8 @@ impl Asked<'_> {
             }
             V::Map(index) => self.map(&self.maps[*index], out),
             // Nothing of these is here.
-            V::RemoteUser | V::RequestBody | V::RequestFilename => {}
+            V::RequestBody | V::RequestFilename => {}
+            V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),
             V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
             V::ProxyHost if self.scope.proxy_host.is_some() => {
@@ -129,33 +130,40 @@ impl Asked<'_> {
         }
     }
 
-    /// nginx's order: a text; what it ends or begins with; regular expressions; the default (`ngx_http_map_find`).
     fn map(&self, map: &Map, out: &mut Vec<u8>) {
         let mut source = Vec::new();
         self.expand(&map.source, &mut source);
-        let small = source.to_ascii_lowercase();
-        let exact = map.exact.iter().find(|(text, _)| text.as_bytes() == small).map(|(_, value)| value);
-        let wildcard = || {
-            let fits = |name: &SiteName| match name {
-                SiteName::Suffix(text) => small.ends_with(text.as_bytes()),
-                SiteName::Prefix(text) => small.starts_with(text.as_bytes()),
-                SiteName::Exact(_) | SiteName::Regex(_) => false,
-            };
-            map.wildcards.iter().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| length(name))
-        };
-        let pattern = || map.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(&source));
-        let value = exact.or_else(|| wildcard().map(|(_, value)| value));
-        match (value, if value.is_none() { pattern() } else { None }) {
-            (Some(value), _) => self.expand(value, out),
-            (None, Some((pattern, value))) => {
+        match find(map, &source) {
+            (None, value) => self.expand(value, out),
+            (Some(pattern), value) => {
                 // What is captured here is for the value; nothing else sees it.
                 let mut scope = self.scope.clone();
                 scope.matches(pattern, &source);
                 Asked { scope: &scope, ..*self }.expand(value, out);
             }
-            (None, None) => self.expand(&map.default, out),
         }
     }
+}
+
+/// The value of a `map` for a text, and the regular expression it is due to, in nginx's order: a text; what it ends or
+/// begins with; regular expressions; the default (`ngx_http_map_find`).
+fn find<'m>(map: &'m Map, source: &[u8]) -> (Option<&'m Pattern>, &'m Template) {
+    let small = source.to_ascii_lowercase();
+    let exact = map.exact.iter().find(|(text, _)| text.as_bytes() == small).map(|(_, value)| value);
+    let wildcard = || {
+        let fits = |name: &SiteName| match name {
+            SiteName::Suffix(text) => small.ends_with(text.as_bytes()),
+            SiteName::Prefix(text) => small.starts_with(text.as_bytes()),
+            SiteName::Exact(_) | SiteName::Regex(_) => false,
+        };
+        let fitting = map.wildcards.iter().filter(|(name, _)| fits(name));
+        fitting.max_by_key(|(name, _)| length(name)).map(|(_, value)| value)
+    };
+    if let Some(value) = exact.or_else(wildcard) {
+        return (None, value);
+    }
+    let pattern = map.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(source));
+    pattern.map_or((None, &map.default), |(pattern, value)| (Some(pattern), value))
 }
 
 fn length(name: &SiteName) -> usize {
@@ -228,9 +236,15 @@ impl Known<'_> {
             V::ServerName => out.extend_from_slice(place.name.as_bytes()),
             V::Status => {
                 let status = match exchange.status() {
-                    // nginx's word for a client that has gone.
+                    // Nothing was said, on purpose; or nginx's word for a client that has gone.
+                    0 if self.is_over && exchange.status_shown == Some(444) => 444,
                     0 if self.is_over => 499,
-                    0 => exchange.status_shown.unwrap_or(0),
+                    0 => match (exchange.status_shown, &place.action) {
+                        (Some(status), _) => status,
+                        // The text of a `return` may tell the status that it is about to have.
+                        (None, Action::Answer(answer)) => answer.status,
+                        (None, _) => 0,
+                    },
                     status => status,
                 };
                 push(out, format_args!("{status:03}"));
@@ -248,6 +262,11 @@ impl Known<'_> {
             V::ConnectionRequests => {
                 push(out, format_args!("{}", record.map_or(0, |record| record.requests)));
             }
+            V::Map(index) => self.map(&self.exchange.routes.maps()[*index], out),
+            V::Hostname => {
+                let name = rustix::system::uname();
+                out.extend(name.nodename().to_bytes().iter().map(u8::to_ascii_lowercase));
+            }
             V::Msec => seconds(out, self.wall),
             V::Pid => push(out, format_args!("{}", std::process::id())),
             V::Pipe => out.push(b'.'),
@@ -262,15 +281,50 @@ impl Known<'_> {
             }
             other => {
                 if let Some(record) = record {
-                    upstream(other, record, self.now, out);
+                    upstream(other, record, exchange.body_bytes(), self.now, out);
                 }
             }
         }
     }
 }
 
-/// The variables that tell of each server that was asked, joined by `, `.
-fn upstream(variable: &Variable, record: &Record, now: Time, out: &mut Vec<u8>) {
+impl Known<'_> {
+    /// A `map` of what is known only after the request's head has gone.
+    fn map(&self, map: &Map, out: &mut Vec<u8>) {
+        let mut source = Vec::new();
+        self.expand(&map.source, &mut source);
+        let (pattern, value) = find(map, &source);
+        let Some(pattern) = pattern else { return self.expand(value, out) };
+        self.expand_matched(value, pattern, &source, out);
+    }
+
+    /// Appends the text of a template, in which groups are those of a regular expression that matches `text`.
+    pub(super) fn expand_matched(
+        &self,
+        template: &Template,
+        pattern: &Pattern,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let mut scope = Scope::new(self.exchange.routes.slots());
+        scope.matches(pattern, text);
+        for part in &template.parts {
+            match part {
+                Part::Variable(Variable::Capture(number)) => out.extend_from_slice(scope.capture(*number)),
+                Part::Variable(Variable::Slot(slot))
+                    if pattern.slots().iter().any(|(_, other)| other == slot) =>
+                {
+                    out.extend_from_slice(scope.slot(*slot));
+                }
+                Part::Variable(variable) => self.append(variable, out),
+                Part::Text(text) => out.extend_from_slice(text),
+            }
+        }
+    }
+}
+
+/// The variables that tell of each server that was asked, joined by `, `. So many octets of a body came from the last.
+fn upstream(variable: &Variable, record: &Record, body: u64, now: Time, out: &mut Vec<u8>) {
     use Variable as V;
     for (number, one) in record.tries.iter().enumerate() {
         if number > 0 {
@@ -288,7 +342,11 @@ fn upstream(variable: &Variable, record: &Record, now: Time, out: &mut Vec<u8>) 
             V::UpstreamConnectTime => took(one.connected),
             V::UpstreamHeaderTime => took(one.answered),
             V::UpstreamResponseTime => took(Some(one.ended.unwrap_or(now))),
-            V::UpstreamResponseLength => push(out, format_args!("{}", one.body)),
+            // What came before another server was tried has been dropped.
+            V::UpstreamResponseLength => {
+                let is_last = number + 1 == record.tries.len() && one.answered.is_some();
+                push(out, format_args!("{}", if is_last { body } else { 0 }));
+            }
             V::UpstreamBytesReceived => push(out, format_args!("{}", one.received)),
             V::UpstreamBytesSent => push(out, format_args!("{}", one.sent)),
             _ => return,
@@ -296,9 +354,53 @@ fn upstream(variable: &Variable, record: &Record, now: Time, out: &mut Vec<u8>) 
     }
 }
 
-/// Appends the values of all fields that a variable's name is for.
-fn join(fields: &Fields<'_, '_>, name: &str, between: &[u8], out: &mut Vec<u8>) {
-    let values = fields.iter().filter(|(_, field, _)| is_called(field, name)).map(|(.., value)| value);
+/// The value of the first cookie of this name in any case (`ngx_http_parse_multi_header_lines`).
+fn cookie<'a>(mut field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    loop {
+        if let Some((start, behind)) = field.split_at_checked(name.len())
+            && start.eq_ignore_ascii_case(name)
+            && let Some(value) = without_spaces(behind).strip_prefix(b"=")
+        {
+            return without_spaces(value).split(|&byte| byte == b';').next();
+        }
+        let at = memchr::memchr2(b';', b',', field)?;
+        field = without_spaces(&field[at + 1..]);
+    }
+}
+
+/// What is behind the spaces at the start.
+fn without_spaces(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|&byte| byte != b' ').unwrap_or(text.len());
+    &text[start..]
+}
+
+/// Appends the name in an `Authorization` of the scheme `Basic` (`ngx_http_auth_basic_user`).
+fn user(authorization: &[u8], out: &mut Vec<u8>) {
+    let scheme = authorization.split_at_checked(6);
+    let coded = scheme.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"basic ")).map(|(_, coded)| coded);
+    let pair = coded.and_then(|coded| BASE64.decode(without_spaces(coded)).ok()).unwrap_or_default();
+    // Without a colon it is no name.
+    if let Some(at) = memchr::memchr(b':', &pair) {
+        out.extend_from_slice(&pair[..at]);
+    }
+}
+
+/// Lenient about the padding, as nginx is.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Appends the values of all fields that a variable's name is for, and that count by their names.
+fn join(
+    fields: &Fields<'_, '_>,
+    name: &str,
+    between: &[u8],
+    counts: impl Fn(&[u8]) -> bool,
+    out: &mut Vec<u8>,
+) {
+    let fields = fields.iter().filter(|(_, field, _)| is_called(field, name) && counts(field));
+    let values = fields.map(|(.., value)| value);
     for (number, value) in values.enumerate() {
         if number > 0 {
             out.extend_from_slice(between);
@@ -417,7 +519,9 @@ impl Exchange {
         record.of_answer.clear();
         for variable in &place.kept_of_answer {
             record.of_answer.keep(|out| match variable {
-                Variable::SentHttp(name) | Variable::UpstreamHttp(name) => join(fields, name, b", ", out),
+                Variable::SentHttp(name) | Variable::UpstreamHttp(name) => {
+                    join(fields, name, b", ", |_| true, out);
+                }
                 Variable::UpstreamCookie(name) => {
                     let cookies =
                         fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"set-cookie"));

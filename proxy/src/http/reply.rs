@@ -37,7 +37,7 @@ pub enum Content<'a> {
     Page(&'a str),
     /// A text.
     Text {
-        /// Its `Content-Type`.
+        /// Its `Content-Type`; empty: none.
         kind: &'a str,
         /// It.
         body: &'a [u8],
@@ -150,7 +150,10 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
 
     start(out, reply.status, reply.date)?;
     if !is_bodiless {
-        out.append_all([b"Content-Type: ", kind.as_bytes(), b"\r\nContent-Length: "])?;
+        if !kind.is_empty() {
+            out.append_all([b"Content-Type: ", kind.as_bytes(), b"\r\n"])?;
+        }
+        out.append(b"Content-Length: ")?;
         append_number(out, length as u64)?;
         out.append(b"\r\n")?;
     }

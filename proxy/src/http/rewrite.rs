@@ -192,6 +192,8 @@ pub struct Listed<'a> {
     pub drops_fields: bool,
     /// The version is HTTP/1.0.
     pub is_http10: bool,
+    /// Fields of the client with an underscore in their name do not pass.
+    pub drops_underscores: bool,
 }
 
 /// Writes the head of a request with the fields of a configuration, then those of the client that none of these
@@ -240,6 +242,7 @@ pub fn listed_request(
             let name = line.name(fields.bytes());
             !dropped.contains(line.role)
                 && (!nominates || !nominated(fields, name))
+                && (!listed.drops_underscores || memchr::memchr(b'_', name).is_none())
                 && !listed.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
         })?;
     }

@@ -86,13 +86,25 @@ fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), BadPath> {
 }
 
 /// Appends a decoded path so that it can be sent (`ngx_escape_uri` with `NGX_ESCAPE_URI`): what is not a visible
-/// character, and ` `, `#`, `%` and `?`, are escaped.
+/// character, what would end the path, and what no URI has (RFC 3986 section 2) are escaped.
 pub fn escape(path: &[u8], out: &mut Vec<u8>) {
     for &byte in path {
-        if matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'%' | b'?') {
+        if matches!(byte, b'!'..=b'~') && !br##""#%<>?\^`{|}"##.contains(&byte) {
             out.push(byte);
         } else {
             out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+/// Appends a target that was put together, with what would end it escaped, so that nothing a client sent becomes a
+/// line of its own.
+pub fn make_sound(target: &[u8], out: &mut Vec<u8>) {
+    for &byte in target {
+        if matches!(byte, 0..=b' ' | 0x7f) {
+            out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        } else {
+            out.push(byte);
         }
     }
 }
@@ -139,6 +151,21 @@ mod tests {
         for path in ["", "a", "/..", "/a/../..", "/%2e%2e", "/%", "/%4", "/%4g", "/%00"] {
             assert_eq!(normal(path), Err(BadPath), "{path}");
         }
+    }
+
+    #[test]
+    fn what_no_path_has_is_escaped() {
+        let mut out = Vec::new();
+        escape("/a b\"<>\\^`{|}#%?~!$&'()*+,;=:@[]\u{e9}".as_bytes(), &mut out);
+        let expected = "/a%20b%22%3C%3E%5C%5E%60%7B%7C%7D%23%25%3F~!$&'()*+,;=:@[]%C3%A9";
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn what_ends_a_target_is_escaped() {
+        let mut out = Vec::new();
+        make_sound(b"/a b?c%20\r\nX: 1\x7f\0", &mut out);
+        assert_eq!(String::from_utf8(out).as_deref(), Ok("/a%20b?c%20%0D%0AX:%201%7F%00"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
+use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
@@ -105,11 +105,20 @@ impl Place {
         let texts = texts.chain(delivery.redirects.iter().map(|redirect| &redirect.to));
         let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
-        for variable in texts.flat_map(Template::variables) {
-            keeps_records = true;
+        let mut asked: Vec<&Variable> = texts.flat_map(Template::variables).collect();
+        keeps_records |= !asked.is_empty();
+        if let Action::Answer(Answer { text: Some(text), .. }) = &location.action {
+            keeps_records |= text.variables().any(|variable| !variable.is_of_head());
+        }
+        while let Some(variable) = asked.pop() {
             use Variable as V;
             let list = match variable {
                 V::SentHttp(_) | V::UpstreamHttp(_) | V::UpstreamCookie(_) => &mut kept_of_answer,
+                // It is looked at when that is known which it depends on.
+                V::Map(index) if is_late(config, *index) => {
+                    asked.extend(config.maps[*index].variables());
+                    continue;
+                }
                 variable if variable.is_of_head() => &mut kept,
                 _ => continue,
             };
@@ -334,6 +343,14 @@ impl Routes {
     pub fn named(&self, site: usize, name: &[u8]) -> Option<&Arc<Place>> {
         self.sites[site].paths.named(name)
     }
+}
+
+/// Whether a map depends on what is known only after a request's head has gone. No map depends on itself.
+fn is_late(config: &Config, index: usize) -> bool {
+    config.maps[index].variables().any(|variable| match variable {
+        Variable::Map(other) => is_late(config, *other),
+        variable => !variable.is_of_head(),
+    })
 }
 
 fn asks_for_records(config: &Config, ids: &Ids, location: &Location) -> bool {

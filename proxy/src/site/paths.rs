@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::Place;
-use crate::config::site::Match;
-use crate::config::{Config, Location, Pattern};
+use crate::config::site::{Answer, Match};
+use crate::config::template::{Part, Template, Variable};
+use crate::config::{Action, Config, Location, Pattern};
 use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
@@ -54,8 +55,33 @@ impl Paths {
                 Match::Named(name) => paths.named.push((name.as_bytes().into(), place)),
             }
         }
+        paths.add_slashes(config, ids, index, locations);
         paths.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         paths
+    }
+
+    /// What is asked for without the slash at the end of a location that passes requests on is sent there, unless there
+    /// is a location for that (`ngx_http_add_location`, nginx's `auto_redirect`).
+    fn add_slashes(&mut self, config: &Config, ids: &Ids, index: usize, locations: &[Location]) {
+        for location in locations.iter().filter(|location| matches!(location.action, Action::Proxy(_))) {
+            let (Match::Exact(path) | Match::Prefix { path, .. }) = &location.matches else { continue };
+            let Some(short) = path.strip_suffix('/').filter(|short| !short.is_empty()) else { continue };
+            let is_there = self.exact.iter().any(|(exact, _)| **exact == *short.as_bytes())
+                || self.prefixes.iter().any(|prefix| *prefix.path == *short.as_bytes());
+            if is_there {
+                continue;
+            }
+            let path = Part::Text(path.as_bytes().into());
+            let parts = [path, Part::Variable(Variable::IsArgs), Part::Variable(Variable::Args)];
+            let text = Template { parts: Box::new(parts) };
+            let redirect = Location {
+                matches: Match::Exact(short.to_owned()),
+                action: Action::Answer(Answer { status: 301, text: Some(text) }),
+                nested: Vec::new(),
+                ..location.clone()
+            };
+            self.exact.push((short.as_bytes().into(), Arc::new(Place::new(config, ids, index, &redirect))));
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -96,8 +122,6 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::site::Answer;
-    use crate::config::{Action, Location};
 
     /// A location that answers with `status`.
     fn location(matches: Match, status: u16, nested: Vec<Location>) -> Location {

@@ -16,6 +16,7 @@ use crate::time::Time;
 /// The servers of an upstream, and what is known of them. See the module's page.
 #[derive(Debug)]
 pub struct Group {
+    name: Arc<str>,
     balance: Balance,
     servers: Vec<Server>,
     names: Vec<Arc<str>>,
@@ -81,6 +82,7 @@ impl Group {
     pub fn new(config: &Upstream) -> Group {
         let servers = config.servers.as_slice();
         let mut group = Group {
+            name: config.name.as_str().into(),
             balance: config.balance,
             servers: servers.to_vec(),
             names: servers.iter().map(|server| server.name.as_str().into()).collect(),
@@ -100,6 +102,11 @@ impl Group {
         group.reindex(Tier::Primary);
         group.reindex(Tier::Backup);
         group
+    }
+
+    /// What the configuration calls it.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// Makes `attempt` that of a new request. `client` counts for `ip_hash`; `None` is a client on a Unix socket.

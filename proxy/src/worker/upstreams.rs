@@ -139,6 +139,13 @@ impl<N: Net> Worker<N> {
             let state = self.pools[group].group.lock().servers_state(self.env.now);
             log::error!("no live server: {state}");
         }
+        // nginx's word for it: the group stands where a server would.
+        if let Some(group) = client.exchange.upstream()
+            && let Some(record) = client.exchange.record()
+        {
+            let name = self.pools[group].group.lock().name().clone();
+            record.tried(name.clone(), name, self.env.now);
+        }
         client.exchange.unavailable(&mut self.env);
     }
 

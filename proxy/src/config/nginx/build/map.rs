@@ -5,12 +5,13 @@ use super::super::reader::{Line, Statement};
 use super::Builder;
 use super::variables::{Text, Variables};
 use crate::config::site::SiteName;
-use crate::config::template::Template;
+use crate::config::template::{Template, Variable};
 use crate::config::{Escape, LogFormat, Map, Pattern};
 
 /// A `map` as it is read.
 #[derive(Debug)]
 pub(super) struct MapBlock {
+    name: String,
     source: Text,
     hostnames: bool,
     exact: Vec<(String, Text)>,
@@ -38,6 +39,7 @@ impl Builder<'_> {
         let name = Variables::name(block.arg(1), &block.place)?;
         self.variables.define_map(&name, &block.place)?;
         let mut map = MapBlock {
+            name,
             source,
             hostnames: false,
             exact: Vec::new(),
@@ -93,7 +95,16 @@ impl Builder<'_> {
 
     /// The finished maps.
     pub(super) fn finish_maps(&self) -> Result<Vec<Map>, Error> {
-        self.maps.iter().map(|map| map.finish(&self.variables)).collect()
+        let maps: Vec<Map> =
+            self.maps.iter().map(|map| map.finish(&self.variables)).collect::<Result<_, _>>()?;
+        // nginx finds out when a request asks for it.
+        match (0..maps.len()).find(|&index| leads_to(&maps, index, index, &mut vec![false; maps.len()])) {
+            Some(index) => {
+                let MapBlock { name, place, .. } = &self.maps[index];
+                Err(Error::at(place, format!("cycle while evaluating variable \"{name}\"")))
+            }
+            None => Ok(maps),
+        }
     }
 
     /// The finished formats.
@@ -177,6 +188,15 @@ impl MapBlock {
             default: variables.template(self.default.as_ref().unwrap_or(&empty))?,
         })
     }
+}
+
+/// Whether the map numbered `from` asks for the one numbered `to`, itself or by those it asks for.
+fn leads_to(maps: &[Map], from: usize, to: usize, seen: &mut [bool]) -> bool {
+    !std::mem::replace(&mut seen[from], true)
+        && maps[from].variables().any(|variable| match variable {
+            Variable::Map(index) => *index == to || leads_to(maps, *index, to, seen),
+            _ => false,
+        })
 }
 
 /// `.example.com` is a name and what ends so; `*.example.com` and `www.example.*` are one each.

@@ -50,7 +50,7 @@ const GENERAL: &str = "
   length of the text.
 - Host names are not resolved while the configuration is read; one that does not resolve does not keep the proxy from
   starting.
-- A variable of `map` cannot be `set`, nor the other way round.
+- A variable of `map` cannot be `set`, nor the other way round, and none may depend on itself.
 - There must be a `server`.
 ";
 

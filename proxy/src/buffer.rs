@@ -124,6 +124,7 @@ pub struct Full;
 pub struct Buffers {
     small: Vec<Buffer>,
     large: Vec<Buffer>,
+    /// Invariant: it never shrinks, so that whoever counted on a buffer's size still finds it.
     small_size: usize,
     /// How many are with connections now.
     lent: usize,
@@ -153,6 +154,20 @@ impl Buffers {
         Buffers { small: Vec::new(), large: Vec::new(), small_size, lent: 0 }
     }
 
+    /// From now on a small buffer holds `small_size` bytes, or what it held if that is more.
+    pub fn grow(&mut self, small_size: usize) {
+        if small_size > self.small_size {
+            self.small_size = small_size;
+            self.small.clear();
+            let large = self.large_size();
+            self.large.retain(|buffer| buffer.capacity() == large);
+        }
+    }
+
+    fn large_size(&self) -> usize {
+        LARGE.max(2 * self.small_size)
+    }
+
     /// How many bytes a small buffer holds.
     pub fn small_size(&self) -> usize {
         self.small_size
@@ -171,16 +186,22 @@ impl Buffers {
     }
 
     /// Takes a buffer back; what is in it is dropped.
+    #[inline]
     pub fn put(&mut self, mut buffer: Buffer) {
         self.lent -= 1;
         buffer.clear();
-        let (list, kept) = if buffer.capacity() == self.small_size {
-            (&mut self.small, KEPT_SMALL)
+        if buffer.capacity() == self.small_size && self.small.len() < KEPT_SMALL {
+            self.small.push(buffer);
         } else {
-            (&mut self.large, KEPT_LARGE)
-        };
-        if list.len() < kept {
-            list.push(buffer);
+            self.put_other(buffer);
+        }
+    }
+
+    /// One that is large, or too many, or lent before the sizes grew.
+    #[cold]
+    fn put_other(&mut self, buffer: Buffer) {
+        if buffer.capacity() == self.large_size() && self.large.len() < KEPT_LARGE {
+            self.large.push(buffer);
         } else {
             unmap(buffer);
         }
@@ -189,5 +210,25 @@ impl Buffers {
     /// How many buffers are with connections.
     pub fn lent(&self) -> usize {
         self.lent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_lent_before_the_sizes_grew_are_not_lent_again() {
+        let mut buffers = Buffers::new(40_000);
+        let (small, large) = (buffers.small(), buffers.large());
+        let (spare, other) = (buffers.small(), buffers.large());
+        buffers.put(spare);
+        buffers.put(other);
+        buffers.grow(50_000);
+        buffers.put(small);
+        buffers.put(large);
+        assert_eq!((buffers.small().capacity(), buffers.large().capacity()), (50_000, 100_000));
+        buffers.grow(1_000);
+        assert_eq!((buffers.small_size(), buffers.lent()), (50_000, 2), "they never shrink");
     }
 }

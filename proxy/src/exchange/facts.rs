@@ -2,13 +2,25 @@
 
 use std::net::IpAddr;
 
-use super::{Exchange, Record};
+use super::{Ending, Exchange, Record};
+use crate::ids::GroupId;
 use crate::site::Place;
 
 impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.
     pub fn is_idle(&self) -> bool {
         self.request.is_idle()
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
+    }
+
+    /// Whether it has just connected: its first request may be on its way.
+    pub fn is_fresh(&self) -> bool {
+        self.request.is_idle() && self.request.is_first()
     }
 
     /// Whether the client has only a part of a response, which must not pass for the whole.
@@ -26,8 +38,8 @@ impl Exchange {
         std::mem::take(&mut self.starts_anew)
     }
 
-    /// The group that the request goes to, as an index.
-    pub fn upstream(&self) -> Option<usize> {
+    /// The group that the request goes to.
+    pub fn upstream(&self) -> Option<GroupId> {
         self.place.upstream.or(self.upstream)
     }
 

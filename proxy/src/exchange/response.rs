@@ -286,6 +286,7 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
+        let is_last = self.is_last(env);
         let bytes = self.place.bounded(input.filled());
         let head = match head::response(bytes, &mut env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
@@ -297,7 +298,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env.draining)?,
+            status => self.judge_final(status, &head, length, connection, is_last)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -317,12 +318,7 @@ impl Exchange {
             nominates: connection.nominates,
         };
         if self.place.changes_answers || self.record.is_some() {
-            let moment = Moment {
-                now: env.now,
-                wall: env.wall.at(env.now),
-                date: env.date.as_bytes(),
-                routes: &env.routes,
-            };
+            let moment = Moment { now: env.now, wall: env.wall.at(env.now), date: env.date.as_bytes() };
             self.deliver(&head, &delivery, &mut env.buffers, &moment)?;
             return Ok(Parsed::Complete(head.len));
         }
@@ -366,10 +362,10 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        draining: bool,
+        is_last: bool,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = self.place.rules.next_upstream.statuses.contains(&status);
+        let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
         if counts && self.sequel(failure, false).goes_on() {
             return Err(failure);
         }
@@ -387,7 +383,7 @@ impl Exchange {
         // While the request's body is still coming, the connection cannot be promised: the response may
         // be over first, and the rest of the body would have to be read for nothing.
         response.keep_alive =
-            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !draining;
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !is_last;
         let coding = if old_client { Coding::Strip } else { Coding::Keep };
         response.cursor = Cursor::new(length, coding);
         if connection.nominates && length == Length::Chunked {

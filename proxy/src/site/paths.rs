@@ -7,6 +7,7 @@ use super::Place;
 use crate::config::site::{Answer, Match};
 use crate::config::template::{Part, Template, Variable};
 use crate::config::{Action, Config, Location, Pattern};
+use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
 #[derive(Debug, Default)]
@@ -35,11 +36,11 @@ struct Found<'a> {
 }
 
 impl Paths {
-    pub(super) fn new(config: &Config, index: usize, locations: &[Location]) -> Paths {
+    pub(super) fn new(config: &Config, ids: &Ids, index: usize, locations: &[Location]) -> Paths {
         let mut paths = Paths::default();
         for location in locations {
-            let place = Arc::new(Place::new(config, index, location));
-            let nested = Paths::new(config, index, &location.nested);
+            let place = Arc::new(Place::new(config, ids, index, location));
+            let nested = Paths::new(config, ids, index, &location.nested);
             match &location.matches {
                 Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
                 Match::Prefix { path, is_final } => {
@@ -54,14 +55,14 @@ impl Paths {
                 Match::Named(name) => paths.named.push((name.as_bytes().into(), place)),
             }
         }
-        paths.add_slashes(config, index, locations);
+        paths.add_slashes(config, ids, index, locations);
         paths.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         paths
     }
 
     /// What is asked for without the slash at the end of a location that passes requests on is sent there, unless there
     /// is a location for that (`ngx_http_add_location`, nginx's `auto_redirect`).
-    fn add_slashes(&mut self, config: &Config, index: usize, locations: &[Location]) {
+    fn add_slashes(&mut self, config: &Config, ids: &Ids, index: usize, locations: &[Location]) {
         for location in locations.iter().filter(|location| matches!(location.action, Action::Proxy(_))) {
             let (Match::Exact(path) | Match::Prefix { path, .. }) = &location.matches else { continue };
             let Some(short) = path.strip_suffix('/').filter(|short| !short.is_empty()) else { continue };
@@ -79,7 +80,7 @@ impl Paths {
                 nested: Vec::new(),
                 ..location.clone()
             };
-            self.exact.push((short.as_bytes().into(), Arc::new(Place::new(config, index, &redirect))));
+            self.exact.push((short.as_bytes().into(), Arc::new(Place::new(config, ids, index, &redirect))));
         }
     }
 
@@ -151,7 +152,7 @@ mod tests {
             location(Match::Named("@n".into()), 12, vec![]),
         ];
         let config = Config::new(Vec::new());
-        let paths = Paths::new(&config, 0, &locations);
+        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations);
         let status = |place: &Arc<Place>| match &place.action {
             Action::Answer(answer) => answer.status,
             other => panic!("{other:?}"),
@@ -176,6 +177,6 @@ mod tests {
             assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
         }
         assert_eq!(paths.named(b"@n").map(status), Some(12));
-        assert!(Paths::new(&config, 0, &locations[1..3]).find(b"/b").is_none());
+        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3]).find(b"/b").is_none());
     }
 }

@@ -5,6 +5,7 @@ mod health;
 mod idle;
 mod model;
 mod names;
+mod reload;
 
 use std::net::IpAddr;
 

@@ -83,6 +83,7 @@ impl Exchange {
             self.response.status = status;
             let known = Known::new(self, env.now, env.wall.at(env.now));
             add_fields(&place, status, &known, &mut fields);
+            tell_timeout(&place, keep_alive, &mut fields);
         }
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
         let out = self.response.out(is_long, &mut env.buffers);
@@ -100,6 +101,13 @@ impl Exchange {
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(_) => self.ending = Ending::Reset,
         }
+    }
+}
+
+/// Appends how long an idle connection is kept, where the client is to be told (`keepalive_timeout` with two values).
+pub(super) fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
+    if let Some(timeout) = place.client.keepalive_header.filter(|_| keep_alive) {
+        out.extend_from_slice(format!("Keep-Alive: timeout={}\r\n", timeout.as_secs()).as_bytes());
     }
 }
 

@@ -181,6 +181,10 @@ pub struct Exchange {
     listener: usize,
     /// The listener is there no more: the connection does not persist.
     is_retired: bool,
+    /// Requests over this connection.
+    requests: u64,
+    /// When it was opened.
+    opened: Time,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
     /// The client's address as text, for the next server.
@@ -211,6 +215,8 @@ impl Exchange {
             routes: env.routes.clone(),
             listener,
             is_retired: false,
+            requests: 0,
+            opened: env.now,
             peer,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),

@@ -139,7 +139,7 @@ impl Place {
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             is_internal: location.is_internal,
             keeps_records,
-            changes_answers: *delivery != Delivery::default(),
+            changes_answers: *delivery != Delivery::default() || site.client.keepalive_header.is_some(),
             upstream: match &location.action {
                 Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,

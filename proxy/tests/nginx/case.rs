@@ -16,11 +16,13 @@
 //!   sends    GET / HTTP/1.1⏎… these bytes over one connection
 //!   holds    /hold            a GET that its origin answers at the end of the case, as its target has the word `hold`
 //!   from     127.0.0.7        whence connections come from here on; 127.0.0.1 at the start
+//!   at       side             which listener they go to from here on; front at the start
 //!   differs  THEIRS ⇒ OURS — REASON    this text in nginx's transcript is that one in ours (⏎: a new
 //!                             line, ∅: nothing)
 //! ```
 //!
-//! `http` and `server` know these words: `{front}`, `{side}`, `{back}` are addresses to listen at; `{a}` to `{f}` those of
+//! `http` and `server` know these words: `{front}`, `{side}`, `{back}` are addresses to listen at, `{socket}` a
+//! Unix socket; `{a}` to `{f}` those of
 //! origins, which answer 200 with their letter where nothing is said of them; `{u}` is an origin at a Unix socket;
 //! `{dead}` and `{gone}` are addresses where nobody listens; `{dir}` is the prefix. Transcripts have the same words.
 
@@ -35,6 +37,8 @@ pub(crate) enum Step {
     Hold(String),
     /// Connections come from there.
     From(String),
+    /// Connections go there.
+    At(String),
 }
 
 /// What an origin does with a request.
@@ -90,6 +94,7 @@ impl Case {
             }
             "sends" => self.steps.push(Step::Send(text.replace('\n', ""))),
             "holds" => self.steps.push(Step::Hold(text.to_owned())),
+            "at" => self.steps.push(Step::At(format!("{{{text}}}"))),
             "from" => self.steps.push(Step::From(text.to_owned())),
             "differs" => {
                 let (texts, reason) = text.rsplit_once(" — ").unwrap_or_else(|| panic!("no reason: {text}"));

@@ -42,6 +42,7 @@ tables! {
     names
     passing
     returns
+    clients
     request_fields
     response_fields
     variables

@@ -21,7 +21,10 @@ pub(crate) struct Stage {
     folder: tempfile::TempDir,
     /// The words of a configuration and what they stand for.
     words: Vec<(String, String)>,
-    front: SocketAddr,
+    /// Where requests go, by word.
+    listeners: BTreeMap<&'static str, SocketAddr>,
+    /// A listener at a Unix socket.
+    socket_listener: PathBuf,
     origins: BTreeMap<char, SocketAddr>,
     socket: Option<PathBuf>,
 }
@@ -41,17 +44,19 @@ impl Stage {
             origins.insert(letter, free_address());
             words.push((format!("{{{letter}}}"), origins[&letter].to_string()));
         }
-        let front = free_address();
-        words.push(("{front}".to_owned(), front.to_string()));
-        for word in ["{side}", "{back}", "{dead}", "{gone}"] {
+        let listeners = BTreeMap::from(["{front}", "{side}", "{back}"].map(|word| (word, free_address())));
+        words.extend(listeners.iter().map(|(word, address)| ((*word).to_owned(), address.to_string())));
+        for word in ["{dead}", "{gone}"] {
             words.push((word.to_owned(), free_address().to_string()));
         }
+        let socket_listener = folder.path().join("front.sock");
+        words.push(("{socket}".to_owned(), format!("unix:{}", socket_listener.display())));
         let socket = text.contains("{u}").then(|| folder.path().join("u.sock"));
         if let Some(path) = &socket {
             words.push(("{u}".to_owned(), format!("unix:{}", path.display())));
         }
         words.push(("{dir}".to_owned(), folder.path().display().to_string()));
-        let stage = Stage { folder, words, front, origins, socket };
+        let stage = Stage { folder, words, listeners, socket_listener, origins, socket };
         fs::write(stage.folder.path().join("nginx.conf"), stage.put(&text)).expect("a file");
         stage
     }
@@ -109,18 +114,26 @@ pub(crate) fn play(kind: Kind, case: &Case, stage: &Stage) -> String {
     let subject = Subject::start(kind, stage.folder());
     let mut text = String::new();
     let mut source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut listener = "{front}";
     let mut held: Vec<(String, Conn)> = Vec::new();
     let mut ports = Vec::new();
     for step in &case.steps {
         let seen = origins.count();
         let mut connect = || {
-            let (conn, port) = client::connect(source, stage.front);
+            let Some(address) = stage.listeners.get(listener) else {
+                return Conn::to_unix(&stage.socket_listener);
+            };
+            let (conn, port) = client::connect(source, *address);
             ports.push(port);
             conn
         };
         match step {
             Step::From(address) => {
                 source = address.parse().expect("an address");
+                continue;
+            }
+            Step::At(word) => {
+                listener = word;
                 continue;
             }
             Step::Hold(target) => {
@@ -164,7 +177,7 @@ pub(crate) fn play(kind: Kind, case: &Case, stage: &Stage) -> String {
     if let Some(complaint) = complaint {
         let _ = writeln!(text, "!! {complaint}");
     }
-    same::words(&stage.take(&text), &ports, stage.front.port())
+    same::words(&stage.take(&text), &ports, &stage.listeners)
 }
 
 /// Appends what the origins saw from the request numbered `from` on.

@@ -1,5 +1,8 @@
 //! What may differ in every case, with the reasons, and what no two runs have in common.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use regex::Regex;
 
 /// A difference that is meant, as what is taken out of a transcript.
@@ -26,6 +29,11 @@ const ALLOWED: &[Allowed] = &[
         why: "RFC 9110 section 8.6: a PUT or PATCH without a body says so; nginx does not",
     },
     Allowed {
+        pattern: r"(?m)^    allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\n",
+        instead: "",
+        why: "RFC 9110 section 15.5.6: a 405 lists what is allowed; nginx does not",
+    },
+    Allowed {
         pattern: r"(?m)^    server: (nginx/[\d.]+|nginx|proxy|proxy/[\d.]+)$",
         instead: "    server: (its own)",
         why: "each says its own name",
@@ -38,9 +46,10 @@ const ALLOWED: &[Allowed] = &[
 ];
 
 /// A transcript without what each run has of its own: clients' ports, dates, times, numbers of processes.
-pub(crate) fn words(text: &str, clients: &[u16], listener: u16) -> String {
+pub(crate) fn words(text: &str, clients: &[u16], listeners: &BTreeMap<&str, SocketAddr>) -> String {
     let mut text = text.to_owned();
-    let ports = clients.iter().map(|port| (port, "(port)")).chain([(&listener, "(listen)")]);
+    let listeners = listeners.values().map(|address| (address.port(), "(listen)"));
+    let ports = clients.iter().map(|port| (*port, "(port)")).chain(listeners);
     for (port, word) in ports {
         let pattern = Regex::new(&format!(r"\b{port}\b")).expect("a pattern");
         text = pattern.replace_all(&text, word).into_owned();

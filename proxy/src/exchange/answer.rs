@@ -12,13 +12,13 @@ pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// After such an error the connection is not used again, whatever is answered in its place
-/// (`ngx_http_special_response_handler`).
-fn closes(status: u16) -> bool {
-    matches!(status, 400 | 413 | 414 | 500 | 501)
-}
-
 impl Exchange {
+    /// After some errors the connection is not used again, whatever is answered in their place
+    /// (`ngx_http_special_response_handler`).
+    pub(super) fn closes_after(&mut self, status: u16) {
+        self.request.keep_alive &= !matches!(status, 400 | 413 | 414 | 500 | 501);
+    }
+
     /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
     pub(super) fn answer(&mut self, status: u16, has_text: bool, env: &mut Env) {
         if status == 444 {
@@ -27,13 +27,14 @@ impl Exchange {
             return;
         }
         let place = self.place.clone();
-        if !has_text && closes(status) {
-            self.request.keep_alive = false;
+        if !has_text {
+            self.closes_after(status);
         }
         if status >= 300 && !has_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
         }
-        let status = self.status_shown.unwrap_or(status);
+        // An error on the page for an error is the one that the client sees.
+        let status = if has_text { self.status_shown.unwrap_or(status) } else { status };
         // What is left of a body is not waited for.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
         self.request.cut(env);

@@ -585,8 +585,7 @@ impl Exchange {
         } else {
             self.response.reset_behind_interim(env);
         }
-        let status = self.status_shown.unwrap_or(refusal.status);
-        self.write_answer(status, keep_alive, Content::Page(refusal.why), env);
+        self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

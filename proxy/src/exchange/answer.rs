@@ -13,13 +13,13 @@ pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
-/// After such an error the connection is not used again, whatever is answered in its place
-/// (`ngx_http_special_response_handler`).
-fn closes(status: u16) -> bool {
-    matches!(status, 400 | 413 | 414 | 500 | 501)
-}
-
 impl Exchange {
+    /// After some errors the connection is not used again, whatever is answered in their place
+    /// (`ngx_http_special_response_handler`).
+    pub(super) fn closes_after(&mut self, status: u16) {
+        self.request.keep_alive &= !matches!(status, 400 | 413 | 414 | 500 | 501);
+    }
+
     /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
     pub(super) fn answer(&mut self, status: u16, has_text: bool, env: &mut Env) {
         if status == 444 {
@@ -28,13 +28,14 @@ impl Exchange {
             return;
         }
         let place = self.place.clone();
-        if !has_text && closes(status) {
-            self.request.keep_alive = false;
+        if !has_text {
+            self.closes_after(status);
         }
         if status >= 300 && !has_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
         }
-        let status = self.status_shown.unwrap_or(status);
+        // An error on the page for an error is the one that the client sees.
+        let status = if has_text { self.status_shown.unwrap_or(status) } else { status };
         // What is left of a body is not waited for.
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
@@ -86,6 +87,7 @@ impl Exchange {
             self.response.status = status;
             let known = Known::new(self, env.now, env.wall.at(env.now));
             add_fields(&place, status, &known, &mut fields);
+            tell_timeout(&place, keep_alive, &mut fields);
         }
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
         let out = self.response.out(is_long, &mut env.buffers);
@@ -107,6 +109,13 @@ impl Exchange {
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(_) => self.ending = Ending::Reset,
         }
+    }
+}
+
+/// Appends how long an idle connection is kept, where the client is to be told (`keepalive_timeout` with two values).
+pub(super) fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
+    if let Some(timeout) = place.client.keepalive_header.filter(|_| keep_alive) {
+        out.extend_from_slice(format!("Keep-Alive: timeout={}\r\n", timeout.as_secs()).as_bytes());
     }
 }
 

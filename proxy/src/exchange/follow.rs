@@ -1,6 +1,6 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
-use super::answer::{add_fields, is_redirect};
+use super::answer::{add_fields, is_redirect, tell_timeout};
 use super::files::Fetch;
 use super::request_head::{Fate, Message, TOO_LARGE, Tools};
 use super::scope::Scope;
@@ -200,6 +200,7 @@ impl Exchange {
         if changes {
             let known = Known::new(self, moment.now, moment.wall);
             add_fields(&place, head.status, &known, &mut added);
+            tell_timeout(&place, delivery.keep_alive, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
         }
         let hidden = &place.rules.delivery.hidden;
@@ -233,6 +234,13 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
     })
 }
 
+fn append_args(args: Option<&[u8]>, target: &mut Vec<u8>) {
+    if let Some(args) = args.filter(|args| !args.is_empty()) {
+        target.push(b'?');
+        target.extend_from_slice(args);
+    }
+}
+
 /// Writes the head of a request as `nginx.conf` has it (`ngx_http_proxy_create_request`): the fields that are set, then
 /// those of the client that none of these replaces.
 fn write(
@@ -250,6 +258,11 @@ fn write(
     }
     let args = asked.args();
     match &pass.uri {
+        // Arguments that have been set are part of no target that came.
+        PassUri::AsItCame if asked.scope.args.is_some() => {
+            uri::escape(asked.path, &mut target);
+            append_args(args, &mut target);
+        }
         PassUri::AsItCame if message.target.path.first() == Some(&b'?') => {
             target.push(b'/');
             target.extend_from_slice(message.target.path);
@@ -258,10 +271,7 @@ fn write(
         PassUri::Replaced(start) => {
             target.extend_from_slice(start.as_bytes());
             uri::escape(asked.path.get(place.matched..).unwrap_or_default(), &mut target);
-            if let Some(args) = args.filter(|args| !args.is_empty()) {
-                target.push(b'?');
-                target.extend_from_slice(args);
-            }
+            append_args(args, &mut target);
         }
         PassUri::Whole(template) => {
             let mut text = Vec::new();
@@ -288,6 +298,7 @@ fn write(
             drops_fields: listed.drops_fields,
             is_http10: listed.is_http10,
             drops_underscores: !place.client.underscores,
+            drops_invalid: place.client.ignores_invalid,
         },
         message.length,
         message.wishes,

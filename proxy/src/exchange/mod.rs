@@ -128,6 +128,10 @@ pub struct Exchange {
     listener: usize,
     /// The listener is there no more: the connection does not persist.
     is_retired: bool,
+    /// Requests over this connection.
+    requests: u64,
+    /// When it was opened.
+    opened: Time,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
     /// The client's address as text, for the next server.
@@ -160,6 +164,8 @@ impl Exchange {
             routes: env.routes.clone(),
             listener,
             is_retired: false,
+            requests: 0,
+            opened: env.now,
             peer,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),
@@ -532,8 +538,7 @@ impl Exchange {
         } else {
             self.response.reset_behind_interim(env);
         }
-        let status = self.status_shown.unwrap_or(refusal.status);
-        self.write_answer(status, keep_alive, Content::Page(refusal.why), env);
+        self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

@@ -47,8 +47,9 @@ impl Exchange {
         let bytes = record.head.clone();
 
         self.redirects += 1;
+        self.closes_after(status);
         self.status_shown = match page.status {
-            PageStatus::Kept => self.status_shown.or(Some(status)),
+            PageStatus::Kept => Some(status),
             PageStatus::Own => None,
             PageStatus::Set(status) => Some(status),
         };

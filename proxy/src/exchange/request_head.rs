@@ -88,6 +88,14 @@ impl Exchange {
         }
     }
 
+    /// Whether the site lets the connection persist behind this request (`ngx_http_update_location_config`).
+    fn may_persist(&self, now: Time) -> bool {
+        let rules = &self.place.client;
+        rules.keepalive_timeout > Duration::ZERO
+            && self.requests < rules.keepalive_requests
+            && now.since(self.opened) < rules.keepalive_time
+    }
+
     /// Where a body that nobody wants is all here, the next request can be found behind it. One in chunks could yet be
     /// wrong.
     fn read_over_body(&mut self, env: &mut Env) {
@@ -116,7 +124,8 @@ impl Exchange {
             return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
         }
         let wishes = rewrite::wishes(&head);
-        self.request.keep_alive = wishes.connection.persists(head.version);
+        self.requests += 1;
+        self.request.keep_alive = wishes.connection.persists(head.version) && self.may_persist(env.now);
         self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));

@@ -59,7 +59,7 @@ pub fn reason(status: u16) -> &'static str {
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
         400 => "Bad Request",
-        401 => "Authorization Required",
+        401 => "Unauthorized",
         402 => "Payment Required",
         403 => "Forbidden",
         404 => "Not Found",
@@ -117,7 +117,11 @@ fn connection(keep_alive: bool) -> &'static [u8] {
 pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let reason = reason(reply.status);
     // nginx says one thing in the status line and another on the page.
-    let title = if reply.status == 302 { "Found" } else { reason };
+    let title = match reply.status {
+        302 => "Found",
+        401 => "Authorization Required",
+        _ => reason,
+    };
     let mut digits = itoa::Buffer::new();
     let status = digits.format(reply.status);
     let (open, close) = if matches!(reply.content, Content::Page("")) { ("", "") } else { ("<p>", "</p>\n") };

@@ -194,6 +194,8 @@ pub struct Listed<'a> {
     pub is_http10: bool,
     /// Fields of the client with an underscore in their name do not pass.
     pub drops_underscores: bool,
+    /// Fields of the client do not pass whose name has something else than letters, digits, `-` and `_`.
+    pub drops_invalid: bool,
 }
 
 /// Writes the head of a request with the fields of a configuration, then those of the client that none of these
@@ -242,7 +244,11 @@ pub fn listed_request(
             let name = line.name(fields.bytes());
             !dropped.contains(line.role)
                 && (!nominates || !nominated(fields, name))
-                && (!listed.drops_underscores || memchr::memchr(b'_', name).is_none())
+                && name.iter().all(|byte| match byte {
+                    b'_' => !listed.drops_underscores,
+                    b'-' => true,
+                    byte => byte.is_ascii_alphanumeric() || !listed.drops_invalid,
+                })
                 && !listed.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
         })?;
     }

@@ -84,6 +84,12 @@ impl Place {
         if rules.max_body_size == 0 {
             rules.max_body_size = u64::MAX;
         }
+        // Of these there is one, so that what is added stands in place of the server's (`ngx_http_set_response_header`).
+        for name in ["last-modified", "etag"] {
+            if rules.delivery.added.iter().any(|added| added.name.eq_ignore_ascii_case(name)) {
+                rules.delivery.hidden.push(name.to_owned());
+            }
+        }
         let matched = match &location.matches {
             Match::Exact(path) | Match::Prefix { path, .. } => path.len(),
             Match::Regex(_) | Match::Named(_) => 0,
@@ -141,7 +147,7 @@ impl Place {
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             is_internal: location.is_internal,
             keeps_records,
-            changes_answers: *delivery != Delivery::default(),
+            changes_answers: *delivery != Delivery::default() || site.client.keepalive_header.is_some(),
             upstream: match &location.action {
                 Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,

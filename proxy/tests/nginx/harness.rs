@@ -53,6 +53,7 @@ fn the_pid_file_says_that_every_listener_is_bound_and_who_it_is() {
         }
         let pid = fs::read_to_string(folder.path().join("nginx.pid")).expect("a pid file");
         assert_eq!(pid, format!("{}\n", subject.pid()), "{kind:?}");
+        assert!(folder.path().join("error.log").exists(), "{kind:?}: error.log is there from the start");
         assert_eq!(subject.stop(), None);
     }
 }
@@ -145,5 +146,108 @@ fn usr1_opens_logs_anew() {
         });
         assert!(fs::read_to_string(&old).expect("a file").starts_with("/before\n"), "{kind:?}");
         assert_eq!(subject.stop(), None);
+    }
+}
+
+/// Writes the file anew.
+fn rewrite(folder: &Path, text: &str) {
+    fs::write(folder.join("nginx.conf"), text).expect("a file");
+}
+
+fn file(folder: &Path) -> String {
+    fs::read_to_string(folder.join("nginx.conf")).expect("a file")
+}
+
+#[test]
+fn hup_takes_a_new_file_for_new_requests_and_keeps_the_old_one_where_it_is_bad() {
+    for kind in BOTH {
+        let address = free_address();
+        let folder = prefix("daemon off;", &answering(address, "old"));
+        let subject = Subject::start(kind, folder.path());
+        assert_eq!(Conn::to(address).get("/").text(), "old", "{kind:?}");
+
+        let good = file(folder.path());
+        rewrite(folder.path(), &good.replace("return 200 old;", "retrun 200 new;"));
+        subject.signal(Signal::HUP);
+        let said = "[emerg] ";
+        wait_until("the error", || subject.words().contains(said));
+        let words = subject.words();
+        let line = words.lines().find(|line| line.contains(said)).unwrap_or_default();
+        assert!(line.contains("unknown directive \"retrun\" in ") && line.contains("nginx.conf:"), "{line}");
+        assert_eq!(Conn::to(address).get("/").text(), "old", "{kind:?}");
+
+        rewrite(folder.path(), &good.replace("return 200 old;", "return 200 new;"));
+        subject.signal(Signal::HUP);
+        wait_until("the new file", || Conn::to(address).get("/").text() == "new");
+        let pid = fs::read_to_string(folder.path().join("nginx.pid")).expect("a pid file");
+        assert_eq!(pid, format!("{}\n", subject.pid()), "{kind:?}");
+        assert_eq!(subject.stop(), None);
+    }
+}
+
+#[test]
+fn a_new_listener_comes_with_a_reload_and_an_old_one_goes() {
+    for kind in BOTH {
+        let [old, new] = [free_address(), free_address()];
+        let folder = prefix("daemon off;", &answering(old, "ok"));
+        let subject = Subject::start(kind, folder.path());
+        let text = file(folder.path()).replace(&old.to_string(), &new.to_string());
+        rewrite(folder.path(), &text);
+        subject.signal(Signal::HUP);
+        wait_until("the new listener", || std::net::TcpStream::connect(new).is_ok());
+        assert_eq!(Conn::to(new).get("/").text(), "ok", "{kind:?}");
+        wait_until("the old listener's end", || std::net::TcpStream::connect(old).is_err());
+        assert_eq!(subject.stop(), None);
+    }
+}
+
+#[test]
+fn s_signals_the_process_in_the_pid_file() {
+    for (word, kind) in ["quit", "stop"].into_iter().flat_map(|word| BOTH.map(|kind| (word, kind))) {
+        let address = free_address();
+        let folder = prefix("daemon off;", &answering(address, "old"));
+        let mut subject = Subject::start(kind, folder.path());
+        rewrite(folder.path(), &file(folder.path()).replace("return 200 old;", "return 200 new;"));
+        let output = run(kind, folder.path(), &["-s", "reload"]);
+        assert!(output.status.success(), "{kind:?}: {}", text(&output.stderr));
+        wait_until("the new file", || Conn::to(address).get("/").text() == "new");
+        let output = run(kind, folder.path(), &["-s", word]);
+        assert!(output.status.success(), "{kind:?}: {}", text(&output.stderr));
+        assert!(subject.wait_exit().success(), "{kind:?}: {}", subject.words());
+        // Nobody is there any more, and both say so alike.
+        let output = run(kind, folder.path(), &["-s", word]);
+        assert_eq!(output.status.code(), Some(1), "{kind:?}");
+        assert!(
+            text(&output.stderr).contains("nginx.pid\" failed (2: No such file or directory)"),
+            "{kind:?}"
+        );
+    }
+}
+
+#[test]
+fn without_daemon_off_it_goes_to_the_background() {
+    for kind in BOTH {
+        let address = free_address();
+        let folder = prefix("worker_processes 1;", &answering(address, "ok"));
+        let output = run(kind, folder.path(), &[]);
+        assert!(output.status.success(), "{kind:?}: {}", text(&output.stderr));
+        wait_until("the pid file", || {
+            fs::read_to_string(folder.path().join("nginx.pid")).is_ok_and(|pid| pid.ends_with('\n'))
+        });
+        assert_eq!(Conn::to(address).get("/").text(), "ok", "{kind:?}");
+        let output = run(kind, folder.path(), &["-s", "quit"]);
+        assert!(output.status.success(), "{kind:?}: {}", text(&output.stderr));
+        wait_until("the pid file's end", || !folder.path().join("nginx.pid").exists());
+    }
+}
+
+#[test]
+fn versions_go_to_standard_error() {
+    for kind in BOTH {
+        for flag in ["-v", "-V"] {
+            let output = Command::new(kind.program()).arg(flag).output().expect("it runs");
+            assert!(output.status.success() && output.stdout.is_empty(), "{kind:?} {flag}");
+            assert!(text(&output.stderr).contains("nginx version: nginx/1."), "{kind:?} {flag}");
+        }
     }
 }

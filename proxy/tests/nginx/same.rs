@@ -29,6 +29,11 @@ const ALLOWED: &[Allowed] = &[
         why: "RFC 9110 section 8.6: a PUT or PATCH without a body says so; nginx does not",
     },
     Allowed {
+        pattern: r"(?m)^    allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\n",
+        instead: "",
+        why: "RFC 9110 section 15.5.6: a 405 lists what is allowed; nginx does not",
+    },
+    Allowed {
         pattern: r"(?m)^    server: (nginx/[\d.]+|nginx|proxy|proxy/[\d.]+)$",
         instead: "    server: (its own)",
         why: "each says its own name",

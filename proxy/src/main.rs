@@ -52,7 +52,9 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
             return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Command::Signal(_) => {
-            eprintln!("nginx: [emerg] -s is not supported yet; send the signal to the process in the pid file");
+            eprintln!(
+                "nginx: [emerg] -s is not supported yet; send the signal to the process in the pid file"
+            );
             return ExitCode::FAILURE;
         }
         Command::Run => match load(&line) {

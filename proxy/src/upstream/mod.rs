@@ -53,7 +53,7 @@
 //!
 //! Sources: nginx `src/http/ngx_http_upstream_round_robin.c`, `modules/ngx_http_upstream_ip_hash_module.c`,
 //! `modules/ngx_http_upstream_least_conn_module.c`, `modules/ngx_http_upstream_keepalive_module.c`, and
-//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance.rs` holds this module against the real one.
+//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance/` holds this module against the real one.
 
 mod attempt;
 mod balance;

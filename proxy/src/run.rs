@@ -1,5 +1,6 @@
 //! One process from its configuration to its end: bind, start the workers, obey signals.
 
+use std::hash::BuildHasher;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -69,7 +70,9 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let listeners = listen::bind(&addresses, config.process.workers)?;
     let mut files = Some(listen::Files(&addresses));
     let (suspects, suspected) = mpsc::channel();
-    let groups = config.upstreams.iter().map(Group::new).collect();
+    let seed = std::hash::RandomState::new();
+    let groups = config.upstreams.iter().enumerate();
+    let groups = groups.map(|(index, group)| Group::new(group).seeded(seed.hash_one(index))).collect();
     let shared = Arc::new(Shared::new(groups, Some(suspects)));
     let mut resolver = Resolver::new(shared.clone(), config.process.resolve_interval);
     let missing = resolver.resolve();

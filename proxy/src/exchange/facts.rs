@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Exchange, Record};
+use crate::key::Key;
 use crate::site::Place;
 
 impl Exchange {
@@ -24,6 +25,11 @@ impl Exchange {
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    /// What the request's server is found by, where its group goes by a key.
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     /// Whether the connections have become a tunnel.

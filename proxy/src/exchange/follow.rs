@@ -11,6 +11,7 @@ use crate::config::site::{Forwarding, Listed, PassUri, RedirectFrom};
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
 use crate::http::{Refusal, uri};
+use crate::key::Key;
 use crate::site::Place;
 use crate::time::{Duration, Time};
 
@@ -39,6 +40,12 @@ impl Exchange {
         if let Some(record) = &mut record {
             Exchange::keep(&place, &asked, record);
         }
+        let mut key = Key::default();
+        if let Some(template) = &place.key {
+            tools.text.clear();
+            asked.expand(template, tools.text);
+            key = Key::new(tools.text);
+        }
         let fate = match &place.action {
             Action::Answer(answer) => {
                 tools.text.clear();
@@ -55,12 +62,14 @@ impl Exchange {
                     self.request.send_first(out);
                     written.map_err(|_| TOO_LARGE)?;
                     self.record = record;
+                    self.key = key;
                     return Ok(Fate::Forwarded);
                 }
             },
             Action::File(_) | Action::StubStatus => return Err(Refusal::new(404, "")),
         };
         self.record = record;
+        self.key = key;
         if fate == Fate::Forwarded {
             self.forward(message, tools.buffers)?;
         }

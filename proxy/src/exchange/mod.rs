@@ -49,6 +49,7 @@ use std::sync::Arc;
 use crate::http::Refusal;
 use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
+use crate::key::Key;
 use crate::site::Place;
 use crate::time::Time;
 pub use env::{Env, Wall};
@@ -171,6 +172,8 @@ pub struct Exchange {
     introduction: Introduction,
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
+    /// What the request's server is found by, where the group goes by a key.
+    key: Key,
     record: Option<Box<Record>>,
 }
 
@@ -195,6 +198,7 @@ impl Exchange {
                 None => Introduction::new("unix:"),
             },
             client: peer,
+            key: Key::default(),
             record: None,
         };
         exchange.rearm(env);

@@ -34,6 +34,8 @@ pub struct Place {
     pub action: Action,
     /// The group that its requests go to, as an index; `None` where they go to none, or it depends.
     pub upstream: Option<usize>,
+    /// What a server of that group is found by, where it goes by a key.
+    pub key: Option<Template>,
     /// How much of a path its location matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
     /// The site, as an index.
@@ -108,15 +110,19 @@ impl Place {
             &location.action,
             Action::Proxy(Pass { target: PassTarget::Upstream(_), uri: PassUri::AsItCame, .. })
         );
+        let upstream = match &location.action {
+            Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(*index),
+            Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
+        };
+        let group = upstream.map(|index| &config.upstreams[index]);
+        let key = group.filter(|group| group.balance.goes_by_key()).map(|group| group.key.clone());
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records,
+            is_plain: is_standard && !keeps_records && key.is_none(),
             keeps_records,
             changes_answers: *delivery != Delivery::default(),
-            upstream: match &location.action {
-                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(*index),
-                Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
-            },
+            upstream,
+            key,
             client: site.client.clone(),
             rules,
             action: location.action.clone(),

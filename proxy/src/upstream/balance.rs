@@ -1,7 +1,9 @@
 //! The balancing methods. Each only chooses, among the peers that are open to the attempt.
 
 use super::PeerKey;
-use super::attempt::ClientHash;
+use super::attempt::{ClientHash, KeyWalk, Misses};
+use super::chance::Chance;
+use super::ring::Ring;
 use super::server::Peer;
 use crate::time::Time;
 
@@ -64,14 +66,73 @@ impl Choice<'_> {
             return self.round_robin();
         }
         let mut hash = client.start();
-        while !client.is_exhausted() {
+        while !client.misses.are_too_many() {
             hash = client.step(hash);
             let index = self.at_weight(u64::from(hash) % self.total_weight);
             if self.is_open(index) {
                 client.found(hash);
                 return Some(index);
             }
-            client.missed();
+            client.misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// The peer at the key's place in the sum of weights, hashing on as `ip_hash` does.
+    /// (`ngx_http_upstream_get_hash_peer`)
+    pub(super) fn hash(&mut self, walk: &mut KeyWalk) -> Option<usize> {
+        while self.peers.len() > 1 && walk.leads_on() {
+            let index = self.at_weight(u64::from(walk.step()) % self.total_weight);
+            if self.is_open(index) {
+                return Some(index);
+            }
+            walk.misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Round robin among the peers of the line that the key belongs to, or else, up to 20 times, of the line that has
+    /// the next point of the ring. (`ngx_http_upstream_get_chash_peer`)
+    pub(super) fn consistent_hash(&mut self, ring: &Ring, walk: &mut KeyWalk) -> Option<usize> {
+        while self.peers.len() > 1 && walk.leads_on() {
+            let owner = ring.owner(walk.place)?;
+            let found = self.richest(0, |peer| ring.is_of(owner, peer.line));
+            if found.is_some() {
+                return found;
+            }
+            walk.place = walk.place.wrapping_add(1);
+            walk.misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Any peer, by weight; where it is not open another one, up to 20 times. (`ngx_http_upstream_get_random_peer`)
+    pub(super) fn random(&mut self, chance: &mut Chance, misses: &mut Misses) -> Option<usize> {
+        while self.peers.len() > 1 && !misses.are_too_many() {
+            let index = self.at_weight(chance.below(self.total_weight));
+            if self.is_open(index) {
+                return Some(index);
+            }
+            misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Of two different peers at random the one with fewer requests in flight relative to weight, the second where
+    /// they are equal. As in nginx the first costs a miss too. (`ngx_http_upstream_get_random2_peer`)
+    pub(super) fn random_two(&mut self, chance: &mut Chance, misses: &mut Misses) -> Option<usize> {
+        let mut first = None;
+        while self.peers.len() > 1 && !misses.are_too_many() {
+            let index = self.at_weight(chance.below(self.total_weight));
+            if first != Some(index) && self.is_open(index) {
+                let Some(first) = first.replace(index) else {
+                    misses.add();
+                    continue;
+                };
+                let is_busier = compare_load(&self.peers[index], &self.peers[first]).is_gt();
+                return Some(if is_busier { first } else { index });
+            }
+            misses.add();
         }
         self.round_robin()
     }

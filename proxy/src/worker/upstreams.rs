@@ -253,7 +253,12 @@ fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
     let mut group = pools[index].group.lock();
     if !client.has_chosen {
         client.has_chosen = true;
-        group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());
+        group.begin(
+            &mut client.attempt,
+            client.exchange.client(),
+            client.exchange.key(),
+            client.exchange.place().tries(),
+        );
     }
     let peer = group.pick(&mut client.attempt, now).ok();
     if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {

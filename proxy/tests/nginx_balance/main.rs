@@ -6,6 +6,7 @@
 //! where none was left. Nothing here depends on how fast things go: `fail_timeout` is far beyond the length of
 //! a run, or the run is void and repeated where it took too long.
 
+mod keys;
 mod rig;
 
 use std::net::Ipv4Addr;
@@ -14,6 +15,7 @@ use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 use proxy::config::{Balance, Server};
+use proxy::key::Key;
 use proxy::time::Duration;
 use proxy::upstream::{Attempt, Outcome, PeerKey};
 
@@ -165,7 +167,7 @@ fn requests_in_flight_count_for_least_conn_and_max_conns() {
                 continue;
             }
             let (mut attempt, mut expected) = (Attempt::default(), String::new());
-            ours.group.begin(&mut attempt, None, case.tries);
+            ours.group.begin(&mut attempt, None, Key::default(), case.tries);
             let picked = ours.pick(&mut attempt, &mut expected);
             let stream = nginx.send(index);
             let Ok(key) = picked else {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use proxy::config::{Balance, Host, Server, Upstream};
+use proxy::key::Key;
 use proxy::time::{Duration, Time};
 use proxy::upstream::{Attempt, Group, NoLivePeer, Outcome, PeerKey};
 
@@ -121,14 +122,8 @@ impl Case {
 
 pub(crate) fn line(address: SocketAddr) -> Server {
     Server {
-        name: address.to_string(),
-        host: Host::Literal(address),
-        weight: 1,
-        max_fails: 1,
         fail_timeout: Duration::from_secs(3600),
-        max_conns: 0,
-        backup: false,
-        down: false,
+        ..Server::new(&address.to_string(), Host::Literal(address))
     }
 }
 
@@ -142,7 +137,7 @@ pub(crate) fn refusing(origin: &Origin) -> SocketAddr {
     (Ipv4Addr::new(127, 0, 0, 2), origin.address.port()).into()
 }
 
-/// A running nginx with one location for each case. Killed when dropped.
+/// A running nginx, or our own program in its place, with one location for each case. Killed when dropped.
 pub(crate) struct Nginx {
     child: Child,
     socket: PathBuf,
@@ -152,7 +147,13 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     pub(crate) fn start(cases: &[Case]) -> Nginx {
-        Nginx::start_on(cases, None).unwrap_or_else(|log| panic!("nginx does not start: {log}"))
+        Nginx::start_on("nginx", cases, None).unwrap_or_else(|log| panic!("nginx does not start: {log}"))
+    }
+
+    /// Our own program with the same file.
+    pub(crate) fn replaced(cases: &[Case]) -> Nginx {
+        let program = env!("CARGO_BIN_EXE_proxy");
+        Nginx::start_on(program, cases, None).unwrap_or_else(|log| panic!("it does not start: {log}"))
     }
 
     /// With a TCP listener beside the Unix socket. A free port need not stay free, so there are several goes.
@@ -161,7 +162,7 @@ impl Nginx {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
             let address = listener.local_addr().expect("its address");
             drop(listener);
-            match Nginx::start_on(cases, Some(address)) {
+            match Nginx::start_on("nginx", cases, Some(address)) {
                 Ok(nginx) => return nginx,
                 Err(log) => assert!(log.contains("Address already in use"), "nginx does not start: {log}"),
             }
@@ -170,11 +171,11 @@ impl Nginx {
     }
 
     /// Fails with what nginx logged.
-    pub(crate) fn start_on(cases: &[Case], tcp: Option<SocketAddr>) -> Result<Nginx, String> {
+    pub(crate) fn start_on(program: &str, cases: &[Case], tcp: Option<SocketAddr>) -> Result<Nginx, String> {
         let prefix = tempfile::tempdir().expect("a temporary folder");
         let socket = prefix.path().join("nginx.sock");
         std::fs::write(prefix.path().join("nginx.conf"), configuration(cases, &socket, tcp)).unwrap();
-        let child = Command::new("nginx")
+        let child = Command::new(program)
             .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
             .arg(prefix.path())
             .stdout(Stdio::null())
@@ -209,6 +210,14 @@ impl Nginx {
     /// The servers a request went through.
     pub(crate) fn way(&self, case: usize) -> String {
         way_of(self.send(case))
+    }
+
+    /// The same for a request with this key.
+    pub(crate) fn way_by(&self, case: usize, key: &str) -> String {
+        let mut stream = UnixStream::connect(&self.socket).expect("nginx listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /{case}/?key={key} HTTP/1.0\r\n\r\n").expect("nginx reads");
+        way_of(stream)
     }
 
     /// The same for a client at `source`, an address of 127.0.0.0/8.
@@ -257,6 +266,10 @@ pub(crate) fn configuration(cases: &[Case], socket: &Path, tcp: Option<SocketAdd
             Balance::RoundRobin => "",
             Balance::IpHash => "ip_hash;",
             Balance::LeastConn => "least_conn;",
+            Balance::Hash => "hash $arg_key;",
+            Balance::ConsistentHash => "hash $arg_key consistent;",
+            Balance::Random => "random;",
+            Balance::RandomTwo => "random two least_conn;",
         };
         let _ = writeln!(text, "upstream u{index} {{ {method}");
         for Server { name, weight, max_fails, fail_timeout, max_conns, backup, down, .. } in &case.servers {
@@ -309,8 +322,16 @@ impl<'a> Ours<'a> {
     }
 
     pub(crate) fn way(&mut self, client: Option<IpAddr>) -> String {
+        self.way_of(client, Key::default())
+    }
+
+    pub(crate) fn way_by(&mut self, key: &str) -> String {
+        self.way_of(None, Key::new(key.as_bytes()))
+    }
+
+    fn way_of(&mut self, client: Option<IpAddr>, key: Key) -> String {
         let mut attempt = Attempt::default();
-        self.group.begin(&mut attempt, client, self.case.tries);
+        self.group.begin(&mut attempt, client, key, self.case.tries);
         let mut way = String::new();
         loop {
             way += if way.is_empty() { "" } else { ", " };

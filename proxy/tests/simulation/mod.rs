@@ -26,6 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use proxy::config::template::{Part, Template, Variable};
 use proxy::config::{Balance, Config, Host, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
 use proxy::upstream::Group;
@@ -159,7 +160,8 @@ fn build(seed: u64, traced: bool) -> Subject {
     {
         weather.saint = None;
     }
-    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let groups = config.upstreams.iter().map(|group| Group::new(group).seeded(seed)).collect();
+    let shared = Arc::new(Shared::new(groups, None));
     let rules = config.sites[0].location.rules.next_upstream;
     let leave = Leave {
         non_idempotent: rules.non_idempotent,
@@ -245,7 +247,18 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     }
     let mut config = Config::new(servers);
     let group = &mut config.upstreams[0];
-    group.balance = chance.of(&[Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]);
+    group.balance = chance.of(&[
+        Balance::RoundRobin,
+        Balance::IpHash,
+        Balance::LeastConn,
+        Balance::Hash,
+        Balance::ConsistentHash,
+        Balance::Random,
+        Balance::RandomTwo,
+    ]);
+    if group.balance.goes_by_key() {
+        group.key = Template::default().with(Part::Variable(Variable::RequestUri));
+    }
     let site = &mut config.sites[0];
     site.location.rules.next_upstream = NextUpstream {
         error: chance.yes(0.9),

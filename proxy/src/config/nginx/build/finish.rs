@@ -34,7 +34,7 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 impl Builder<'_> {
     /// The finished configuration.
     pub(super) fn finish(&mut self) -> Result<Config, Error> {
-        let groups = std::mem::take(&mut self.groups).finish()?;
+        let groups = std::mem::take(&mut self.groups).finish(&self.variables)?;
         for server in &self.servers {
             check_duplicates(&server.part)?;
         }

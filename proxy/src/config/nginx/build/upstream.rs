@@ -4,6 +4,7 @@ use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
 use super::slots::{number, once, time};
 use super::url::{self, Kind, Url};
+use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
@@ -31,6 +32,7 @@ pub(super) struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Block {
     balance: Option<Balance>,
+    key: Option<Text>,
     keepalive: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
@@ -90,6 +92,25 @@ impl Groups {
             "server" => servers.push(server(statement, block.balance)?),
             "ip_hash" => balance(block, Balance::IpHash, statement, warnings),
             "least_conn" => balance(block, Balance::LeastConn, statement, warnings),
+            "hash" => {
+                block.key = Some(Text::arg(statement, 0)?);
+                balance(block, Balance::Hash, statement, warnings);
+                block.balance = Some(match statement.args.get(1).map(String::as_str) {
+                    None => Balance::Hash,
+                    Some("consistent") => Balance::ConsistentHash,
+                    Some(word) => return Err(invalid_parameter(statement, word)),
+                });
+            }
+            "random" => {
+                balance(block, Balance::Random, statement, warnings);
+                block.balance = Some(match statement.args.as_slice() {
+                    [] => Balance::Random,
+                    [two] if two == "two" => Balance::RandomTwo,
+                    [two, method] if two == "two" && method == "least_conn" => Balance::RandomTwo,
+                    [two, word] if two == "two" => return Err(invalid_parameter(statement, word)),
+                    [word, ..] => return Err(invalid_parameter(statement, word)),
+                });
+            }
             "zone" => zone(statement)?,
             "keepalive" => once(&mut block.keepalive, statement, || {
                 parse_number(statement.arg(0)).ok_or_else(|| {
@@ -144,8 +165,8 @@ impl Groups {
     }
 
     /// The finished groups: what only the whole shows is checked, and implied groups get their server.
-    pub(super) fn finish(self) -> Result<Vec<Upstream>, Error> {
-        self.all.into_iter().map(|(group, place)| group.finish(&place)).collect()
+    pub(super) fn finish(self, variables: &Variables) -> Result<Vec<Upstream>, Error> {
+        self.all.into_iter().map(|(group, place)| group.finish(&place, variables)).collect()
     }
 }
 
@@ -154,7 +175,7 @@ impl Group {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    fn finish(mut self, place: &Place) -> Result<Upstream, Error> {
+    fn finish(mut self, place: &Place, variables: &Variables) -> Result<Upstream, Error> {
         let name = match self.port {
             Some(port) => format!("{}:{port}", self.name),
             None => self.name,
@@ -173,6 +194,7 @@ impl Group {
         let keepalive = block.keepalive.unwrap_or(KEEPALIVE);
         Ok(Upstream {
             balance,
+            key: variables.optional(block.key.as_ref())?.unwrap_or_default(),
             keepalive: usize::try_from(keepalive).unwrap_or(usize::MAX),
             idle_timeout: block.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             requests_max: block.keepalive_requests.unwrap_or(1000).max(1),
@@ -189,6 +211,10 @@ fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: 
     block.balance = Some(method);
 }
 
+fn invalid_parameter(statement: &Statement, word: &str) -> Error {
+    statement.error(format!("invalid parameter \"{word}\""))
+}
+
 /// One `server` line: an address and its parameters.
 fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Error> {
     let name = statement.arg(0);
@@ -197,7 +223,7 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
     let host = parse_host(name).map_err(|_| not("host not found"))?;
     let mut server = Server::new(name, host);
     for word in statement.args.iter().skip(1) {
-        let invalid = || statement.error(format!("invalid parameter \"{word}\""));
+        let invalid = || invalid_parameter(statement, word);
         let count =
             |text: &str| parse_number(text).and_then(|number| u32::try_from(number).ok()).ok_or_else(invalid);
         match word.split_once('=') {
@@ -212,7 +238,7 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             Some(("fail_timeout", value)) => {
                 server.fail_timeout = parse_time(value).map_err(|_| invalid())?;
             }
-            None if word == "backup" && balance == Some(Balance::IpHash) => {
+            None if word == "backup" && !balance.unwrap_or_default().takes_backups() => {
                 return Err(statement.error("balancing method does not support parameter \"backup\""));
             }
             None if word == "backup" => server.backup = true,

@@ -1,6 +1,8 @@
 //! `upstream`, and what stands in it.
 
-use super::{Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UPSTREAM, block, ignored, row};
+use super::{
+    Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UP_TO_TWO, UPSTREAM, block, ignored, row,
+};
 
 pub(super) const ROWS: &[Directive] = &[
     block("upstream", HTTP, ONE, "A group of servers, by a name that `proxy_pass` can use."),
@@ -31,6 +33,26 @@ pub(super) const ROWS: &[Directive] = &[
         NONE,
         "",
         "Chooses the server with the fewest requests in flight for its weight.",
+    ),
+    row(
+        "hash",
+        UPSTREAM,
+        ONE_OR_TWO,
+        "",
+        "Chooses by a text with variables; with `consistent` so that a server that goes away takes only its own \
+         keys with it (ketama).",
+    )
+    .differs(
+        "With `consistent`, a name has its share of the keys also while it has no address, and other addresses of it \
+         move no key.",
+    ),
+    row(
+        "random",
+        UPSTREAM,
+        UP_TO_TWO,
+        "",
+        "Chooses by chance and weight; `two` or `two least_conn`: of two servers that chance chose the one with fewer \
+         requests in flight for its weight.",
     ),
     row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),

@@ -80,11 +80,15 @@ pub struct Seen {
 /// A time line in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Requests that were due.
+    /// Requests that were sent.
     pub requests: u64,
     /// Those without a whole 200 from a server.
     pub failed: u64,
-    /// The same by how, without those of which there were none.
+    /// Requests that were due and not sent, as the load ended before it had the time: nobody's failure.
+    pub unsent: u64,
+    /// How late the load was at most with a request: so much of the slowest answer may be its own doing.
+    pub load_late_ms: f64,
+    /// The failed ones by how, without ways of which there were none.
     pub failures: BTreeMap<String, u64>,
     /// From the fault until the subject's log says that the server is out; `None` where it never does.
     pub eject_ms: Option<f64>,

@@ -1,6 +1,7 @@
 //! One case: load on a subject, the fault and its end at their times, and the figures.
 
 use std::io;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +29,9 @@ pub enum PlayError {
     /// The load could not be put on.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Somebody else was quicker to take the port.
+    #[error("something that is not ours answers on {0}; once more, please")]
+    Impostor(SocketAddr),
     /// The kernel refused something that always works.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -48,11 +52,15 @@ pub(super) fn play(
     let mut servers = Servers::start(fault, binaries, cores.load)?;
     let [_, app2] = servers.addresses();
     let setup = rules.setup(servers.addresses());
+    let hits_at_start = servers.hits()?;
     let running = if fault == Fault::Upgrade {
         subject.start_upgradable(&setup, cores.subject)?
     } else {
         subject.start(&setup, cores.subject)?
     };
+    if servers.hits()? == hits_at_start {
+        return Err(PlayError::Impostor(running.address));
+    }
     let watch = Watch::start(&running.log, subject.kind, "app2", app2)?;
     let hits_before = servers.hits()?;
 
@@ -128,7 +136,7 @@ fn ms(count: u64) -> Duration {
 
 impl Rules {
     /// The rules as a subject's setup.
-    fn setup(&self, servers: [std::net::SocketAddr; 2]) -> Setup {
+    fn setup(&self, servers: [SocketAddr; 2]) -> Setup {
         let mut setup = Setup::new(servers);
         setup.max_fails = self.max_fails;
         setup.fail_timeout = ms(self.fail_timeout_ms);
@@ -138,7 +146,7 @@ impl Rules {
         setup
     }
 
-    fn plan(&self, address: std::net::SocketAddr, core: usize) -> Plan {
+    fn plan(&self, address: SocketAddr, core: usize) -> Plan {
         let target = Target::get(address, "/", BODY_MARK);
         let whole = ms(self.calm_ms + self.fault_ms + self.after_ms);
         let mut plan = Plan::saturate(target, address, self.connections, whole);
@@ -170,12 +178,14 @@ fn seen(outcome: &Outcome, moments: &Moments, ejections: &[SystemTime], hits: u6
     let ejected_ms =
         ejections.iter().map(|moment| at_ms(*moment)).find(|at| (broken_ms..mended_ms).contains(at));
     let eject_ms = ejected_ms.map(|at| at - broken_ms);
-    let failures = tally.failures.by_name().into_iter().chain([("never sent", tally.unsent)]);
+    let failures = tally.failures.by_name().into_iter();
     let failures = failures.filter(|(_, n)| *n > 0).map(|(name, n)| (name.to_owned(), n)).collect();
-    let failed = tally.failures.sum() + tally.unsent;
+    let failed = tally.failures.sum();
     let figures = Figures {
         requests: tally.answered + failed,
         failed,
+        unsent: tally.unsent,
+        load_late_ms: tally.lag.max() as f64 / 1e6,
         failures,
         eject_ms,
         return_ms: eject_ms.and_then(|_| return_ms(&buckets, mended_ms, rules.bucket_ms)),

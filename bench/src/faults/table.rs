@@ -12,7 +12,8 @@ pub(super) fn text(run: &Run) -> String {
          Rules of all: max_fails {}, fail_timeout {} ms, connect timeout {} ms, read timeout {} ms, and a 500 \
          moves on.\n\
          out: from the fault until its log says so. back: from the fault's end until it answers, to {} ms.\n\
-         hits: requests that reached the servers. answers: whole 200s that came back.\n\n",
+         hits: requests that reached the servers. answers: whole 200s that came back.\n\
+         load late: how late the load itself was at most; what is slow by no more says nothing of the subject.\n\n",
         rules.rate_per_s,
         rules.connections,
         rules.calm_ms + rules.fault_ms + rules.after_ms,
@@ -45,8 +46,18 @@ pub(super) fn text(run: &Run) -> String {
 }
 
 fn table(cases: &[Case]) -> Table {
-    let header =
-        ["fault", "subject", "requests", "failed", "out, ms", "back, ms", "worst, ms", "hits", "answers"];
+    let header = [
+        "fault",
+        "subject",
+        "requests",
+        "failed",
+        "out, ms",
+        "back, ms",
+        "worst, ms",
+        "load late, ms",
+        "hits",
+        "answers",
+    ];
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(2) {
@@ -63,7 +74,7 @@ fn table(cases: &[Case]) -> Table {
     table
 }
 
-fn figures(figures: &Figures) -> [String; 7] {
+fn figures(figures: &Figures) -> [String; 8] {
     let span = |ms: Option<f64>| ms.map_or("–".into(), |ms| format!("{ms:.0}"));
     [
         figures.requests.to_string(),
@@ -71,6 +82,7 @@ fn figures(figures: &Figures) -> [String; 7] {
         span(figures.eject_ms),
         span(figures.return_ms),
         format!("{:.0}", figures.worst_ms),
+        format!("{:.0}", figures.load_late_ms),
         figures.hits.to_string(),
         figures.answers.to_string(),
     ]

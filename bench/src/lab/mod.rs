@@ -107,13 +107,24 @@ impl Cores {
     }
 }
 
-/// A loopback address that is free now.
+/// Ports below those that the kernel gives to outgoing connections (`ip_local_port_range`): among thousands of these,
+/// one would sooner or later sit on the port of a server that is away for a moment.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A loopback address that is free now. By chance, so that two who look at the same time seldom find the same.
 ///
 /// # Errors
 ///
-/// Where the kernel has no port left.
+/// Where hardly any port is free.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS))) {
+            Ok(listener) => return listener.local_addr(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Lets this process, and those that it starts, open as many files as the kernel allows them: load and subjects have

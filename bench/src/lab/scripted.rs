@@ -6,13 +6,15 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
+
+use super::free_address;
 
 /// How long a connection attempt on loopback may take until it counts as swallowed.
 const SWALLOWED_AFTER: Duration = Duration::from_millis(50);
@@ -71,8 +73,8 @@ impl Scripted {
     ///
     /// Where the kernel has no port or no thread.
     pub fn start(name: &str, decide: impl Fn() -> Reply + Send + Sync + 'static) -> io::Result<Scripted> {
-        let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), 1024)?;
-        let address = TcpListener::from(listener.try_clone()?).local_addr()?;
+        let address = free_address()?;
+        let listener = bind(address, 1024)?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             decide: Box::new(decide),

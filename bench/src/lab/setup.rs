@@ -104,7 +104,7 @@ impl Setup {
             Balance::RoundRobin => String::new(),
             other => format!("        {};\n", method(other)),
         };
-        let (max_fails, fail_timeout) = (self.max_fails, self.fail_timeout.as_secs());
+        let (max_fails, fail_timeout) = (self.max_fails, self.fail_timeout.as_millis().div_ceil(1000));
         for (upstream, weight) in &self.servers {
             let _ = writeln!(
                 servers,
@@ -255,7 +255,9 @@ impl Arranged {
         };
         let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
         process.wait_until_ready(address)?;
-        Ok(Running { address, log, process, pid_file: is_upgradable.then_some(PidFile(pid_file)) })
+        // Made only where it is wanted: its end is that of whoever the file names.
+        let pid_file = is_upgradable.then(|| PidFile(pid_file));
+        Ok(Running { address, log, process, pid_file })
     }
 
     fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {

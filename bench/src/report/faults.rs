@@ -37,7 +37,8 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              repeats nothing. Rules of all subjects: max_fails {}, fail_timeout {} ms, connect timeout {} ms, read timeout {} ms, \
              and a 500 moves on; HAProxy has health checks besides, every half of that fail_timeout, as its passive rules \
              do not bring a server back. Out: from the fault until the subject's log says so. Back: from the fault's end until app2 \
-             answers, to {} ms. Hits: requests that reached the servers, as they counted them.",
+             answers, to {} ms. Hits: requests that reached the servers, as they counted them. Load late: how late \
+             the load itself was at most; what is slow by no more says nothing of the subject.",
             rules.rate_per_s,
             rules.connections,
             rules.calm_ms,
@@ -85,6 +86,7 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
         "back, ms",
         "median, ms",
         "worst, ms",
+        "load late, ms",
         "hits",
         "answers",
     ];
@@ -111,7 +113,7 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
     Ok(Block { title, text, plots, table: Some(table), data: Vec::new() })
 }
 
-fn figures(figures: &Figures) -> [String; 8] {
+fn figures(figures: &Figures) -> [String; 9] {
     let span = |ms: Option<f64>| ms.map_or("–".into(), |ms| format!("{ms:.0}"));
     let how: Vec<String> = figures.failures.iter().map(|(how, count)| format!("{count} {how}")).collect();
     let failed = match how.as_slice() {
@@ -125,6 +127,7 @@ fn figures(figures: &Figures) -> [String; 8] {
         span(figures.return_ms),
         plot::number(&figures.median_ms),
         plot::number(&figures.worst_ms),
+        plot::number(&figures.load_late_ms),
         figures.hits.to_string(),
         figures.answers.to_string(),
     ]

@@ -171,6 +171,8 @@ fn failures() -> faults::Run {
         figures: faults::Figures {
             requests: 2000,
             failed: 15,
+            unsent: 0,
+            load_late_ms: 1.5,
             failures: [("closed too early".into(), 15)].into(),
             eject_ms: Some(5.0),
             return_ms: None,

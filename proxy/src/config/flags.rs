@@ -227,7 +227,7 @@ struct Flags {
     help: Option<bool>,
 
     /// the version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = "Process")]
+    #[arg(long, action = clap::ArgAction::Version, help_heading = "Process")]
     version: Option<bool>,
 }
 

@@ -62,6 +62,16 @@ pub enum SiteName {
     Regex(Pattern),
 }
 
+impl SiteName {
+    /// The expression, where it is one.
+    pub fn pattern(&self) -> Option<&Pattern> {
+        match self {
+            SiteName::Regex(pattern) => Some(pattern),
+            SiteName::Exact(_) | SiteName::Suffix(_) | SiteName::Prefix(_) => None,
+        }
+    }
+}
+
 /// How the clients of a site are treated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRules {

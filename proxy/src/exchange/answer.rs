@@ -2,29 +2,31 @@
 
 use super::values::Known;
 use super::{Ending, Env, Exchange};
-use crate::config::Action;
 use crate::config::site::Added;
 use crate::http::Method;
 use crate::http::reply::{self, Content, Reply};
 use crate::site::Place;
 
 /// The client is sent elsewhere: the text of a `return` is where to.
-fn is_redirect(status: u16) -> bool {
+pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 impl Exchange {
-    /// Answers a request whose head has been read, with the text that lies in `env.text`.
-    pub(super) fn answer(&mut self, status: u16, env: &mut Env) {
+    /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
+    pub(super) fn answer(&mut self, status: u16, has_text: bool, env: &mut Env) {
         if status == 444 {
             self.ending = Ending::Close;
             return;
         }
+        let place = self.place.clone();
+        if status >= 300 && !has_text && self.record.is_some() && self.answers_elsewhere(status, env) {
+            return;
+        }
+        let status = self.status_shown.unwrap_or(status);
         // What is left of a body is not waited for.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
         self.request.cut(env);
-        let place = self.place.clone();
-        let has_text = matches!(&place.action, Action::Answer(answer) if answer.text.is_some());
         let text = std::mem::take(&mut env.text);
         if is_redirect(status) && has_text {
             self.write(status, keep_alive, Content::Page(""), Some(&text), env);
@@ -35,6 +37,12 @@ impl Exchange {
             self.write(status, keep_alive, Content::Page(""), None, env);
         }
         env.text = text;
+    }
+
+    /// Sends the client to another address.
+    pub(super) fn redirect(&mut self, status: u16, to: &[u8], env: &mut Env) {
+        let keep_alive = self.request.keep_alive && !env.draining;
+        self.write(status, keep_alive, Content::Page(""), Some(to), env);
     }
 
     /// Writes an answer of the proxy's own, which is then the response.
@@ -60,7 +68,7 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            let known = Known::new(self, env.now, env.wall.at(env.now));
+            let known = Known::new(self, &env.routes, env.now, env.wall.at(env.now));
             add_fields(&place, status, &known, &mut fields);
         }
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);

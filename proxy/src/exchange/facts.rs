@@ -22,6 +22,16 @@ impl Exchange {
         &self.place
     }
 
+    /// Whether the choice of servers begins anew; true once.
+    pub fn takes_fresh_start(&mut self) -> bool {
+        std::mem::take(&mut self.starts_anew)
+    }
+
+    /// The group that the request goes to, as an index.
+    pub fn upstream(&self) -> Option<usize> {
+        self.place.upstream.or(self.upstream)
+    }
+
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client

@@ -28,6 +28,8 @@ pub enum Failure {
     Invalid(&'static str),
     /// It answered with a status that counts as a failure.
     Status(u16),
+    /// It answered with a status for which another location answers (`proxy_intercept_errors`).
+    Intercepted(u16),
 }
 
 impl Failure {
@@ -35,7 +37,7 @@ impl Failure {
     ///
     /// Not for a pooled connection that had died (`stale`), not for this machine's own limits.
     pub fn blames_server(self, stale: bool) -> bool {
-        !stale && !matches!(self, Failure::Local(_))
+        !stale && !matches!(self, Failure::Local(_) | Failure::Intercepted(_))
     }
 
     /// What happened, for a log line.
@@ -49,14 +51,14 @@ impl Failure {
             Failure::SendTimeout => "send timeout".into(),
             Failure::ReadTimeout => "read timeout".into(),
             Failure::Invalid(why) => why.into(),
-            Failure::Status(status) => format!("status {status}"),
+            Failure::Status(status) | Failure::Intercepted(status) => format!("status {status}"),
         }
     }
 
     /// The status that stands for it in `$upstream_status`, as nginx has it.
     pub(super) fn status(self) -> u16 {
         match self {
-            Failure::Status(status) => status,
+            Failure::Status(status) | Failure::Intercepted(status) => status,
             other => other.refusal().status,
         }
     }
@@ -67,7 +69,7 @@ impl Failure {
             Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
             Failure::Invalid(_) => rules.invalid_header,
             Failure::Status(_) => true,
-            Failure::Local(_) => false,
+            Failure::Local(_) | Failure::Intercepted(_) => false,
             Failure::Connect(_) | Failure::Unasked | Failure::Closed | Failure::Reset(_) => rules.error,
         }
     }
@@ -80,6 +82,7 @@ impl Failure {
             Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),
             Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
             Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
+            Failure::Intercepted(status) => Refusal::new(status, ""),
             Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
             Failure::Unasked | Failure::Invalid(_) | Failure::Status(_) => {
                 Refusal::new(502, "the server sent an invalid response")

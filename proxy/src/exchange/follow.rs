@@ -1,18 +1,18 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
-use super::answer::add_fields;
+use super::answer::{add_fields, is_redirect};
 use super::request_head::{Fate, Message, TOO_LARGE, Tools};
+use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
 use crate::buffer::{Buffer, Buffers, Full};
-use crate::config::Action;
-use crate::config::Pass;
-use crate::config::site::{Forwarding, Listed, PassUri, RedirectFrom};
+use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
+use crate::config::{Action, Listen, Pass};
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
-use crate::http::{Refusal, uri};
+use crate::http::{Refusal, reply, uri};
 use crate::key::Key;
-use crate::site::Place;
+use crate::site::{Place, Routes, name_of};
 use crate::time::{Duration, Time};
 
 impl Exchange {
@@ -20,60 +20,132 @@ impl Exchange {
     #[inline(never)]
     pub(super) fn follow(&mut self, message: &Message<'_>, tools: &mut Tools<'_>) -> Result<Fate, Refusal> {
         let place = self.place.clone();
-        if !place.lets_in(self.client) {
-            return Err(Refusal::new(403, ""));
-        }
         // Where nothing was looked for, the path is not in its normal form yet.
         let (path, _) = uri::split(message.target.path);
         tools.path.clear();
         if uri::normalize(path, tools.path).is_err() {
             tools.path.extend_from_slice(path);
         }
+        let mut scope = self.scope(&place, message, tools);
+        // Apart, so that it can be written while the exchange is asked.
         let mut record = self.record.take();
-        let asked = Asked {
+        if let Some(record) = &mut record {
+            Exchange::keep(&place, &self.asked(message, tools, &scope), record);
+            if !place.rules.error_pages.is_empty() && self.redirects == 0 {
+                record.head.clear();
+                record.head.extend_from_slice(&message.head.fields.bytes()[..message.head.len]);
+            }
+        }
+        let fate = self.obey(&place, message, tools, &mut scope);
+        self.record = record;
+        fate
+    }
+
+    fn asked<'a>(&'a self, message: &'a Message<'a>, tools: &'a Tools<'_>, scope: &'a Scope) -> Asked<'a> {
+        Asked {
             head: message.head,
             target: message.target,
             path: tools.path,
             maps: tools.routes.maps(),
-            known: Known::new(self, tools.now, tools.wall),
-        };
-        if let Some(record) = &mut record {
-            Exchange::keep(&place, &asked, record);
+            scope,
+            known: Known::new(self, tools.routes, tools.now, tools.wall),
         }
-        let mut key = Key::default();
-        if let Some(template) = &place.key {
-            tools.text.clear();
-            asked.expand(template, tools.text);
-            key = Key::new(tools.text);
+    }
+
+    /// Gives variables their values: named groups of expressions, then `set`.
+    fn scope(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
+        let mut scope = Scope::new(tools.routes.slots());
+        if !place.name_patterns.is_empty() {
+            let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
+            let _ = place.name_patterns.iter().any(|pattern| scope.matches(pattern, &name));
         }
-        let fate = match &place.action {
+        if let Some(pattern) = &place.pattern {
+            scope.matches(pattern, tools.path);
+        }
+        for set in &place.sets {
+            let mut value = Vec::new();
+            self.asked(message, tools, &scope).expand(&set.value, &mut value);
+            scope.set(&set.variable, value);
+        }
+        scope
+    }
+
+    fn obey(
+        &mut self,
+        place: &Place,
+        message: &Message<'_>,
+        tools: &mut Tools<'_>,
+        scope: &mut Scope,
+    ) -> Result<Fate, Refusal> {
+        // `return` comes before access is looked at, as in nginx's phases.
+        if !matches!(place.action, Action::Answer(_)) && !place.lets_in(self.client) {
+            return Ok(Fate::Refused(403));
+        }
+        if place.is_internal && self.redirects == 0 {
+            return Ok(Fate::Refused(404));
+        }
+        match &place.action {
             Action::Answer(answer) => {
-                tools.text.clear();
-                if let Some(text) = &answer.text {
-                    asked.expand(text, tools.text);
+                let mut text = Vec::new();
+                if let Some(template) = &answer.text {
+                    self.asked(message, tools, scope).expand(template, &mut text);
                 }
-                Fate::Answered(answer.status)
+                if is_redirect(answer.status) && text.first() == Some(&b'/') {
+                    let start = self.own_address(place, message, tools);
+                    text.splice(0..0, start);
+                }
+                *tools.text = text;
+                let status = answer.status;
+                Ok(if answer.text.is_some() { Fate::Answered(status) } else { Fate::Refused(status) })
             }
-            Action::Proxy(pass) => match &place.rules.forwarding {
-                Forwarding::Standard => Fate::Forwarded,
-                Forwarding::Listed(listed) => {
-                    let mut out = tools.buffers.small();
-                    let written = write(&mut out, &place, pass, listed, message, &asked);
-                    self.request.send_first(out);
-                    written.map_err(|_| TOO_LARGE)?;
-                    self.record = record;
-                    self.key = key;
-                    return Ok(Fate::Forwarded);
+            Action::Proxy(pass) => {
+                if let PassTarget::Variable(template) = &pass.target {
+                    let mut name = Vec::new();
+                    self.asked(message, tools, scope).expand(template, &mut name);
+                    self.upstream = tools.routes.upstream(&name);
+                    if self.upstream.is_none() {
+                        return Ok(Fate::Refused(502));
+                    }
+                    scope.proxy_host = Some(name);
                 }
-            },
-            Action::File(_) | Action::StubStatus => return Err(Refusal::new(404, "")),
-        };
-        self.record = record;
-        self.key = key;
-        if fate == Fate::Forwarded {
-            self.forward(message, tools.buffers)?;
+                if let Some(template) = self.upstream().and_then(|group| tools.routes.key(group)) {
+                    let mut key = std::mem::take(tools.text);
+                    key.clear();
+                    self.asked(message, tools, scope).expand(template, &mut key);
+                    self.key = Key::new(&key);
+                    *tools.text = key;
+                }
+                let Forwarding::Listed(listed) = &place.rules.forwarding else {
+                    self.forward(message, tools.buffers)?;
+                    return Ok(Fate::Forwarded);
+                };
+                let mut out = tools.buffers.small();
+                let asked = self.asked(message, tools, scope);
+                let written = write(&mut out, place, pass, listed, message, &asked);
+                self.request.send_first(out);
+                written.map_err(|_| TOO_LARGE)?;
+                Ok(Fate::Forwarded)
+            }
+            Action::File(_) | Action::StubStatus => Ok(Fate::Refused(404)),
         }
-        Ok(fate)
+    }
+
+    /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like).
+    fn own_address(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Vec<u8> {
+        let how = place.rules.delivery.own_redirects;
+        if !how.are_absolute {
+            return Vec::new();
+        }
+        let asked = message.target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
+        let mut text = b"http://".to_vec();
+        text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
+        if let Listen::Tcp(address) = tools.routes.address(self.listener)
+            && how.have_port
+            && address.port() != 80
+        {
+            text.extend_from_slice(format!(":{}", address.port()).as_bytes());
+        }
+        text
     }
 }
 
@@ -84,6 +156,7 @@ pub(super) struct Moment<'a> {
     pub(super) wall: Duration,
     /// The same as an HTTP date.
     pub(super) date: &'a [u8],
+    pub(super) routes: &'a Routes,
 }
 
 impl Exchange {
@@ -97,6 +170,17 @@ impl Exchange {
         moment: &Moment<'_>,
     ) -> Result<(), Failure> {
         let place = self.place.clone();
+        // `error_page` may want the client to see another status.
+        let shown = self.status_shown.filter(|_| head.status >= 200);
+        let head = &match shown {
+            Some(status) => {
+                ResponseHead { status, reason: reply::reason(status).as_bytes(), plain_line: 0, ..*head }
+            }
+            None => ResponseHead { ..*head },
+        };
+        if shown.is_some() {
+            self.response.status = head.status;
+        }
         let mut record = self.record.take();
         if let Some(record) = &mut record {
             Exchange::keep_of_answer(&place, &head.fields, record);
@@ -108,7 +192,7 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if changes {
-            let known = Known::new(self, moment.now, moment.wall);
+            let known = Known::new(self, moment.routes, moment.now, moment.wall);
             add_fields(&place, head.status, &known, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
         }
@@ -154,7 +238,7 @@ fn write(
         Some(template) => asked.expand(template, &mut method),
         None => method.extend_from_slice(message.head.method_name),
     }
-    let (_, args) = uri::split(message.target.path);
+    let args = asked.args();
     match &pass.uri {
         PassUri::AsItCame if message.target.path.first() == Some(&b'?') => {
             target.push(b'/');

@@ -34,10 +34,12 @@ mod env;
 mod facts;
 mod failure;
 mod follow;
+mod pages;
 mod record;
 mod request;
 mod request_head;
 mod response;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -162,6 +164,14 @@ pub struct Exchange {
     /// After this try there may be another.
     tries_left: bool,
     waits: Waits,
+    /// The group that the request goes to, where its place does not say.
+    upstream: Option<usize>,
+    /// How often the request has been sent to another location (`error_page`).
+    redirects: u8,
+    /// Servers are chosen from a group that was not asked yet for this request.
+    starts_anew: bool,
+    /// The status that the client is to see instead of the response's own.
+    status_shown: Option<u16>,
     /// Where it is connected to, as an index.
     listener: usize,
     /// What holds for the request in hand.
@@ -190,6 +200,10 @@ impl Exchange {
             send_failure: None,
             tries_left: false,
             waits: Waits::default(),
+            upstream: None,
+            redirects: 0,
+            starts_anew: false,
+            status_shown: None,
             listener,
             place: env.routes.default_place(listener).clone(),
             peer,
@@ -496,8 +510,8 @@ impl Exchange {
         let next_upstream = &self.place.rules.next_upstream;
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
-        let asked =
-            matches!(failure, Failure::Invalid(_) | Failure::Status(_)) && !self.response.has_interims();
+        let asked = matches!(failure, Failure::Invalid(_) | Failure::Status(_) | Failure::Intercepted(_))
+            && !self.response.has_interims();
         if self.response.has_begun() || (self.response.has_started() && !asked) {
             return Sequel::Begun;
         }
@@ -535,12 +549,18 @@ impl Exchange {
         self.request.restart(env);
         self.waits.forget_client();
         self.client = self.peer;
+        if self.redirects > 0 {
+            (self.redirects, self.status_shown) = (0, None);
+        }
         self.advance_request(env);
         self.request.close_if_eof(&mut self.ending);
     }
 
     /// Answers the request itself and gives up the rest of it.
     fn refuse(&mut self, refusal: Refusal, env: &mut Env) {
+        if self.record.is_some() && self.answers_elsewhere(refusal.status, env) {
+            return;
+        }
         // After a whole request the next one can be found, so the connection can go on.
         let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
         if self.response.is_delivered() {
@@ -558,7 +578,8 @@ impl Exchange {
         } else {
             self.response.reset_behind_interim(env);
         }
-        self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
+        let status = self.status_shown.unwrap_or(refusal.status);
+        self.write_answer(status, keep_alive, Content::Page(refusal.why), env);
     }
 
     /// A response has begun to go to the client: the request is not sent again, so what was held for that

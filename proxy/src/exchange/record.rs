@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::config::template::Variable;
+use crate::site::Place;
 use crate::time::Time;
 
 /// See the [module's page](self).
@@ -22,6 +24,8 @@ pub struct Record {
     pub bytes_sent: u64,
     /// Requests over this connection, this one included.
     pub requests: u64,
+    /// The head, where another location may have to answer in place of an error.
+    pub(super) head: Vec<u8>,
     /// What the place keeps of the request's head.
     pub(super) of_head: Kept,
     /// What it keeps of the response's.
@@ -91,6 +95,22 @@ impl Record {
         self.of_answer.clear();
         (self.request_length, self.bytes_sent) = (0, 0);
         self.requests += 1;
+    }
+
+    /// Of a request that is refused for its head, the line it begins with is all that is kept.
+    pub(super) fn keep_line(&mut self, place: &Place, bytes: &[u8]) {
+        if !self.of_head.ends.is_empty() {
+            return;
+        }
+        let line = bytes.trim_ascii_start();
+        let end = memchr::memchr2(b'\r', b'\n', line).unwrap_or(line.len());
+        for variable in &place.kept {
+            self.of_head.keep(|out| {
+                if *variable == Variable::Request {
+                    out.extend_from_slice(&line[..end]);
+                }
+            });
+        }
     }
 
     /// A server is asked.

@@ -275,6 +275,12 @@ impl RequestSide {
         self.complete_here = false;
     }
 
+    /// A head that the proxy has written lies in `out`, and is all of the request.
+    pub(super) fn holds_new_head(&mut self) {
+        self.phase = Phase::Whole;
+        self.complete_here = true;
+    }
+
     /// Becomes ready for the next request, keeping the bytes that lie behind this one.
     #[inline]
     pub(super) fn restart(&mut self, env: &mut Env) {

@@ -22,6 +22,8 @@ pub(super) enum Fate {
     Forwarded,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
     Answered(u16),
+    /// It is answered with this status alone: another location's answer may stand for it.
+    Refused(u16),
 }
 
 impl Exchange {
@@ -58,11 +60,15 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
-                    Fate::Answered(status) => self.answer(status, env),
+                    Fate::Answered(status) => self.answer(status, true, env),
+                    Fate::Refused(status) => self.answer(status, false, env),
                 }
             }
             Err(refusal) => {
                 self.request.phase = Phase::Head;
+                if let Some(record) = &mut self.record {
+                    record.keep_line(&self.place, input.filled());
+                }
                 self.request.input = Some(input);
                 self.refuse(refusal, env);
             }

@@ -317,7 +317,12 @@ impl Exchange {
             nominates: connection.nominates,
         };
         if self.place.changes_answers || self.record.is_some() {
-            let moment = Moment { now: env.now, wall: env.wall.at(env.now), date: env.date.as_bytes() };
+            let moment = Moment {
+                now: env.now,
+                wall: env.wall.at(env.now),
+                date: env.date.as_bytes(),
+                routes: &env.routes,
+            };
             self.deliver(&head, &delivery, &mut env.buffers, &moment)?;
             return Ok(Parsed::Complete(head.len));
         }
@@ -367,6 +372,9 @@ impl Exchange {
         let counts = self.place.rules.next_upstream.statuses.contains(&status);
         if counts && self.sequel(failure, false).goes_on() {
             return Err(failure);
+        }
+        if self.place.rules.intercepts_errors && status >= 300 && self.has_page_for(status) {
+            return Err(Failure::Intercepted(status));
         }
         let response = &mut self.response;
         let old_client = self.request.version == Version::Http10;

@@ -5,15 +5,16 @@
 
 use std::io::Write;
 
+use super::scope::Scope;
 use super::{Env, Exchange, Record};
 use crate::config::site::SiteName;
 use crate::config::template::{Part, Template, Variable};
-use crate::config::{Action, Escape, Map};
+use crate::config::{Action, Escape, Listen, Map};
 use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::http::{Version, uri};
-use crate::site::{Place, name_of};
+use crate::site::{Place, Routes, name_of};
 use crate::time::{Duration, Time};
 
 /// A request's head, while it is at hand.
@@ -24,6 +25,7 @@ pub(super) struct Asked<'a> {
     /// The path in its normal form.
     pub(super) path: &'a [u8],
     pub(super) maps: &'a [Map],
+    pub(super) scope: &'a Scope,
     /// What is known besides.
     pub(super) known: Known<'a>,
 }
@@ -32,14 +34,17 @@ pub(super) struct Asked<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     exchange: &'a Exchange,
+    routes: &'a Routes,
     now: Time,
     /// The time of day, since 1970.
     wall: Duration,
+    /// The request is over.
+    is_over: bool,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(exchange: &'a Exchange, now: Time, wall: Duration) -> Known<'a> {
-        Known { exchange, now, wall }
+    pub(super) fn new(exchange: &'a Exchange, routes: &'a Routes, now: Time, wall: Duration) -> Known<'a> {
+        Known { exchange, routes, now, wall, is_over: false }
     }
 }
 
@@ -54,10 +59,15 @@ impl Asked<'_> {
         }
     }
 
+    /// The arguments: the request's, unless the configuration has set others.
+    pub(super) fn args(&self) -> Option<&[u8]> {
+        self.scope.args.as_deref().or(uri::split(self.target.path).1)
+    }
+
     /// Appends the value of a variable; nothing where it has none.
     pub(super) fn append(&self, variable: &Variable, out: &mut Vec<u8>) {
         use Variable as V;
-        let (_, args) = uri::split(self.target.path);
+        let args = self.args();
         let fields = &self.head.fields;
         match variable {
             V::Args => out.extend_from_slice(args.unwrap_or_default()),
@@ -110,7 +120,12 @@ impl Asked<'_> {
             }
             V::Map(index) => self.map(&self.maps[*index], out),
             // Nothing of these is here.
-            V::RemoteUser | V::RequestBody | V::RequestFilename | V::Slot(_) | V::Capture(_) => {}
+            V::RemoteUser | V::RequestBody | V::RequestFilename => {}
+            V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
+            V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
+            V::ProxyHost if self.scope.proxy_host.is_some() => {
+                out.extend_from_slice(self.scope.proxy_host.as_deref().unwrap_or_default());
+            }
             other => self.known.append(other, out),
         }
     }
@@ -131,7 +146,16 @@ impl Asked<'_> {
         };
         let pattern = || map.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(&source));
         let value = exact.or_else(|| wildcard().map(|(_, value)| value));
-        self.expand(value.or_else(|| pattern().map(|(_, value)| value)).unwrap_or(&map.default), out);
+        match (value, if value.is_none() { pattern() } else { None }) {
+            (Some(value), _) => self.expand(value, out),
+            (None, Some((pattern, value))) => {
+                // What is captured here is for the value; nothing else sees it.
+                let mut scope = self.scope.clone();
+                scope.matches(pattern, &source);
+                Asked { scope: &scope, ..*self }.expand(value, out);
+            }
+            (None, None) => self.expand(&map.default, out),
+        }
     }
 }
 
@@ -192,8 +216,25 @@ impl Known<'_> {
                 None => {}
             },
             V::Scheme => out.extend_from_slice(b"http"),
+            V::ServerAddr => match self.routes.address(exchange.listener) {
+                Listen::Tcp(address) => push(out, format_args!("{}", address.ip())),
+                Listen::Unix(path) => push(out, format_args!("unix:{}", path.display())),
+            },
+            V::ServerPort => {
+                if let Listen::Tcp(address) = self.routes.address(exchange.listener) {
+                    push(out, format_args!("{}", address.port()));
+                }
+            }
             V::ServerName => out.extend_from_slice(place.name.as_bytes()),
-            V::Status => push(out, format_args!("{:03}", exchange.logged_status())),
+            V::Status => {
+                let status = match exchange.status() {
+                    // nginx's word for a client that has gone.
+                    0 if self.is_over => 499,
+                    0 => exchange.status_shown.unwrap_or(0),
+                    status => status,
+                };
+                push(out, format_args!("{status:03}"));
+            }
             V::BodyBytesSent => push(out, format_args!("{}", exchange.body_bytes())),
             V::BytesSent => push(out, format_args!("{}", record.map_or(0, |record| record.bytes_sent))),
             V::RequestLength => {
@@ -352,17 +393,10 @@ fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
 }
 
 impl Exchange {
-    /// The status that logs tell: nginx's word for a client that has gone is 499.
-    fn logged_status(&self) -> u16 {
-        match self.status() {
-            0 => 499,
-            status => status,
-        }
-    }
-
     /// Appends this request's line in a log: of a format, at this time of day.
     pub fn log_line(&self, line: &Template, escape: Escape, env: &Env, out: &mut Vec<u8>) {
-        Known::new(self, env.now, env.wall.at(env.now)).expand_escaped(line, escape, out);
+        let known = Known::new(self, &env.routes, env.now, env.wall.at(env.now));
+        Known { is_over: true, ..known }.expand_escaped(line, escape, out);
     }
 
     /// Appends a text that depends on this request, as it is.

@@ -84,6 +84,8 @@ pub fn reason(status: u16) -> &'static str {
 /// 1 KiB.
 pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let reason = reason(reply.status);
+    // nginx says one thing in the status line and another on the page.
+    let title = if reply.status == 302 { "Found" } else { reason };
     let mut digits = itoa::Buffer::new();
     let status = digits.format(reply.status);
     let (open, close) = if matches!(reply.content, Content::Page("")) { ("", "") } else { ("<p>", "</p>\n") };
@@ -92,11 +94,11 @@ pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
         "<!DOCTYPE html>\n<html>\n<head><title>",
         status,
         " ",
-        reason,
+        title,
         "</title></head>\n<body>\n<h1>",
         status,
         " ",
-        reason,
+        title,
         "</h1>\n",
         open,
         why,

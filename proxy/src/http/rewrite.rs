@@ -365,8 +365,12 @@ fn write_response<const CHANGED: bool>(
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
     }
-    if !head.fields.has(Role::Date) && head.status >= 200 {
+    // Where the server's are left out, these are the proxy's own, as in nginx.
+    if (!head.fields.has(Role::Date) || (CHANGED && changes.leaves_out(b"Date"))) && head.status >= 200 {
         field(out, b"Date", date)?;
+    }
+    if CHANGED && head.status >= 200 && changes.leaves_out(b"Server") {
+        field(out, b"Server", PSEUDONYM.as_bytes())?;
     }
     let via: &[u8] = match head.version {
         Version::Http10 => b"Via: 1.0 proxy\r\n",

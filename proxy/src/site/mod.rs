@@ -16,9 +16,12 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri};
+use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
-use crate::config::{Action, ClientRules, Config, Listener, Location, LogFormat, Map, Pass, Rules, Site};
+use crate::config::{
+    Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
+    Upstream,
+};
 use names::Names;
 pub use names::name_of;
 use paths::Paths;
@@ -34,8 +37,6 @@ pub struct Place {
     pub action: Action,
     /// The group that its requests go to, as an index; `None` where they go to none, or it depends.
     pub upstream: Option<usize>,
-    /// What a server of that group is found by, where it goes by a key.
-    pub key: Option<Template>,
     /// How much of a path its location matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
     /// The site, as an index.
@@ -50,6 +51,14 @@ pub struct Place {
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
     pub is_plain: bool,
+    /// The expression that leads here, where it is one.
+    pub pattern: Option<Pattern>,
+    /// The expressions among its site's names.
+    pub name_patterns: Vec<Pattern>,
+    /// Variables that get values on the way, in their order.
+    pub sets: Vec<Set>,
+    /// It is for requests that the proxy sends here itself.
+    pub is_internal: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
     /// Fields of responses are added or left out.
@@ -110,19 +119,28 @@ impl Place {
             &location.action,
             Action::Proxy(Pass { target: PassTarget::Upstream(_), uri: PassUri::AsItCame, .. })
         );
-        let upstream = match &location.action {
-            Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(*index),
-            Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
+        let has_key = match &location.action {
+            Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => {
+                key(&config.upstreams[*index]).is_some()
+            }
+            _ => false,
         };
-        let group = upstream.map(|index| &config.upstreams[index]);
-        let key = group.filter(|group| group.balance.goes_by_key()).map(|group| group.key.clone());
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records && key.is_none(),
+            is_plain: is_standard && !keeps_records && !location.is_internal && !has_key,
+            pattern: match &location.matches {
+                Match::Regex(pattern) => Some(pattern.clone()),
+                Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
+            },
+            name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
+            sets: site.sets.iter().chain(&location.sets).cloned().collect(),
+            is_internal: location.is_internal,
             keeps_records,
             changes_answers: *delivery != Delivery::default(),
-            upstream,
-            key,
+            upstream: match &location.action {
+                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(*index),
+                Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
+            },
             client: site.client.clone(),
             rules,
             action: location.action.clone(),
@@ -177,6 +195,11 @@ pub struct Routes {
     listeners: Vec<ListenerRoutes>,
     sites: Vec<SiteRoutes>,
     maps: Vec<Map>,
+    slots: usize,
+    /// Names of groups, for `proxy_pass` with variables.
+    upstreams: Vec<Box<str>>,
+    /// What a server of a group is found by, by group; `None` where it goes by no key.
+    keys: Vec<Option<Template>>,
     buffer_size: usize,
     keeps_records: bool,
 }
@@ -188,6 +211,7 @@ struct ListenerRoutes {
     default_place: Arc<Place>,
     /// All requests go there.
     is_plain: bool,
+    address: Listen,
 }
 
 #[derive(Debug)]
@@ -216,7 +240,7 @@ impl Routes {
             let site = &sites[names.default()];
             let default_place = site.rest.clone();
             let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
-            ListenerRoutes { names, default_place, is_plain }
+            ListenerRoutes { names, default_place, is_plain, address: listener.address.clone() }
         };
         let heads = config.sites.iter().map(|site| site.client.max_header_size);
         Routes {
@@ -227,6 +251,9 @@ impl Routes {
             }),
             sites,
             maps: config.maps.clone(),
+            slots: config.slots,
+            upstreams: config.upstreams.iter().map(|group| group.name.as_str().into()).collect(),
+            keys: config.upstreams.iter().map(|group| key(group).cloned()).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
     }
@@ -234,6 +261,26 @@ impl Routes {
     /// Whether something is to be kept of requests anywhere.
     pub fn keeps_records(&self) -> bool {
         self.keeps_records
+    }
+
+    /// How many variables the configuration sets.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The group with this name, as an index.
+    pub fn upstream(&self, name: &[u8]) -> Option<usize> {
+        self.upstreams.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// What a server of the group with this index is found by; `None` where it goes by no key.
+    pub fn key(&self, group: usize) -> Option<&Template> {
+        self.keys[group].as_ref()
+    }
+
+    /// The address of a listener, as configured.
+    pub fn address(&self, listener: usize) -> &Listen {
+        &self.listeners[listener].address
     }
 
     /// The `map` blocks.
@@ -272,6 +319,11 @@ impl Routes {
     pub fn named(&self, site: usize, name: &[u8]) -> Option<&Arc<Place>> {
         self.sites[site].paths.named(name)
     }
+}
+
+/// What a server of this group is found by.
+fn key(group: &Upstream) -> Option<&Template> {
+    group.balance.goes_by_key().then_some(&group.key)
 }
 
 fn asks_for_records(config: &Config, location: &Location) -> bool {

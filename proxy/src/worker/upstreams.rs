@@ -132,7 +132,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     fn no_live_server(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        if let Some(group) = client.exchange.place().upstream
+        if let Some(group) = client.exchange.upstream()
             && self.no_live_server.is_due(self.env.now)
         {
             let state = self.pools[group].group.lock().servers_state(self.env.now);
@@ -191,6 +191,7 @@ impl<N: Net> Worker<N> {
             // The server has answered; how the tunnel then ends is a matter between it and the client.
             _ if client.exchange.is_tunnel() => Outcome::Served,
             Failure::Status(403 | 404) => Outcome::Next,
+            Failure::Intercepted(_) => Outcome::Served,
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,
         };
@@ -249,9 +250,9 @@ impl<N: Net> Worker<N> {
 
 /// Chooses a server; says whether there is one.
 fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
-    let Some(index) = client.exchange.place().upstream else { return false };
+    let Some(index) = client.exchange.upstream() else { return false };
     let mut group = pools[index].group.lock();
-    if !client.has_chosen {
+    if !client.has_chosen || client.exchange.takes_fresh_start() {
         client.has_chosen = true;
         group.begin(
             &mut client.attempt,

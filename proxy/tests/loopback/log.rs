@@ -51,7 +51,7 @@ fn each_request_has_its_line_in_nginxs_combined_format_with_server_and_time() {
             format!(
                 "127.0.0.1 \"GET /chunks HTTP/1.1\" 200 5 \"-\" \"say \\x22\\x5C\\xC3\\xA4\\x22\" {origin}"
             ),
-            "127.0.0.1 \"\" 400 155 \"-\" \"-\" -".to_owned(),
+            "127.0.0.1 \"BAD\" 400 155 \"-\" \"-\" -".to_owned(),
         ]
     );
     for (_, date, seconds) in &lines {

@@ -15,11 +15,25 @@ pub(super) struct Pool {
     pub(super) group: Arc<Mutex<Group>>,
     pub(super) idle: Idle<UpstreamKey>,
     idle_timeout: Duration,
+    /// The most requests over one connection.
+    pub(super) requests_max: u64,
+    time_max: Duration,
 }
 
 impl Pool {
     pub(super) fn new(config: &Upstream, group: Arc<Mutex<Group>>) -> Pool {
-        Pool { group, idle: Idle::new(config.keepalive), idle_timeout: config.idle_timeout }
+        Pool {
+            group,
+            idle: Idle::new(config.keepalive),
+            idle_timeout: config.idle_timeout,
+            requests_max: config.requests_max,
+            time_max: config.time_max,
+        }
+    }
+
+    /// Until when a connection opened `now` takes requests.
+    pub(super) fn retires(&self, now: Time) -> Time {
+        now + self.time_max
     }
 
     /// When the connection that is idle for longest has been so for long enough.

@@ -21,6 +21,10 @@ pub(super) struct Upstream<S> {
     /// The group that its server is in.
     group: usize,
     peer: PeerKey,
+    /// Requests that it was taken for, this one included.
+    requests: u64,
+    /// After this it takes no further request.
+    retires: Time,
 }
 
 impl<N: Net> Worker<N> {
@@ -74,6 +78,7 @@ impl<N: Net> Worker<N> {
             // or sent something, just now.
             if replay_safe || !self.net.has_input(&mut up.socket) {
                 up.client = Some(key);
+                up.requests += 1;
                 client.upstream = Some(up_key);
                 return client.exchange.acquired(true, self.env.now);
             }
@@ -109,11 +114,13 @@ impl<N: Net> Worker<N> {
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
         let mut socket = self.net.connect(&address)?;
+        let retires = self.pools[group].retires(self.env.now);
         let net = &mut self.net;
         self.upstreams.try_insert_with_key(|up| {
             net.register(&mut socket, Token::from(Target::Upstream(up)))?;
             let client = Some(key);
-            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, group, peer })
+            let ready = Readiness::default();
+            Ok(Upstream { socket, is_connected: false, ready, client, group, peer, requests: 1, retires })
         })
     }
 
@@ -149,12 +156,14 @@ impl<N: Net> Worker<N> {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            let clean = reusable && silent && !up.ready.read_closed;
+            let pool = &mut self.pools[up.group];
+            let spent = up.requests >= pool.requests_max || up.retires < self.env.now;
+            let clean = reusable && silent && !up.ready.read_closed && !spent;
             let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining;
             let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                self.pools[up.group].idle.put(up.peer, up_key, self.env.now)
+                pool.idle.put(up.peer, up_key, self.env.now)
             } else {
                 Some(up_key)
             };

@@ -133,8 +133,9 @@ impl Sequel {
 
 impl Exchange {
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
-    /// of which no response byte came, as long as all of it is still held.
-    pub(super) fn sequel(&self, failure: Failure, stale: bool) -> Sequel {
+    /// of which no response byte came, as long as all of it is still held. `in_time`: another server may be tried,
+    /// as far as the time since the first one goes.
+    pub(super) fn sequel(&self, failure: Failure, stale: bool, in_time: bool) -> Sequel {
         let next_upstream = &self.place.rules.next_upstream;
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
@@ -150,7 +151,7 @@ impl Exchange {
             Sequel::Unsafe
         } else if stale {
             Sequel::Renewed
-        } else if self.tries_left && failure.moves_on(next_upstream) {
+        } else if self.tries_left && in_time && failure.moves_on(next_upstream) {
             Sequel::Moved
         } else {
             Sequel::NoOther

@@ -163,6 +163,8 @@ pub struct Exchange {
     send_failure: Option<Failure>,
     /// After this try there may be another.
     tries_left: bool,
+    /// From then on no other server is tried (`proxy_next_upstream_timeout`).
+    tries_end: Time,
     waits: Waits,
     /// The group that the request goes to, where its place does not say.
     upstream: Option<usize>,
@@ -199,6 +201,7 @@ impl Exchange {
             failure: None,
             send_failure: None,
             tries_left: false,
+            tries_end: Time::NEVER,
             waits: Waits::default(),
             upstream: None,
             redirects: 0,
@@ -422,6 +425,13 @@ impl Exchange {
         self.ending == Ending::Linger || self.response.shut
     }
 
+    /// A server is needed, the first one for what is asked.
+    fn want_server(&mut self, now: Time) {
+        let span = self.place.rules.tries_timeout;
+        self.tries_end = if span.is_zero() { Time::NEVER } else { now + span };
+        self.link = Link::Wanted { same_server: false };
+    }
+
     /// A server has been chosen; `tries_left` says that another may be tried after it.
     pub fn chosen(&mut self, tries_left: bool) {
         self.tries_left = tries_left;
@@ -474,7 +484,9 @@ impl Exchange {
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
     pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
-        let sequel = self.sequel(failure, self.is_stale(failure));
+        // For a status that has been decided when it came: only one that moves on is a failure.
+        let in_time = matches!(failure, Failure::Status(_)) || env.now < self.tries_end;
+        let sequel = self.sequel(failure, self.is_stale(failure), in_time);
         let status = failure.status();
         if let Some(one) =
             self.record.as_mut().and_then(|record| record.current()).filter(|one| one.status == 0)

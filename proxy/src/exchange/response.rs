@@ -11,6 +11,7 @@ use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
+use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -297,7 +298,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env.draining)?,
+            status => self.judge_final(status, &head, length, connection, env.draining, env.now)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -367,10 +368,11 @@ impl Exchange {
         length: Length,
         connection: Connection,
         draining: bool,
+        now: Time,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = self.place.rules.next_upstream.statuses.contains(&status);
-        if counts && self.sequel(failure, false).goes_on() {
+        if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
             return Err(failure);
         }
         if self.place.rules.intercepts_errors && status >= 300 && self.has_page_for(status) {

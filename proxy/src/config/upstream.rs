@@ -62,6 +62,10 @@ pub struct Server {
     pub backup: bool,
     /// Never gets a request; keeps its place in the distribution of the hashing methods.
     pub down: bool,
+    /// Gets no further request, while those in flight go on; keeps its place as one that is `down`.
+    pub drain: bool,
+    /// How long its share grows to what its weight says, after it failed and came back; zero: it has all at once.
+    pub slow_start: Duration,
 }
 
 impl Server {
@@ -76,6 +80,8 @@ impl Server {
             max_conns: 0,
             backup: false,
             down: false,
+            drain: false,
+            slow_start: Duration::ZERO,
         }
     }
 
@@ -121,8 +127,8 @@ pub enum Balance {
 }
 
 impl Balance {
-    /// Whether there may be `backup` servers.
-    pub fn takes_backups(self) -> bool {
+    /// Whether servers are ranked by their standing, so that there may be `backup` ones and a `slow_start`.
+    pub fn ranks_servers(self) -> bool {
         matches!(self, Balance::RoundRobin | Balance::LeastConn)
     }
 

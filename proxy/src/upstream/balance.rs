@@ -39,7 +39,7 @@ impl Choice<'_> {
             if !self.is_open(index) {
                 continue;
             }
-            let load = best.map(|best| compare_load(&self.peers[index], &self.peers[best]));
+            let load = best.map(|best| self.compare_load(index, best));
             match load {
                 None | Some(std::cmp::Ordering::Less) => {
                     best = Some(index);
@@ -53,10 +53,9 @@ impl Choice<'_> {
         if !is_tie {
             return Some(best);
         }
-        let (active, weight) = (self.peers[best].active, self.peers[best].weight);
-        self.richest(best, |peer| {
-            u64::from(peer.active) * u64::from(weight) == u64::from(active) * u64::from(peer.weight)
-        })
+        let (peer, now) = (&self.peers[best], self.now);
+        let (active, share) = (u64::from(peer.active), peer.share(peer.weight, now));
+        self.richest(best, |peer| u64::from(peer.active) * share == active * peer.share(peer.weight, now))
     }
 
     /// The peer at the client's place in the sum of weights, hashing on while that one is not open;
@@ -129,12 +128,20 @@ impl Choice<'_> {
                     misses.add();
                     continue;
                 };
-                let is_busier = compare_load(&self.peers[index], &self.peers[first]).is_gt();
+                let is_busier = self.compare_load(index, first).is_gt();
                 return Some(if is_busier { first } else { index });
             }
             misses.add();
         }
         self.round_robin()
+    }
+
+    /// Compares requests in flight per weight, without dividing.
+    fn compare_load(&self, a: usize, b: usize) -> std::cmp::Ordering {
+        let (a, b) = (&self.peers[a], &self.peers[b]);
+        let a_scaled = u64::from(a.active) * b.share(b.weight, self.now);
+        let b_scaled = u64::from(b.active) * a.share(a.weight, self.now);
+        a_scaled.cmp(&b_scaled)
     }
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
@@ -145,7 +152,7 @@ impl Choice<'_> {
             if !take_part(peer) || !is_open(peer, self.in_flight, self.tried, self.now) {
                 continue;
             }
-            let gain = i64::from(peer.effective_weight);
+            let gain = peer.share(peer.effective_weight, self.now) as i64;
             peer.current_weight += gain;
             total += gain;
             if peer.effective_weight < peer.weight {
@@ -178,11 +185,4 @@ impl Choice<'_> {
 #[inline]
 fn is_open(peer: &Peer, in_flight: &[u32], tried: &[PeerKey], now: Time) -> bool {
     peer.eligible(in_flight, now) && (tried.is_empty() || tried.binary_search(&peer.key).is_err())
-}
-
-/// Compares requests in flight per weight, without dividing.
-fn compare_load(a: &Peer, b: &Peer) -> std::cmp::Ordering {
-    let a_scaled = u64::from(a.active) * u64::from(b.weight);
-    let b_scaled = u64::from(b.active) * u64::from(a.weight);
-    a_scaled.cmp(&b_scaled)
 }

@@ -196,7 +196,7 @@ impl Group {
             Outcome::Neutral => (false, false),
             _ if is_single => (false, peer.forgive()),
             Outcome::Failed => (peer.failed(now), false),
-            Outcome::Served | Outcome::Next => (false, peer.succeeded()),
+            Outcome::Served | Outcome::Next => (false, peer.succeeded(now)),
         };
         if matches!(outcome, Outcome::Failed | Outcome::Next) {
             attempt.mark_tried(key);
@@ -309,6 +309,9 @@ impl Group {
     }
 
     fn state(&self, peer: &Peer, now: Time) -> String {
+        if peer.is_draining() {
+            return format!("draining ({} in flight)", peer.active());
+        }
         if peer.is_down() {
             return "down by configuration".to_owned();
         }

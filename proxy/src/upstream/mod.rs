@@ -33,6 +33,9 @@
 //!   after the last failure. Failures no more than `fail_timeout` apart add up, whatever succeeded between them;
 //! - the only peer of a group is never counted against, and its request has no further tries.
 //!
+//! A server that comes back (`slow_start`) has a share that grows from next to nothing to its weight, in round robin as
+//! well as in `least_conn`: one that is cold is not hit by all requests at once for having none in flight.
+//!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
 //! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
 //! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].

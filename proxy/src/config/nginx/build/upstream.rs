@@ -238,11 +238,18 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             Some(("fail_timeout", value)) => {
                 server.fail_timeout = parse_time(value).map_err(|_| invalid())?;
             }
-            None if word == "backup" && !balance.unwrap_or_default().takes_backups() => {
-                return Err(statement.error("balancing method does not support parameter \"backup\""));
+            Some(("slow_start", _)) | None
+                if is_for_ranks(word) && !balance.unwrap_or_default().ranks_servers() =>
+            {
+                let message = format!("balancing method does not support parameter \"{word}\"");
+                return Err(statement.error(message));
+            }
+            Some(("slow_start", value)) => {
+                server.slow_start = parse_time(value).map_err(|_| invalid())?;
             }
             None if word == "backup" => server.backup = true,
             None if word == "down" => server.down = true,
+            None if word == "drain" => server.drain = true,
             // Every name is resolved anew while running.
             None if word == "resolve" => {}
             _ if is_of_nginx_plus(word) => {
@@ -256,8 +263,13 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
     Ok(server)
 }
 
+/// Parameters that mean nothing where a server is not ranked by its standing.
+fn is_for_ranks(word: &str) -> bool {
+    word == "backup" || word.starts_with("slow_start=")
+}
+
 fn is_of_nginx_plus(word: &str) -> bool {
-    word == "drain" || ["slow_start=", "route=", "service="].iter().any(|start| word.starts_with(start))
+    ["route=", "service="].iter().any(|start| word.starts_with(start))
 }
 
 fn zone(statement: &Statement) -> Result<(), Error> {

@@ -12,12 +12,14 @@ pub(super) const ROWS: &[Directive] = &[
         SOME,
         "",
         "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
-         (1), `fail_timeout=` (10s), `backup`, `down`, `resolve`.",
+         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `resolve`.",
     )
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of \
          its addresses at start is one. A name that does not resolve does not keep the proxy from \
-         starting.",
+         starting. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
+         to its weight over the time of `slow_start` (not with `hash`, `ip_hash`, `random`), beginning with its first \
+         answer; a server that drains gets no request, as if it were down.",
     ),
     row(
         "zone",

@@ -124,6 +124,7 @@ pub struct Full;
 pub struct Buffers {
     small: Vec<Buffer>,
     large: Vec<Buffer>,
+    /// Invariant: it never shrinks, so that whoever counted on a buffer's size still finds it.
     small_size: usize,
     /// How many are with connections now.
     lent: usize,
@@ -153,6 +154,20 @@ impl Buffers {
         Buffers { small: Vec::new(), large: Vec::new(), small_size, lent: 0 }
     }
 
+    /// From now on a small buffer holds `small_size` bytes, or what it held if that is more.
+    pub fn grow(&mut self, small_size: usize) {
+        if small_size > self.small_size {
+            self.small_size = small_size;
+            self.small.clear();
+            let large = self.large_size();
+            self.large.retain(|buffer| buffer.capacity() == large);
+        }
+    }
+
+    fn large_size(&self) -> usize {
+        LARGE.max(2 * self.small_size)
+    }
+
     /// How many bytes a small buffer holds.
     pub fn small_size(&self) -> usize {
         self.small_size
@@ -176,8 +191,11 @@ impl Buffers {
         buffer.clear();
         let (list, kept) = if buffer.capacity() == self.small_size {
             (&mut self.small, KEPT_SMALL)
-        } else {
+        } else if buffer.capacity() == self.large_size() {
             (&mut self.large, KEPT_LARGE)
+        } else {
+            // Lent before the sizes grew.
+            return unmap(buffer);
         };
         if list.len() < kept {
             list.push(buffer);
@@ -189,5 +207,25 @@ impl Buffers {
     /// How many buffers are with connections.
     pub fn lent(&self) -> usize {
         self.lent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_lent_before_the_sizes_grew_are_not_lent_again() {
+        let mut buffers = Buffers::new(40_000);
+        let (small, large) = (buffers.small(), buffers.large());
+        let (spare, other) = (buffers.small(), buffers.large());
+        buffers.put(spare);
+        buffers.put(other);
+        buffers.grow(50_000);
+        buffers.put(small);
+        buffers.put(large);
+        assert_eq!((buffers.small().capacity(), buffers.large().capacity()), (50_000, 100_000));
+        buffers.grow(1_000);
+        assert_eq!((buffers.small_size(), buffers.lent()), (50_000, 2), "they never shrink");
     }
 }

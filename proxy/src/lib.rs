@@ -7,12 +7,13 @@
 //! |---|---|---|
 //! | [`time`], [`buffer`], [`key`] | nanoseconds that are passed in; fixed-size buffers and their free list; digests | nothing |
 //! | [`config`] | text to one checked value | [`time`] |
+//! | [`ids`] | how the parts of a configuration are called beyond its end | [`config`]'s values |
 //! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
 //! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`key`], [`config`]'s values |
 //! | [`site`] | what the configuration says about a request: its site, its location, its rules | [`config`]'s values |
 //! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
 //! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
-//! | [`run`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`], [`pid_file`], [`limits`] |
+//! | [`process`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`] |
 //!
 //! Invariants that hold everywhere: no clock is read and no socket touched below [`worker`]; nothing waits
 //! without a deadline; nothing that comes from outside is held without a bound; a connection is found
@@ -39,13 +40,12 @@ pub mod buffer;
 pub mod config;
 pub mod exchange;
 pub mod http;
+pub mod ids;
 pub mod key;
-pub mod limits;
 pub mod logging;
-pub mod pid_file;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
-pub mod run;
+pub mod process;
 pub mod site;
 pub mod time;
 pub mod upstream;

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use proxy::config::flags;
 use proxy::config::nginx::cli::{self, Command, CommandLine};
 use proxy::config::nginx::{self, Disk, Loaded, Options, Refused};
-use proxy::config::{Config, flags};
-use proxy::run;
+use proxy::logging;
+use proxy::process::{self, order};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -18,14 +20,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(exit) => return exit.print(),
     };
-    serve(&config, "proxy: ")
-}
-
-fn serve(config: &Config, prefix: &str) -> ExitCode {
-    match run::run(config) {
+    match process::run(config, None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{prefix}{error}");
+            eprintln!("proxy: {error}");
             ExitCode::FAILURE
         }
     }
@@ -51,26 +49,71 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
             let _ = std::io::stdout().write_all(&report.stdout);
             return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
-        Command::Signal(_) => {
-            eprintln!(
-                "nginx: [emerg] -s is not supported yet; send the signal to the process in the pid file"
-            );
-            return ExitCode::FAILURE;
-        }
-        Command::Run => match load(&line) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
-                    eprintln!("nginx: [warn] {warning}");
-                }
-                return serve(&loaded.config, "nginx: [emerg] ");
-            }
-            Err(refused) => {
-                eprintln!("nginx: [emerg] {}", refused.error);
+        Command::Signal(signal) => {
+            let sent = load(&line).map_err(|refused| emerg(&refused)).and_then(|loaded| {
+                let pid_file = loaded.config.process.pid_file.unwrap_or_default();
+                order::send(signal, &pid_file)
+            });
+            if let Err(error) = sent {
+                eprintln!("nginx: {error}");
                 return ExitCode::FAILURE;
             }
-        },
+        }
+        Command::Run => return run(&line),
     }
     ExitCode::SUCCESS
+}
+
+fn run(line: &CommandLine) -> ExitCode {
+    open_log(line);
+    let loaded = match load(line) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            eprintln!("nginx: {}", emerg(&refused));
+            if logging::file().is_some() {
+                log::error!(target: "emerg", "{}", refused.error);
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    for warning in &loaded.warnings {
+        eprintln!("nginx: [warn] {warning}");
+    }
+    let reload = || {
+        let loaded = load(line).map_err(|refused| emerg(&refused))?;
+        for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        Ok(loaded.config)
+    };
+    match process::run(loaded.config, Some(&reload)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nginx: [emerg] {}", error.as_nginx());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Until the configuration says where messages go, they go where `-e` says.
+fn open_log(line: &CommandLine) {
+    if line.error_log == "stderr" {
+        return;
+    }
+    // One that begins with a slash stands for itself.
+    let path: PathBuf = Path::new(&line.prefix).join(&line.error_log);
+    match logging::open(Some(&path)) {
+        Ok(file) => logging::direct(file, log::LevelFilter::Info),
+        Err(error) => eprintln!(
+            "nginx: [alert] could not open error log file: open() \"{}\" failed ({})",
+            path.display(),
+            nginx::shown(&error.source)
+        ),
+    }
+}
+
+fn emerg(refused: &Refused) -> String {
+    format!("[emerg] {}", refused.error)
 }
 
 fn load(line: &CommandLine) -> Result<Loaded, Box<Refused>> {

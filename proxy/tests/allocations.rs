@@ -14,7 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proxy::config::{Config, Host, Listen, Listener, Server};
-use proxy::upstream::Group;
 use proxy::worker::logs::Logs;
 use proxy::worker::mio_net::MioNet;
 use proxy::worker::shared::{Command, Shared};
@@ -130,11 +129,13 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     config.process.workers = 1;
     config.log_to("/dev/null");
 
-    let listeners = listen::bind(&[Listen::Tcp(port)], 1).expect("a free port").remove(0);
-    let (net, waker) = MioNet::new(listeners, Instant::now()).expect("a poller");
-    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
+    let bound = listen::bind(&config.listeners[0], 1, Vec::new()).expect("a free port");
+    let listeners = vec![(0, bound.sockets[0].clone())];
+    let (net, remote) = MioNet::new(listeners, Instant::now()).expect("a poller");
     let logs = Logs::open(&config).expect("a log");
-    let worker = Worker::new(&config, net, shared.clone(), logs);
+    let shared = Arc::new(Shared::new(config, None, 0));
+    shared.generation().supply_logs(vec![logs]);
+    let worker = Worker::new(net, shared.clone());
     let running = thread::spawn(move || {
         WATCHED.set(true);
         let result = worker.run();
@@ -154,7 +155,7 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     assert!(before > 0, "the worker was not watched at all");
 
     shared.order(Command::Stop);
-    waker.wake().expect("a waker");
+    remote.wake().expect("a waker");
     running.join().expect("no panic").expect("no error");
     asked
 }

@@ -12,11 +12,12 @@ const PAGES: &[&str] = &[
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/containers.md",
+    "docs/directives.md",
     "docs/benchmarking.md",
 ];
 
 /// Flags of tools that are not the project's, and one that is shown as a slip.
-const FOREIGN_FLAGS: &[&str] = &["--build", "--profile", "--release", "--upsteam"];
+const FOREIGN_FLAGS: &[&str] = &["--build", "--profile", "--release", "--test", "--upsteam"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")

@@ -102,11 +102,11 @@ pub struct Process {
     pub error_log: Option<PathBuf>,
     /// It goes to the background once every address is bound (`daemon`).
     pub daemon: bool,
-    /// Who it becomes once every address is bound (`user`).
+    /// Who it becomes once every address is bound, where it is root's (`user`).
     pub user: Option<User>,
-    /// The limit of open files (`worker_rlimit_nofile`); `None`: it is raised as needed.
+    /// The limit of open files (`worker_rlimit_nofile`); `None`: it is raised as far as it goes.
     pub open_files: Option<u64>,
-    /// How long connections may go on after QUIT or a reload (`worker_shutdown_timeout`); `None`: no bound.
+    /// How long QUIT waits for what is in flight (`worker_shutdown_timeout`); `None`: as long as it takes.
     pub shutdown_timeout: Option<Duration>,
     /// A file that holds the process id while the proxy accepts (`pid`).
     pub pid_file: Option<PathBuf>,
@@ -134,12 +134,12 @@ impl Default for Process {
     }
 }
 
-/// A user by name, and a group where it is not the user's own (`user`).
+/// A user by name, and a group where it is called otherwise (`user`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The user's name.
     pub name: String,
-    /// The group's name.
+    /// The group's name; `None`: the one that is called as the user.
     pub group: Option<String>,
 }
 

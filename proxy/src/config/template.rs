@@ -361,6 +361,16 @@ impl Source {
         }
     }
 
+    /// Puts another text behind it: no name goes on from one into the other.
+    pub fn append(&mut self, other: Source) {
+        for piece in other.pieces {
+            match (self.pieces.last_mut(), piece) {
+                (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
+                (_, piece) => self.pieces.push(piece),
+            }
+        }
+    }
+
     /// Whether there is neither a variable nor a capture in it.
     pub fn is_literal(&self) -> bool {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
@@ -458,6 +468,17 @@ mod tests {
         assert_eq!(mixed.as_text(), None);
         let variables: Vec<_> = mixed.variables().cloned().collect();
         assert_eq!(variables, [Variable::Uri, Variable::Capture(1), Variable::Uri]);
+    }
+
+    #[test]
+    fn texts_behind_each_other_share_no_name() {
+        let mut source = Source::parse("a").expect("a text");
+        for more in ["b$ur", "i"] {
+            source.append(Source::parse(more).expect("a text"));
+        }
+        assert_eq!(source.resolve(Variable::named), Err(Unknown("ur".to_owned())));
+        let template = source.resolve(|_| Some(Variable::Uri)).expect("it is known");
+        assert_eq!(*template.parts, [text("ab"), Part::Variable(Variable::Uri), text("i")]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            let known = Known::new(self, &env.routes, env.now, env.wall.at(env.now));
+            let known = Known::new(self, env.now, env.wall.at(env.now));
             add_fields(&place, status, &known, &mut fields);
         }
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Exchange, Record};
+use crate::ids::GroupId;
 use crate::key::Key;
 use crate::site::Place;
 
@@ -10,6 +11,11 @@ impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.
     pub fn is_idle(&self) -> bool {
         self.request.is_idle()
+    }
+
+    /// Whether it has just connected: its first request may be on its way.
+    pub fn is_fresh(&self) -> bool {
+        self.request.is_idle() && self.request.is_first()
     }
 
     /// Whether the client has only a part of a response, which must not pass for the whole.
@@ -27,8 +33,8 @@ impl Exchange {
         std::mem::take(&mut self.starts_anew)
     }
 
-    /// The group that the request goes to, as an index.
-    pub fn upstream(&self) -> Option<usize> {
+    /// The group that the request goes to.
+    pub fn upstream(&self) -> Option<GroupId> {
         self.place.upstream.or(self.upstream)
     }
 

@@ -12,7 +12,7 @@ use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
 use crate::http::{Refusal, reply, uri};
 use crate::key::Key;
-use crate::site::{Place, Routes, name_of};
+use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
 
 impl Exchange {
@@ -48,7 +48,7 @@ impl Exchange {
             path: tools.path,
             maps: tools.routes.maps(),
             scope,
-            known: Known::new(self, tools.routes, tools.now, tools.wall),
+            known: Known::new(self, tools.now, tools.wall),
         }
     }
 
@@ -139,7 +139,7 @@ impl Exchange {
         let asked = message.target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
         let mut text = b"http://".to_vec();
         text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
-        if let Listen::Tcp(address) = tools.routes.address(self.listener)
+        if let Some(Listen::Tcp(address)) = tools.routes.address(self.listener)
             && how.have_port
             && address.port() != 80
         {
@@ -156,7 +156,6 @@ pub(super) struct Moment<'a> {
     pub(super) wall: Duration,
     /// The same as an HTTP date.
     pub(super) date: &'a [u8],
-    pub(super) routes: &'a Routes,
 }
 
 impl Exchange {
@@ -192,7 +191,7 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if changes {
-            let known = Known::new(self, moment.routes, moment.now, moment.wall);
+            let known = Known::new(self, moment.now, moment.wall);
             add_fields(&place, head.status, &known, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
         }

@@ -36,6 +36,7 @@ mod failure;
 mod follow;
 mod pages;
 mod record;
+mod reload;
 mod request;
 mod request_head;
 mod response;
@@ -51,8 +52,9 @@ use std::sync::Arc;
 use crate::http::Refusal;
 use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
+use crate::ids::GroupId;
 use crate::key::Key;
-use crate::site::Place;
+use crate::site::{Place, Routes};
 use crate::time::Time;
 pub use env::{Env, Wall};
 pub use failure::{Failure, Sequel};
@@ -167,17 +169,21 @@ pub struct Exchange {
     tries_end: Time,
     waits: Waits,
     /// The group that the request goes to, where its place does not say.
-    upstream: Option<usize>,
+    upstream: Option<GroupId>,
     /// How often the request has been sent to another location (`error_page`).
     redirects: u8,
     /// Servers are chosen from a group that was not asked yet for this request.
     starts_anew: bool,
     /// The status that the client is to see instead of the response's own.
     status_shown: Option<u16>,
-    /// Where it is connected to, as an index.
-    listener: usize,
     /// What holds for the request in hand.
     place: Arc<Place>,
+    /// The configuration that `place` is of.
+    routes: Arc<Routes>,
+    /// Where it is connected to, by the listener's number.
+    listener: usize,
+    /// The listener is there no more: the connection does not persist.
+    is_retired: bool,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
     /// The client's address as text, for the next server.
@@ -207,8 +213,10 @@ impl Exchange {
             redirects: 0,
             starts_anew: false,
             status_shown: None,
-            listener,
             place: env.routes.default_place(listener).clone(),
+            routes: env.routes.clone(),
+            listener,
+            is_retired: false,
             peer,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),
@@ -527,7 +535,7 @@ impl Exchange {
 
     /// Gets ready for the next request, which may lie here already.
     pub fn finish(&mut self, env: &mut Env) {
-        if env.draining && self.request.is_empty() {
+        if self.is_last(env) && self.request.is_empty() {
             // The next request may have come, unread: so not by closing at once, see `wind_up`.
             self.response.ends_connection();
             return;
@@ -549,7 +557,7 @@ impl Exchange {
             return;
         }
         // After a whole request the next one can be found, so the connection can go on.
-        let keep_alive = self.request.is_whole() && self.request.keep_alive && !env.draining;
+        let keep_alive = self.request.is_whole() && self.request.keep_alive && !self.is_last(env);
         if self.response.is_delivered() {
             self.ending = Ending::Reset;
             return;

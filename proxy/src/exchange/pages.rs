@@ -43,7 +43,7 @@ impl Exchange {
             return false;
         };
         let mut goal = Vec::new();
-        Known::new(self, &env.routes, env.now, env.wall.at(env.now)).expand(&page.target, &mut goal);
+        Known::new(self, env.now, env.wall.at(env.now)).expand(&page.target, &mut goal);
         let bytes = record.head.clone();
 
         self.redirects += 1;
@@ -80,14 +80,15 @@ impl Exchange {
     /// Sends the request with this head to `goal`, a path or the name of a location.
     fn go(&mut self, bytes: &[u8], goal: &[u8], env: &mut Env) -> Option<Fate> {
         let Ok(Parsed::Complete(mut head)) = head::request(bytes, &mut env.scratch) else { return None };
+        let routes = self.routes.clone();
         let mut target = target::of(head.method, head.target, head.version, &head.fields).ok()?;
         if goal.first() == Some(&b'@') {
-            self.place = env.routes.named(self.place.site, goal)?.clone();
+            self.place = routes.named(self.place.site, goal)?.clone();
         } else {
             let (path, args) = uri::split(goal);
             env.path.clear();
             uri::normalize(path, &mut env.path).ok()?;
-            self.place = env.routes.find_in(self.place.site, &env.path).clone();
+            self.place = routes.find_in(self.place.site, &env.path).clone();
             // Arguments are those of the page, or none.
             let _ = args;
             target = Target { path: goal, host: target.host };
@@ -103,7 +104,7 @@ impl Exchange {
             Message { head: &head, target: &target, length: Length::Empty, wishes: &wishes, trusted: false };
         let mut tools = Tools {
             buffers: &mut env.buffers,
-            routes: &env.routes,
+            routes: &routes,
             path: &mut env.path,
             text: &mut env.text,
             now: env.now,

@@ -281,6 +281,17 @@ impl RequestSide {
         self.complete_here = true;
     }
 
+    /// What has come of a request that was only begun moves to a buffer of the size that counts now.
+    pub(super) fn move_input(&mut self, env: &mut Env) {
+        let Some(input) = self.input.take_if(|input| input.capacity() < env.buffers.small_size()) else {
+            return;
+        };
+        let mut larger = env.buffers.small();
+        larger.append(input.filled()).expect("it fits one that is larger");
+        env.buffers.put(input);
+        self.input = Some(larger);
+    }
+
     /// Becomes ready for the next request, keeping the bytes that lie behind this one.
     #[inline]
     pub(super) fn restart(&mut self, env: &mut Env) {

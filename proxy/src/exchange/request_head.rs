@@ -30,11 +30,14 @@ impl Exchange {
     /// Reads the head, if it is whole.
     #[inline(never)]
     pub(super) fn advance_request_head(&mut self, env: &mut Env) {
+        if self.request.phase == Phase::Idle {
+            self.catch_up(env);
+        }
         let Some(mut input) = self.request.input.take() else { return };
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
             self.request.phase = Phase::Head;
-            if env.routes.keeps_records() {
+            if self.routes.keeps_records() {
                 self.record.get_or_insert_default().begin(env.now);
             }
         }
@@ -87,7 +90,7 @@ impl Exchange {
         self.request.version = head.version;
         let target = target::of(head.method, head.target, head.version, &head.fields)?;
         let length = framing::request(&head.fields, head.version)?;
-        find(&mut self.place, self.listener, &env.routes, &target, &mut env.path)?;
+        find(&mut self.place, self.listener, &self.routes, &target, &mut env.path)?;
         if head.method == Method::Trace {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
@@ -118,9 +121,10 @@ impl Exchange {
             self.forward(&message, &mut env.buffers)?;
             return Ok(Parsed::Complete((head.len, Fate::Forwarded)));
         }
+        let routes = self.routes.clone();
         let mut tools = Tools {
             buffers: &mut env.buffers,
-            routes: &env.routes,
+            routes: &routes,
             path: &mut env.path,
             text: &mut env.text,
             now: env.now,

@@ -287,6 +287,7 @@ impl Exchange {
 
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
+        let is_last = self.is_last(env);
         let bytes = self.place.bounded(input.filled());
         let head = match head::response(bytes, &mut env.scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
@@ -298,7 +299,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, env.draining, env.now)?,
+            status => self.judge_final(status, &head, length, connection, is_last, env.now)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -318,12 +319,7 @@ impl Exchange {
             nominates: connection.nominates,
         };
         if self.place.changes_answers || self.record.is_some() {
-            let moment = Moment {
-                now: env.now,
-                wall: env.wall.at(env.now),
-                date: env.date.as_bytes(),
-                routes: &env.routes,
-            };
+            let moment = Moment { now: env.now, wall: env.wall.at(env.now), date: env.date.as_bytes() };
             self.deliver(&head, &delivery, &mut env.buffers, &moment)?;
             return Ok(Parsed::Complete(head.len));
         }
@@ -367,7 +363,7 @@ impl Exchange {
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
-        draining: bool,
+        is_last: bool,
         now: Time,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
@@ -389,7 +385,7 @@ impl Exchange {
         // While the request's body is still coming, the connection cannot be promised: the response may
         // be over first, and the rest of the body would have to be read for nothing.
         response.keep_alive =
-            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !draining;
+            self.request.keep_alive && self.request.is_whole() && !response.close_ends && !is_last;
         let coding = if old_client { Coding::Strip } else { Coding::Keep };
         response.cursor = Cursor::new(length, coding);
         if connection.nominates && length == Length::Chunked {

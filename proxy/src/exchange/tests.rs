@@ -6,6 +6,7 @@ mod messages;
 mod play;
 #[allow(dead_code)] // The fuzz targets use more of it.
 mod reference;
+mod reload;
 mod splits;
 mod switches;
 

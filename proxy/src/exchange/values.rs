@@ -14,7 +14,7 @@ use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::http::{Version, uri};
-use crate::site::{Place, Routes, name_of};
+use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
 
 /// A request's head, while it is at hand.
@@ -34,7 +34,6 @@ pub(super) struct Asked<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     exchange: &'a Exchange,
-    routes: &'a Routes,
     now: Time,
     /// The time of day, since 1970.
     wall: Duration,
@@ -43,8 +42,8 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(exchange: &'a Exchange, routes: &'a Routes, now: Time, wall: Duration) -> Known<'a> {
-        Known { exchange, routes, now, wall, is_over: false }
+    pub(super) fn new(exchange: &'a Exchange, now: Time, wall: Duration) -> Known<'a> {
+        Known { exchange, now, wall, is_over: false }
     }
 }
 
@@ -216,12 +215,13 @@ impl Known<'_> {
                 None => {}
             },
             V::Scheme => out.extend_from_slice(b"http"),
-            V::ServerAddr => match self.routes.address(exchange.listener) {
-                Listen::Tcp(address) => push(out, format_args!("{}", address.ip())),
-                Listen::Unix(path) => push(out, format_args!("unix:{}", path.display())),
+            V::ServerAddr => match exchange.routes.address(exchange.listener) {
+                Some(Listen::Tcp(address)) => push(out, format_args!("{}", address.ip())),
+                None => {}
+                Some(Listen::Unix(path)) => push(out, format_args!("unix:{}", path.display())),
             },
             V::ServerPort => {
-                if let Listen::Tcp(address) = self.routes.address(exchange.listener) {
+                if let Some(Listen::Tcp(address)) = exchange.routes.address(exchange.listener) {
                     push(out, format_args!("{}", address.port()));
                 }
             }
@@ -395,7 +395,7 @@ fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
 impl Exchange {
     /// Appends this request's line in a log: of a format, at this time of day.
     pub fn log_line(&self, line: &Template, escape: Escape, env: &Env, out: &mut Vec<u8>) {
-        let known = Known::new(self, &env.routes, env.now, env.wall.at(env.now));
+        let known = Known::new(self, env.now, env.wall.at(env.now));
         Known { is_over: true, ..known }.expand_escaped(line, escape, out);
     }
 

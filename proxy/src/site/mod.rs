@@ -16,12 +16,15 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use slotmap::SecondaryMap;
+
 use crate::config::site::{Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
     Upstream,
 };
+use crate::ids::{GroupId, Ids};
 use names::Names;
 pub use names::name_of;
 use paths::Paths;
@@ -35,8 +38,8 @@ pub struct Place {
     pub rules: Rules,
     /// Where they end.
     pub action: Action,
-    /// The group that its requests go to, as an index; `None` where they go to none, or it depends.
-    pub upstream: Option<usize>,
+    /// The group that its requests go to; `None` where they go to none, or it depends.
+    pub upstream: Option<GroupId>,
     /// How much of a path its location matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
     /// The site, as an index.
@@ -75,7 +78,7 @@ pub struct PlaceLog {
 }
 
 impl Place {
-    fn new(config: &Config, index: usize, location: &Location) -> Place {
+    fn new(config: &Config, ids: &Ids, index: usize, location: &Location) -> Place {
         let site = &config.sites[index];
         use crate::config::site::{Match, SiteName};
         let mut rules = location.rules.clone();
@@ -138,7 +141,7 @@ impl Place {
             keeps_records,
             changes_answers: *delivery != Delivery::default(),
             upstream: match &location.action {
-                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(*index),
+                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
             },
             client: site.client.clone(),
@@ -191,15 +194,15 @@ impl Place {
 /// All places of a configuration, and how to find them.
 #[derive(Debug)]
 pub struct Routes {
-    /// By listener.
-    listeners: Vec<ListenerRoutes>,
+    /// By the number of a listener; `None` where this configuration has no such one.
+    listeners: Vec<Option<ListenerRoutes>>,
     sites: Vec<SiteRoutes>,
     maps: Vec<Map>,
     slots: usize,
     /// Names of groups, for `proxy_pass` with variables.
-    upstreams: Vec<Box<str>>,
-    /// What a server of a group is found by, by group; `None` where it goes by no key.
-    keys: Vec<Option<Template>>,
+    upstreams: Vec<(Box<str>, GroupId)>,
+    /// What a server of a group is found by, for those that go by a key.
+    keys: SecondaryMap<GroupId, Template>,
     buffer_size: usize,
     keeps_records: bool,
 }
@@ -224,15 +227,15 @@ struct SiteRoutes {
 }
 
 impl Routes {
-    /// Those of this configuration.
-    pub fn new(config: &Config) -> Routes {
+    /// Those of this configuration, whose parts are called `ids`.
+    pub fn new(config: &Config, ids: &Ids) -> Routes {
         let site = |(index, site): (usize, &Site)| SiteRoutes {
             answer: site.answer.as_ref().map(|answer| {
                 let location = Location { action: Action::Answer(answer.clone()), ..site.location.clone() };
-                Arc::new(Place::new(config, index, &location))
+                Arc::new(Place::new(config, ids, index, &location))
             }),
-            paths: Paths::new(config, index, &site.locations),
-            rest: Arc::new(Place::new(config, index, &site.location)),
+            paths: Paths::new(config, ids, index, &site.locations),
+            rest: Arc::new(Place::new(config, ids, index, &site.location)),
         };
         let sites: Vec<_> = config.sites.iter().enumerate().map(site).collect();
         let listener = |listener: &Listener| {
@@ -242,18 +245,25 @@ impl Routes {
             let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
             ListenerRoutes { names, default_place, is_plain, address: listener.address.clone() }
         };
+        let mut listeners = Vec::new();
+        listeners.resize_with(ids.listeners.iter().max().map_or(0, |most| most + 1), || None);
+        for (one, &number) in config.listeners.iter().zip(&ids.listeners) {
+            listeners[number] = Some(listener(one));
+        }
         let heads = config.sites.iter().map(|site| site.client.max_header_size);
+        let names = config.upstreams.iter().map(|group| group.name.as_str().into());
+        let keys = config.upstreams.iter().map(|group| key(group).cloned());
         Routes {
-            listeners: config.listeners.iter().map(listener).collect(),
+            listeners,
             keeps_records: config.sites.iter().any(|site| {
-                let asks = |location: &Location| asks_for_records(config, location);
+                let asks = |location: &Location| asks_for_records(config, ids, location);
                 asks(&site.location) || site.locations.iter().any(asks)
             }),
             sites,
             maps: config.maps.clone(),
             slots: config.slots,
-            upstreams: config.upstreams.iter().map(|group| group.name.as_str().into()).collect(),
-            keys: config.upstreams.iter().map(|group| key(group).cloned()).collect(),
+            upstreams: names.zip(ids.groups.iter().copied()).collect(),
+            keys: ids.groups.iter().copied().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
     }
@@ -268,19 +278,20 @@ impl Routes {
         self.slots
     }
 
-    /// The group with this name, as an index.
-    pub fn upstream(&self, name: &[u8]) -> Option<usize> {
-        self.upstreams.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    /// The group with this name.
+    pub fn upstream(&self, name: &[u8]) -> Option<GroupId> {
+        let mut groups = self.upstreams.iter();
+        groups.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, id)| *id)
     }
 
-    /// What a server of the group with this index is found by; `None` where it goes by no key.
-    pub fn key(&self, group: usize) -> Option<&Template> {
-        self.keys[group].as_ref()
+    /// What a server of this group is found by; `None` where it goes by no key.
+    pub fn key(&self, group: GroupId) -> Option<&Template> {
+        self.keys.get(group)
     }
 
-    /// The address of a listener, as configured.
-    pub fn address(&self, listener: usize) -> &Listen {
-        &self.listeners[listener].address
+    /// The address of a listener, as configured; `None` where this configuration has no such one.
+    pub fn address(&self, listener: usize) -> Option<&Listen> {
+        self.listeners.get(listener)?.as_ref().map(|listener| &listener.address)
     }
 
     /// The `map` blocks.
@@ -293,19 +304,29 @@ impl Routes {
         self.buffer_size
     }
 
+    /// Whether there is a listener of this number.
+    pub fn has_listener(&self, listener: usize) -> bool {
+        self.listeners.get(listener).is_some_and(Option::is_some)
+    }
+
+    #[inline]
+    fn at(&self, listener: usize) -> &ListenerRoutes {
+        self.listeners[listener].as_ref().expect("a client keeps to a configuration that has its listener")
+    }
+
     /// Where a client of this listener is before its first request.
     pub fn default_place(&self, listener: usize) -> &Arc<Place> {
-        &self.listeners[listener].default_place
+        &self.at(listener).default_place
     }
 
     /// Whether all requests at this listener go to one place, so that none is to be looked for.
     pub fn is_plain(&self, listener: usize) -> bool {
-        self.listeners[listener].is_plain
+        self.at(listener).is_plain
     }
 
     /// The place of a request for this host and this path, which is in its normal form.
     pub fn find(&self, listener: usize, host: &[u8], path: &[u8]) -> &Arc<Place> {
-        let site = self.listeners[listener].names.find(host);
+        let site = self.at(listener).names.find(host);
         self.find_in(site, path)
     }
 
@@ -326,7 +347,7 @@ fn key(group: &Upstream) -> Option<&Template> {
     group.balance.goes_by_key().then_some(&group.key)
 }
 
-fn asks_for_records(config: &Config, location: &Location) -> bool {
-    Place::new(config, 0, location).keeps_records
-        || location.nested.iter().any(|nested| asks_for_records(config, nested))
+fn asks_for_records(config: &Config, ids: &Ids, location: &Location) -> bool {
+    Place::new(config, ids, 0, location).keeps_records
+        || location.nested.iter().any(|nested| asks_for_records(config, ids, nested))
 }

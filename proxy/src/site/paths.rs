@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Place;
 use crate::config::site::Match;
 use crate::config::{Config, Location, Pattern};
+use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
 #[derive(Debug, Default)]
@@ -34,11 +35,11 @@ struct Found<'a> {
 }
 
 impl Paths {
-    pub(super) fn new(config: &Config, index: usize, locations: &[Location]) -> Paths {
+    pub(super) fn new(config: &Config, ids: &Ids, index: usize, locations: &[Location]) -> Paths {
         let mut paths = Paths::default();
         for location in locations {
-            let place = Arc::new(Place::new(config, index, location));
-            let nested = Paths::new(config, index, &location.nested);
+            let place = Arc::new(Place::new(config, ids, index, location));
+            let nested = Paths::new(config, ids, index, &location.nested);
             match &location.matches {
                 Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
                 Match::Prefix { path, is_final } => {
@@ -127,7 +128,7 @@ mod tests {
             location(Match::Named("@n".into()), 12, vec![]),
         ];
         let config = Config::new(Vec::new());
-        let paths = Paths::new(&config, 0, &locations);
+        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations);
         let status = |place: &Arc<Place>| match &place.action {
             Action::Answer(answer) => answer.status,
             other => panic!("{other:?}"),
@@ -152,6 +153,6 @@ mod tests {
             assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
         }
         assert_eq!(paths.named(b"@n").map(status), Some(12));
-        assert!(Paths::new(&config, 0, &locations[1..3]).find(b"/b").is_none());
+        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3]).find(b"/b").is_none());
     }
 }

@@ -289,6 +289,32 @@ impl Group {
         changes
     }
 
+    /// Takes over what `old` knows of the servers that are in both: those are the lines of the same name. It
+    /// is the failures, and for a name its addresses, so that no request has to wait for the resolver. Turns, and
+    /// requests in flight, begin anew: those of `old` end there.
+    ///
+    /// To be called before the first request.
+    pub fn inherit(&mut self, old: &Group) {
+        for line in 0..self.servers.len() {
+            let Some(old_line) = old.servers.iter().position(|server| server.name == self.servers[line].name)
+            else {
+                continue;
+            };
+            let known = &old.tiers[tier_of(&old.servers[old_line]) as usize].peers[old.range(old_line)];
+            let addresses: Vec<_> = known.iter().filter_map(inet).collect();
+            self.resolved(line, &addresses);
+            let range = self.range(line);
+            for peer in &mut self.tiers[tier_of(&self.servers[line]) as usize].peers[range] {
+                if let Some(old) = known.iter().find(|old| old.address() == peer.address()) {
+                    peer.remember(old);
+                }
+            }
+        }
+        if self.is_single() {
+            self.tiers[0].peers[0].forgive();
+        }
+    }
+
     /// Each server's state in one line, for the log line of a request that found none:
     /// `app1:5000 down (3 failures, next try in 7s), app2:5000 not resolved`.
     pub fn servers_state(&self, now: Time) -> String {

@@ -215,6 +215,17 @@ impl Peer {
         was_failed
     }
 
+    /// Takes over the failures of `old`, the same server in a group that was configured otherwise.
+    pub(super) fn remember(&mut self, old: &Peer) {
+        self.fails = old.fails;
+        self.accessed = old.accessed;
+        self.checked = old.checked;
+        self.effective_weight = self.weight.min(old.effective_weight.max(1));
+        if self.slow_start_ns > 0 {
+            self.grown = old.grown;
+        }
+    }
+
     /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
     pub(super) fn inherit(&mut self, gone: &Peer) {
         self.fails = gone.fails;

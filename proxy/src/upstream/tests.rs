@@ -7,6 +7,7 @@ mod idle;
 mod keys;
 mod model;
 mod names;
+mod reload;
 mod standing;
 
 use std::net::IpAddr;

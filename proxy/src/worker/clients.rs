@@ -6,6 +6,7 @@ use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
 use crate::exchange::{Env, Exchange, Ready, Side, Step};
+use crate::ids::GroupId;
 use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
 
@@ -36,7 +37,7 @@ impl Readiness {
 /// A server that was chosen for a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chosen {
-    pub(super) group: usize,
+    pub(super) group: GroupId,
     pub(super) peer: PeerKey,
 }
 
@@ -75,9 +76,9 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Takes all waiting connections in, before the listeners close.
-    pub(super) fn accept_all(&mut self) {
-        self.acceptable = (0..self.listeners).collect();
+    /// Takes all connections in that wait at these listeners, before those close.
+    pub(super) fn accept_all(&mut self, listeners: Vec<usize>) {
+        self.acceptable = listeners;
         while !self.acceptable.is_empty() && self.accept_after <= self.env.now {
             self.accept();
         }
@@ -85,9 +86,9 @@ impl<N: Net> Worker<N> {
 
     /// Takes one connection in; says whether there may be more.
     fn accept_one(&mut self, listener: usize) -> bool {
-        if !self.shared.enter(self.max_connections) {
+        let most = self.generation.config.process.max_connections;
+        if !self.shared.enter(most) {
             if self.accept_failed.is_due(self.env.now) {
-                let most = self.max_connections;
                 log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
             }
             self.accept_after = self.env.now + ACCEPT_PAUSE;
@@ -304,17 +305,19 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    pub(super) fn close_idle_clients(&mut self) {
-        let idle: Vec<_> =
-            self.clients.iter().filter(|(_, c)| c.exchange.is_idle()).map(|(key, _)| key).collect();
+    /// Closes the clients that are idle and that `wanted` wants closed.
+    pub(super) fn close_idle_clients(&mut self, wanted: impl Fn(&Exchange) -> bool) {
+        let is_idle = |client: &Client<_>| client.exchange.is_idle() && wanted(&client.exchange);
+        let idle: Vec<_> = self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(key, _)| key).collect();
         for key in idle {
-            // A request may have come that no event has told of yet.
-            self.drive_once_readable(key);
+            self.close_idle_client(key);
         }
     }
 
-    fn drive_once_readable(&mut self, key: ClientKey) {
+    /// Closes a client that is idle, unless it has a request.
+    fn close_idle_client(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key) {
+            // One may have come that no event has told of yet.
             client.ready.readable = true;
             self.drive(key);
         }

@@ -1,27 +1,93 @@
-//! Listening sockets, bound before any worker starts.
+//! Listening sockets, bound or taken over before any worker accepts from them.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::mio_net::Listener;
-use crate::config::Listen;
+use crate::config::{self, Listen};
 
-/// Connections that the kernel keeps waiting for `accept`, as in nginx.
-const BACKLOG: i32 = 511;
+/// Connections that the kernel keeps waiting for `accept` unless `backlog=` says so, as in nginx.
+const BACKLOG: u32 = 511;
 
 /// An address that could not be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {listen}: {source}{hint}")]
 pub struct ListenError {
-    listen: Listen,
-    source: io::Error,
+    /// The address.
+    pub listen: Listen,
+    /// What failed.
+    pub source: io::Error,
     hint: &'static str,
 }
 
-/// Binds every address for `workers` workers: the listeners of each.
+/// An address that is listened on.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where.
+    address: Listen,
+    /// A listener for each worker.
+    pub sockets: Vec<Listener>,
+    /// A Unix socket's file is to stay.
+    leaves_file: bool,
+}
+
+impl Bound {
+    /// A Unix socket's file is another process's from now on, too: it stays when this is dropped.
+    pub fn leave_file(&mut self) {
+        self.leaves_file = true;
+    }
+}
+
+impl Bound {
+    /// Has the sockets treat connections as `config` says, whose address is theirs. No connection that waits is
+    /// lost by it.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn configure(&self, config: &config::Listener) -> io::Result<()> {
+        let backlog = i32::try_from(config.backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX);
+        for socket in &self.sockets {
+            // Accepted ones have it from the one that listens.
+            if let (Listen::Tcp(_), Some(keepalive)) = (&self.address, &config.tcp_keepalive) {
+                set_keepalive(socket, keepalive)?;
+            }
+            socket.listen(backlog)?;
+        }
+        Ok(())
+    }
+}
+
+fn set_keepalive(socket: &Socket, wanted: &config::TcpKeepalive) -> io::Result<()> {
+    socket.set_keepalive(wanted.is_on)?;
+    let mut times = TcpKeepalive::new();
+    if let Some(idle) = wanted.idle {
+        times = times.with_time(idle);
+    }
+    if let Some(interval) = wanted.interval {
+        times = times.with_interval(interval);
+    }
+    if let Some(probes) = wanted.probes {
+        times = times.with_retries(probes);
+    }
+    if wanted.is_on { socket.set_tcp_keepalive(&times) } else { Ok(()) }
+}
+
+impl Drop for Bound {
+    /// Removes the file of a Unix socket, however the process ends.
+    fn drop(&mut self) {
+        if let (Listen::Unix(path), false) = (&self.address, self.leaves_file) {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Listens on an address for `workers` workers, on `inherited` sockets as far as they go.
 ///
 /// On TCP each worker has a socket of its own and the kernel spreads connections over them
 /// (`SO_REUSEPORT`). That option would also let another process share the port unnoticed, so the first
@@ -31,25 +97,18 @@ pub struct ListenError {
 /// # Errors
 ///
 /// Names the address and what to do. Nothing is bound then, and no socket's file is left.
-pub fn bind(addresses: &[Listen], workers: usize) -> Result<Vec<Vec<Listener>>, ListenError> {
-    let mut all: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (bound, listen) in addresses.iter().enumerate() {
-        let sockets = match listen {
-            Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers),
-            Listen::Unix(path) => bind_unix(path, workers),
-        };
-        let sockets = sockets.map_err(|source| {
-            unlink(&addresses[..bound]);
-            ListenError { listen: listen.clone(), hint: hint(&source), source }
-        })?;
-        for (listeners, socket) in all.iter_mut().zip(sockets) {
-            listeners.push(match listen {
-                Listen::Tcp(_) => Listener::Tcp(mio::net::TcpListener::from_std(socket.into())),
-                Listen::Unix(_) => Listener::Unix(mio::net::UnixListener::from_std(socket.into())),
-            });
-        }
-    }
-    Ok(all)
+pub fn bind(config: &config::Listener, workers: usize, inherited: Vec<Socket>) -> Result<Bound, ListenError> {
+    let address = &config.address;
+    let sockets = match address {
+        Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers, inherited),
+        Listen::Unix(path) => bind_unix(path, workers, inherited),
+    };
+    let bound = sockets.and_then(|sockets| {
+        let bound = Bound { address: address.clone(), sockets, leaves_file: false };
+        bound.configure(config)?;
+        Ok(bound)
+    });
+    bound.map_err(|source| ListenError { listen: address.clone(), hint: hint(&source), source })
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -65,7 +124,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-fn bind_tcp(address: &SockAddr, workers: usize) -> io::Result<Vec<Socket>> {
+fn bind_tcp(address: &SockAddr, workers: usize, inherited: Vec<Socket>) -> io::Result<Vec<Listener>> {
     let open = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
             Domain::from(i32::from(address.family())),
@@ -83,22 +142,37 @@ fn bind_tcp(address: &SockAddr, workers: usize) -> io::Result<Vec<Socket>> {
         socket.bind(address)?;
         Ok(socket)
     };
-    let first = open(false)?;
-    if workers > 1 {
-        first.set_reuse_port(true)?;
+    let mut sockets = inherited;
+    sockets.truncate(workers);
+    if sockets.is_empty() {
+        sockets.push(open(false)?);
     }
-    let mut sockets = vec![first];
-    for _ in 1..workers {
+    if workers > 1 {
+        for socket in &sockets {
+            socket.set_reuse_port(true)?;
+        }
+    }
+    while sockets.len() < workers {
         sockets.push(open(true)?);
     }
     for socket in &sockets {
-        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
     }
-    Ok(sockets)
+    Ok(sockets.into_iter().map(Arc::new).collect())
 }
 
 /// One socket that all workers accept from: there is no `SO_REUSEPORT` for these.
-fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Socket>> {
+fn bind_unix(path: &Path, workers: usize, inherited: Vec<Socket>) -> io::Result<Vec<Listener>> {
+    let socket = match inherited.into_iter().next() {
+        Some(socket) => socket,
+        None => open_unix(path)?,
+    };
+    socket.set_nonblocking(true)?;
+    let socket = Arc::new(socket);
+    Ok((0..workers).map(|_| socket.clone()).collect())
+}
+
+fn open_unix(path: &Path) -> io::Result<Socket> {
     let address = SockAddr::unix(path)?;
     let open = || Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
@@ -111,30 +185,55 @@ fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<Socket>> {
     }
     let socket = open()?;
     socket.bind(&address)?;
-    socket.listen(BACKLOG)?;
-    let mut sockets = Vec::with_capacity(workers);
-    for _ in 1..workers {
-        sockets.push(socket.try_clone()?);
-    }
-    sockets.push(socket);
-    Ok(sockets)
+    Ok(socket)
 }
 
-/// The files of the Unix sockets among bound addresses; dropping it removes them, however the process ends.
-#[derive(Debug)]
-pub struct Files<'a>(pub &'a [Listen]);
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::time::Duration;
 
-impl Drop for Files<'_> {
-    fn drop(&mut self) {
-        unlink(self.0);
+    use super::*;
+
+    #[test]
+    fn connections_are_looked_after_as_their_listener_says() {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+        let address = free.expect("a free port");
+        let mut config = config::Listener::new(Listen::Tcp(address));
+        config.tcp_keepalive = Some(config::TcpKeepalive {
+            is_on: true,
+            idle: Some(Duration::from_secs(77)),
+            ..Default::default()
+        });
+        let bound = bind(&config, 1, Vec::new()).expect("it is free");
+        let accept = || {
+            let client = TcpStream::connect(address).expect("a connection");
+            bound.sockets[0].set_nonblocking(false).expect("an option");
+            let (socket, _) = bound.sockets[0].accept().expect("a connection");
+            drop(client);
+            (
+                socket.keepalive().expect("an option"),
+                socket.tcp_keepalive_time().expect("an option").as_secs(),
+            )
+        };
+        assert_eq!(accept(), (true, 77));
+        config.tcp_keepalive = Some(config::TcpKeepalive::default());
+        bound.configure(&config).expect("it listens already");
+        assert!(!accept().0);
     }
-}
 
-fn unlink(addresses: &[Listen]) {
-    for listen in addresses {
-        if let Listen::Unix(path) = listen {
-            // Somebody may have removed it already.
-            let _ = std::fs::remove_file(path);
-        }
+    #[test]
+    fn inherited_sockets_are_used_as_far_as_they_go() {
+        let inherited = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = inherited.local_addr().expect("an address");
+        let other = inherited.try_clone().expect("another handle");
+        let config = config::Listener::new(Listen::Tcp(address));
+        let bound = bind(&config, 3, vec![inherited.into()]).expect("others join it");
+        assert_eq!(bound.sockets.len(), 3);
+        drop(bound);
+        // While somebody holds it, nobody else can bind there.
+        assert!(bind(&config, 1, Vec::new()).is_err());
+        drop(other);
+        assert!(bind(&config, 1, Vec::new()).is_ok());
     }
 }

@@ -2,30 +2,27 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{IpAddr, Shutdown};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mio::event::Source;
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::net::{TcpStream, UnixStream};
+use mio::unix::SourceFd;
 use mio::{Interest, Poll, Waker};
-use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags};
+use parking_lot::Mutex;
+use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
 use socket2::SockRef;
 
 use super::net::{Event, Net, Target, Token};
 use crate::time::{Duration, Time};
 use crate::upstream::Address;
 
-/// A listening socket.
-#[derive(Debug)]
-pub enum Listener {
-    /// TCP.
-    Tcp(TcpListener),
-    /// A Unix stream socket.
-    Unix(UnixListener),
-}
+/// A listening socket: a worker accepts from it, and the process keeps it for a successor. It listens until
+/// both have let go of it.
+pub type Listener = Arc<socket2::Socket>;
 
 /// A connection's socket.
 #[derive(Debug)]
@@ -58,36 +55,65 @@ const CLOCK_START: Duration = Duration::from_secs(3600);
 pub struct MioNet {
     poll: Poll,
     events: mio::Events,
-    listeners: Vec<Listener>,
+    /// By number.
+    listeners: Vec<Option<Listener>>,
+    supplies: Arc<Supplies>,
     /// The process's: workers share one clock, since they share what servers did when.
     start: Instant,
     last_now: Cell<Time>,
 }
 
+/// The listeners that are ready for a loop to accept from, with their numbers.
+type Supplies = Mutex<Vec<(usize, Listener)>>;
+
+/// An event loop as other threads see it.
+#[derive(Debug)]
+pub struct Remote {
+    waker: Waker,
+    supplies: Arc<Supplies>,
+}
+
+impl Remote {
+    /// Wakes it.
+    pub fn wake(&self) -> io::Result<()> {
+        self.waker.wake()
+    }
+
+    /// Has listeners ready for it: it accepts from them once it is told to listen at their numbers.
+    pub fn supply(&self, listeners: impl IntoIterator<Item = (usize, Listener)>) {
+        self.supplies.lock().extend(listeners);
+    }
+}
+
 impl MioNet {
     /// An event loop that accepts from these listeners. `start` is to be the same for all workers.
-    ///
-    /// The waker wakes it from other threads.
-    pub fn new(mut listeners: Vec<Listener>, start: Instant) -> io::Result<(MioNet, Arc<Waker>)> {
+    pub fn new(listeners: Vec<(usize, Listener)>, start: Instant) -> io::Result<(MioNet, Remote)> {
         let poll = Poll::new()?;
-        for (number, listener) in listeners.iter_mut().enumerate() {
-            let token = mio_token(Token::from(Target::Listener(number)));
-            match listener {
-                Listener::Tcp(socket) => poll.registry().register(socket, token, Interest::READABLE)?,
-                Listener::Unix(socket) => poll.registry().register(socket, token, Interest::READABLE)?,
-            }
+        let waker = Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?;
+        let supplies = Arc::new(Supplies::default());
+        let mut net = MioNet {
+            poll,
+            events: mio::Events::with_capacity(BATCH),
+            listeners: Vec::new(),
+            supplies: supplies.clone(),
+            start,
+            last_now: Cell::default(),
+        };
+        for (number, listener) in listeners {
+            net.add(number, listener)?;
         }
-        let waker = Arc::new(Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?);
-        Ok((
-            MioNet {
-                poll,
-                events: mio::Events::with_capacity(BATCH),
-                listeners,
-                start,
-                last_now: Cell::default(),
-            },
-            waker,
-        ))
+        Ok((net, Remote { waker, supplies }))
+    }
+
+    fn add(&mut self, number: usize, listener: Listener) -> io::Result<()> {
+        let token = mio_token(Token::from(Target::Listener(number)));
+        let registry = self.poll.registry();
+        registry.register(&mut SourceFd(&listener.as_raw_fd()), token, Interest::READABLE)?;
+        if self.listeners.len() <= number {
+            self.listeners.resize(number + 1, None);
+        }
+        self.listeners[number] = Some(listener);
+        Ok(())
     }
 }
 
@@ -132,20 +158,30 @@ impl Net for MioNet {
     }
 
     fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<IpAddr>)> {
-        let Some(listener) = self.listeners.get(listener) else {
+        let Some(Some(listener)) = self.listeners.get(listener) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        Ok(match listener {
-            Listener::Tcp(listener) => {
-                let (socket, address) = listener.accept()?;
-                (Socket::Tcp(socket), Some(address.ip()))
-            }
-            Listener::Unix(listener) => (Socket::Unix(listener.accept()?.0), None),
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (socket, address) = net::acceptfrom_with(listener, flags)?;
+        Ok(match address.and_then(|address| SocketAddr::try_from(address).ok()) {
+            Some(address) => (Socket::Tcp(TcpStream::from_std(socket.into())), Some(address.ip())),
+            None => (Socket::Unix(UnixStream::from_std(socket.into())), None),
         })
     }
 
-    fn stop_listening(&mut self) {
-        self.listeners.clear();
+    fn listen(&mut self, listeners: &[usize]) {
+        for (number, listener) in self.listeners.iter_mut().enumerate() {
+            if let Some(listener) = listener.take_if(|_| !listeners.contains(&number)) {
+                // Whoever else has it keeps it open, but this loop is to hear nothing more of it.
+                let _ = self.poll.registry().deregister(&mut SourceFd(&listener.as_raw_fd()));
+            }
+        }
+        let supplies = std::mem::take(&mut *self.supplies.lock());
+        for (number, listener) in supplies.into_iter().filter(|(number, _)| listeners.contains(number)) {
+            if let Err(error) = self.add(number, listener) {
+                log::error!("a worker cannot accept from a new listener: {error}");
+            }
+        }
     }
 
     fn connect(&mut self, address: &Address) -> io::Result<Socket> {

@@ -12,16 +12,19 @@
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
 //! - `pool.rs`: a group of servers as one worker sees it
+//! - `generation.rs`, `reload.rs`: a new configuration, and what becomes of the old one
 //! - `panics.rs`: what becomes of a panic
 
 mod clients;
 pub mod deadlines;
+pub mod generation;
 pub mod listen;
 pub mod logs;
 pub mod mio_net;
 pub mod net;
 mod panics;
 mod pool;
+mod reload;
 pub mod resolver;
 pub mod shared;
 #[cfg(test)]
@@ -36,15 +39,15 @@ use std::vec::Drain;
 
 use slotmap::SlotMap;
 
-use crate::config::Config;
 use crate::exchange::{Env, Wall};
 use crate::site::Routes;
 use crate::time::{Duration, Time};
 use clients::Client;
 use deadlines::Deadlines;
+use generation::Generation;
 use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
-use pool::Pool;
+use pool::{Pool, Pools};
 use shared::{Command, Shared};
 use upstreams::Upstream;
 
@@ -56,13 +59,14 @@ pub struct Worker<N: Net> {
     net: N,
     shared: Arc<Shared>,
     env: Env,
-    max_connections: usize,
-    listeners: usize,
+    /// The configuration that it works by.
+    generation: Arc<Generation>,
 
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
-    /// By group.
-    pools: Vec<Pool>,
+    pools: Pools,
+    /// When to look whether groups that are gone are still in use.
+    sweep_at: Time,
     deadlines: Deadlines,
     /// Clients whose share was used up before their work was done.
     ready: VecDeque<ClientKey>,
@@ -81,6 +85,12 @@ pub struct Worker<N: Net> {
     logs: Logs,
     log_line: Vec<u8>,
     reopened: u32,
+    /// When draining takes too long: what is left is closed.
+    drained_by: Time,
+    /// When those who connected last and said nothing are closed.
+    last_call: Time,
+    /// It drains, and ends with its last client.
+    ending: bool,
     no_live_server: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
@@ -96,20 +106,22 @@ pub enum Turn {
 }
 
 impl<N: Net> Worker<N> {
-    /// A worker over `net`, which listens already.
-    pub fn new(config: &Config, net: N, shared: Arc<Shared>, logs: Logs) -> Worker<N> {
-        let env = Env::new(Routes::new(config), net.now());
-        let pool = |(upstream, group)| Pool::new(upstream, Arc::clone(group));
-        let pools = config.upstreams.iter().zip(shared.groups()).map(pool).collect();
-        Worker {
+    /// A worker over `net`, which listens already, by the configuration at work.
+    pub fn new(net: N, shared: Arc<Shared>) -> Worker<N> {
+        let generation = shared.generation();
+        let config = &generation.config;
+        let env = Env::new(Routes::new(config, &generation.ids), net.now());
+        let logs = generation.take_logs();
+        generation.adopted();
+        let mut worker = Worker {
             env,
             net,
             shared,
-            max_connections: config.process.max_connections,
-            listeners: config.listeners.len(),
+            generation,
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
-            pools,
+            pools: Pools::new(),
+            sweep_at: Time::NEVER,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
             acceptable: Vec::new(),
@@ -121,10 +133,15 @@ impl<N: Net> Worker<N> {
             logs,
             log_line: Vec::new(),
             reopened: 0,
+            drained_by: Time::NEVER,
+            last_call: Time::NEVER,
+            ending: false,
             no_live_server: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
-        }
+        };
+        worker.renew_pools();
+        worker
     }
 
     /// Runs until told to end.
@@ -191,8 +208,9 @@ impl<N: Net> Worker<N> {
             return Time::ZERO;
         }
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
-        let idle = self.pools.iter().map(Pool::expires).min().unwrap_or(Time::NEVER);
-        self.deadlines.first().min(accept).min(idle).min(self.logs.due())
+        let idle = self.pools.values().map(Pool::expires).min().unwrap_or(Time::NEVER);
+        let late = self.sweep_at.min(self.drained_by).min(self.last_call);
+        self.deadlines.first().min(accept).min(idle).min(self.logs.due()).min(late)
     }
 
     /// Drives all clients for which there is something to do. It can be called again to go on where a panic
@@ -243,6 +261,17 @@ impl<N: Net> Worker<N> {
         }
         self.at_work = None;
         self.expire_idle();
+        if self.sweep_at <= self.env.now {
+            self.sweep();
+        }
+        if self.last_call <= self.env.now {
+            self.close_late();
+        }
+        if self.drained_by <= self.env.now {
+            self.drained_by = Time::NEVER;
+            log::warn!("the time for finishing is over: {} connections are cut", self.clients.len());
+            self.close_all();
+        }
     }
 
     /// Does what another thread asked for.
@@ -252,26 +281,27 @@ impl<N: Net> Worker<N> {
             self.reopened = reopened;
             self.logs.reopen();
         }
-        if self.shared.command() == Command::Drain && !self.env.draining {
-            self.drain();
+        match self.shared.command() {
+            Command::Run => self.follow(),
+            Command::Drain if !self.ending => self.drain(),
+            Command::Drain | Command::Stop => {}
         }
     }
 
     /// Finishes what is in flight and takes nothing new.
     fn drain(&mut self) {
         // Connections that wait in the queue have been promised service.
-        self.accept_all();
-        self.net.stop_listening();
+        self.accept_all(self.generation.ids.listeners.clone());
+        self.net.listen(&[]);
         self.acceptable.clear();
-        self.env.draining = true;
-        self.close_idle_clients();
-        self.close_idle_upstreams();
+        self.ending = true;
+        self.begin_rest(true);
     }
 
     fn ended(&self) -> bool {
         match self.shared.command() {
             Command::Run => false,
-            Command::Drain => self.env.draining && self.clients.is_empty(),
+            Command::Drain => self.ending && self.clients.is_empty(),
             Command::Stop => true,
         }
     }
@@ -281,7 +311,8 @@ impl<N: Net> Worker<N> {
         Census {
             clients: self.clients.len(),
             upstreams: self.upstreams.len(),
-            idle: self.pools.iter().map(|pool| pool.idle.len()).sum(),
+            idle: self.pools.values().map(|pool| pool.idle.len()).sum(),
+            pools: self.pools.len(),
             buffers: self.env.buffers.lent(),
             deadlines: self.deadlines.len(),
             lost: self.lost,
@@ -325,6 +356,8 @@ pub struct Census {
     pub upstreams: usize,
     /// Idle upstream connections.
     pub idle: usize,
+    /// Groups of servers that are configured or still in use.
+    pub pools: usize,
     /// Buffers that are with connections.
     pub buffers: usize,
     /// Entries in the heap of deadlines.

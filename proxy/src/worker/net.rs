@@ -112,8 +112,9 @@ pub trait Net {
     /// Takes the next connection from a listener. The address is `None` on a Unix socket.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, Option<IpAddr>)>;
 
-    /// Stops listening, after which `accept` gives nothing more.
-    fn stop_listening(&mut self);
+    /// Listens at exactly these from now on, by their numbers. What listens elsewhere is closed; `accept` gives
+    /// nothing of it any more.
+    fn listen(&mut self, listeners: &[usize]);
 
     /// Begins to connect.
     fn connect(&mut self, address: &Address) -> io::Result<Self::Socket>;

@@ -4,7 +4,7 @@
 //! met it, and what it left half done is most likely this client's: the client is reset, its upstream
 //! connection closed and its server accounted for, and the worker goes on. Anything else (a panic while no
 //! client is driven, or one more while that client is closed) means that the worker itself is not sound
-//! any more. Then it ends, and the process with it, see [`run`](crate::run).
+//! any more. Then it ends, and the process with it, see [`process`](crate::process).
 
 use std::any::Any;
 use std::panic::resume_unwind;

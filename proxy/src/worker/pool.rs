@@ -1,34 +1,46 @@
 //! A group of servers as one worker sees it: the group, which all workers share, and the idle connections to
 //! its servers, which they do not.
 
-use std::sync::Arc;
+use slotmap::SecondaryMap;
 
-use parking_lot::Mutex;
-
+use super::generation::SharedGroup;
 use super::net::UpstreamKey;
 use crate::config::Upstream;
+use crate::ids::GroupId;
 use crate::time::{Duration, Time};
-use crate::upstream::{Group, Idle};
+use crate::upstream::Idle;
+
+/// All pools of a worker.
+pub(super) type Pools = SecondaryMap<GroupId, Pool>;
 
 /// See the [module's page](self).
 pub(super) struct Pool {
-    pub(super) group: Arc<Mutex<Group>>,
+    pub(super) group: SharedGroup,
     pub(super) idle: Idle<UpstreamKey>,
     idle_timeout: Duration,
     /// The most requests over one connection.
     pub(super) requests_max: u64,
     time_max: Duration,
+    /// No configuration names the group any more: it is there for requests that go by an older one.
+    pub(super) is_retired: bool,
 }
 
 impl Pool {
-    pub(super) fn new(config: &Upstream, group: Arc<Mutex<Group>>) -> Pool {
+    pub(super) fn new(config: &Upstream, group: SharedGroup) -> Pool {
         Pool {
             group,
             idle: Idle::new(config.keepalive),
             idle_timeout: config.idle_timeout,
             requests_max: config.requests_max,
             time_max: config.time_max,
+            is_retired: false,
         }
+    }
+
+    /// Pools nothing any more. Gives the connections that were idle.
+    pub(super) fn retire(&mut self) -> Idle<UpstreamKey> {
+        self.is_retired = true;
+        std::mem::replace(&mut self.idle, Idle::new(0))
     }
 
     /// Until when a connection opened `now` takes requests.

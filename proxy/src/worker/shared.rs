@@ -1,13 +1,16 @@
-//! What all workers of a process share: the servers' state, the count of connections, commands.
+//! What all workers of a process share: the configuration at work with the servers' state, the count of
+//! connections, commands.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
+use super::generation::{Generation, Registry, SharedGroup};
+use crate::config::Config;
 use crate::exchange::Sequel;
-use crate::upstream::Group;
+use crate::ids::GroupId;
 
 /// What a worker is to do with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,29 +28,41 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// Its group.
-    pub group: usize,
+    pub group: GroupId,
     /// Its line in it.
     pub server: usize,
+}
+
+/// What the resolver is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A connection to this server failed, its name may have moved.
+    Suspect(Suspect),
+    /// Another configuration is at work.
+    Reloaded,
 }
 
 /// One truth over all workers.
 #[derive(Debug)]
 pub struct Shared {
-    groups: Vec<Arc<Mutex<Group>>>,
+    generation: Mutex<Arc<Generation>>,
+    registry: Mutex<Registry>,
     connections: AtomicUsize,
     command: AtomicU8,
     reopened: AtomicU32,
     /// What became of requests whose upstream connection failed, by [`Sequel`].
     sequels: [AtomicU64; Sequel::ALL.len()],
-    /// To the resolver: a connection to this server failed, its name may have moved.
-    resolver: Option<Sender<Suspect>>,
+    resolver: Option<Sender<Call>>,
 }
 
 impl Shared {
-    /// Around the groups of servers; failed connections are told to `resolver`.
-    pub fn new(groups: Vec<Group>, resolver: Option<Sender<Suspect>>) -> Shared {
+    /// Around the process's first configuration; failed connections are told to `resolver`. What is left to chance
+    /// follows from `seed`.
+    pub fn new(config: Config, resolver: Option<Sender<Call>>, seed: u64) -> Shared {
+        let mut registry = Registry::new(seed);
         Shared {
-            groups: groups.into_iter().map(|group| Arc::new(Mutex::new(group))).collect(),
+            generation: Mutex::new(Arc::new(registry.next(config, None))),
+            registry: Mutex::new(registry),
             connections: AtomicUsize::new(0),
             command: AtomicU8::new(Command::Run as u8),
             reopened: AtomicU32::new(0),
@@ -56,17 +71,26 @@ impl Shared {
         }
     }
 
-    /// All groups of servers.
-    ///
-    /// One is to be locked for a choice or an account, never across a system call. It does not matter to the
-    /// next holder if this one panics: every change of a group is complete before anything in it could.
-    pub fn groups(&self) -> &[Arc<Mutex<Group>>] {
-        &self.groups
+    /// The configuration at work.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.lock().clone()
     }
 
-    /// One of them.
-    pub fn group(&self, index: usize) -> MutexGuard<'_, Group> {
-        self.groups[index].lock()
+    /// A group of the configuration at work, by its index there.
+    pub fn group(&self, index: usize) -> SharedGroup {
+        self.generation.lock().groups[index].clone()
+    }
+
+    /// What would follow with `config`. Nothing is different before it is published.
+    pub fn next(&self, config: Config) -> Generation {
+        let last = self.generation();
+        self.registry.lock().next(config, Some(&last))
+    }
+
+    /// Puts a configuration to work; the workers are to be woken after it.
+    pub fn publish(&self, generation: Generation) {
+        *self.generation.lock() = Arc::new(generation);
+        self.call(Call::Reloaded);
     }
 
     /// Asks all workers for this; they are to be woken after it. A stop is not taken back.
@@ -124,9 +148,13 @@ impl Shared {
 
     /// A connection to this server failed: has its name looked up again.
     pub fn suspect(&self, suspect: Suspect) {
+        self.call(Call::Suspect(suspect));
+    }
+
+    fn call(&self, call: Call) {
         if let Some(resolver) = &self.resolver {
             // The resolver ends only with the process.
-            let _ = resolver.send(suspect);
+            let _ = resolver.send(call);
         }
     }
 }

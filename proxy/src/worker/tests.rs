@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use super::net::Token;
 use super::*;
-use crate::config::{Host, Server, Upstream};
-use crate::upstream::{Address, Group};
+use crate::config::{Config, Host, Server, Upstream};
+use crate::upstream::Address;
 
 /// What a client or a server sends so that whoever receives it panics.
 const BOMB: &[u8] = b"a bomb";
@@ -109,7 +109,7 @@ impl Net for FakeNet {
         Ok((number, Some(Ipv4Addr::LOCALHOST.into())))
     }
 
-    fn stop_listening(&mut self) {}
+    fn listen(&mut self, _: &[usize]) {}
 
     fn connect(&mut self, _: &Address) -> io::Result<usize> {
         Ok(self.0.borrow_mut().open())
@@ -172,8 +172,8 @@ fn stage_with(change: impl FnOnce(&mut Upstream)) -> Stage {
     let mut config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
     change(&mut config.upstreams[0]);
     let net = FakeNet::default();
-    let shared = Arc::new(Shared::new(config.upstreams.iter().map(Group::new).collect(), None));
-    let worker = Worker::new(&config, net.clone(), shared.clone(), Logs::default());
+    let shared = Arc::new(Shared::new(config, None, 0));
+    let worker = Worker::new(net.clone(), shared.clone());
     Stage { net, worker, shared }
 }
 
@@ -189,7 +189,7 @@ impl Stage {
     }
 
     fn active(&self) -> u32 {
-        self.shared.group(0).peers().map(|(_, peer)| peer.active()).sum()
+        self.shared.group(0).lock().peers().map(|(_, peer)| peer.active()).sum()
     }
 
     /// `client` asks, and `server` (the wire that its request goes to) answers.
@@ -245,7 +245,7 @@ fn a_panic_over_what_a_server_sends_costs_its_client_only() {
     assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (1, 1, 1, 1));
     assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 1, 0));
     assert!(
-        !stage.shared.group(0).servers_state(stage.worker.env.now).contains("down"),
+        !stage.shared.group(0).lock().servers_state(stage.worker.env.now).contains("down"),
         "the server is not to blame"
     );
 
@@ -310,4 +310,67 @@ fn an_upstream_connection_takes_requests_for_so_long() {
     }
     // As in nginx it is looked at when a response is over, not when a connection is taken.
     assert_eq!([1, 2].map(|server| stage.net.is_closed(server)), [true, false]);
+}
+
+/// Puts another configuration to work.
+fn reload(stage: &mut Stage, change: impl FnOnce(&mut Config)) {
+    let mut config = stage.shared.generation().config.clone();
+    change(&mut config);
+    let next = stage.shared.next(config);
+    stage.shared.publish(next);
+    stage.net.0.borrow_mut().event(Token::from(Target::Wake));
+    stage.settle();
+    assert_eq!(stage.shared.generation().adoptions(), 1);
+}
+
+#[test]
+fn idle_connections_outlive_a_reload_where_the_group_did_not_change() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.serves(client, 1);
+    reload(&mut stage, |config| config.sites[0].location.rules.tries = 3);
+    assert_eq!(stage.worker.census().idle, 1);
+    stage.serves(client, 1);
+    reload(&mut stage, |config| config.upstreams[0].keepalive = 3);
+    assert!(stage.net.is_closed(1));
+    assert_eq!((stage.worker.census().idle, stage.worker.census().pools), (0, 1));
+    stage.serves(client, 2);
+}
+
+#[test]
+fn a_group_that_is_gone_stays_for_the_requests_under_way_to_it() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.net.send(client, REQUEST);
+    stage.settle();
+    let old = stage.shared.group(0);
+    reload(&mut stage, |config| config.upstreams[0].keepalive = 3);
+    assert_eq!(stage.worker.census().pools, 2);
+    stage.net.send(1, ANSWER);
+    stage.settle();
+    assert!(stage.net.sent_to(client).ends_with("\r\n\r\nok"));
+    assert!(stage.net.is_closed(1), "nothing is pooled for a group that is gone");
+    assert_eq!(old.lock().peers().map(|(_, peer)| peer.active()).sum::<u32>(), 0);
+    stage.worker.sweep();
+    assert_eq!(stage.worker.census().pools, 1);
+    stage.serves(client, 2);
+}
+
+#[test]
+fn clients_of_a_listener_that_is_gone_leave_when_they_are_idle() {
+    let mut stage = stage();
+    let [idle, busy] = [(); 2].map(|()| stage.net.connect_client());
+    stage.settle();
+    stage.serves(idle, 2);
+    stage.net.send(busy, REQUEST);
+    stage.settle();
+    reload(&mut stage, |config| {
+        config.listeners[0].address = crate::config::Listen::Unix("/elsewhere".into());
+    });
+    assert!(stage.net.is_closed(idle) && !stage.net.is_closed(busy));
+    stage.net.send(2, ANSWER);
+    stage.settle();
+    assert!(stage.net.sent_to(busy).contains("Connection: close\r\n"));
 }

@@ -5,11 +5,12 @@ use slotmap::SlotMap;
 use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
-use super::pool::Pool;
+use super::pool::Pools;
 use super::shared::Suspect;
 use crate::exchange::Failure;
+use crate::ids::GroupId;
 use crate::time::Time;
-use crate::upstream::{Outcome, PeerKey};
+use crate::upstream::{Idle, Outcome, PeerKey};
 
 /// An upstream connection.
 pub(super) struct Upstream<S> {
@@ -19,7 +20,7 @@ pub(super) struct Upstream<S> {
     /// Whom it serves; `None` while it is idle.
     pub(super) client: Option<ClientKey>,
     /// The group that its server is in.
-    group: usize,
+    group: GroupId,
     peer: PeerKey,
     /// Requests that it was taken for, this one included.
     requests: u64,
@@ -127,8 +128,8 @@ impl<N: Net> Worker<N> {
     /// Closes the connection idle for longest, for want of its descriptor, unless only `kept` are left.
     /// Says whether it did.
     pub(super) fn give_up_idle(&mut self, kept: usize) -> bool {
-        let all: usize = self.pools.iter().map(|pool| pool.idle.len()).sum();
-        let oldest = self.pools.iter_mut().min_by_key(|pool| pool.expires()).filter(|_| all > kept);
+        let all: usize = self.pools.values().map(|pool| pool.idle.len()).sum();
+        let oldest = self.pools.values_mut().min_by_key(|pool| pool.expires()).filter(|_| all > kept);
         let oldest = oldest.and_then(|pool| pool.idle.take_expired(Time::NEVER));
         if let Some(key) = oldest {
             self.close_upstream(key);
@@ -239,7 +240,7 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn expire_idle(&mut self) {
-        for pool in &mut self.pools {
+        for pool in self.pools.values_mut() {
             while pool.expires() <= self.env.now {
                 if let Some(key) = pool.idle.take_expired(Time::NEVER) {
                     close(&mut self.net, &mut self.upstreams, key);
@@ -249,18 +250,17 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn close_idle_upstreams(&mut self) {
-        for pool in &mut self.pools {
-            for key in pool.idle.drain() {
-                close(&mut self.net, &mut self.upstreams, key);
-            }
+        for pool in self.pools.values_mut() {
+            close_pooled(&mut self.net, &mut self.upstreams, &mut pool.idle);
         }
     }
 }
 
 /// Chooses a server; says whether there is one.
-fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
-    let Some(index) = client.exchange.upstream() else { return false };
-    let mut group = pools[index].group.lock();
+fn choose<S>(client: &mut Client<S>, pools: &Pools, now: Time) -> bool {
+    let Some(id) = client.exchange.upstream() else { return false };
+    let Some(pool) = pools.get(id) else { return false };
+    let mut group = pool.group.lock();
     if !client.has_chosen || client.exchange.takes_fresh_start() {
         client.has_chosen = true;
         group.begin(
@@ -274,13 +274,13 @@ fn choose<S>(client: &mut Client<S>, pools: &[Pool], now: Time) -> bool {
     if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {
         record.tried(peer.name().clone(), peer.address_text().clone(), now);
     }
-    client.chosen = peer.map(|peer| Chosen { group: index, peer });
+    client.chosen = peer.map(|peer| Chosen { group: id, peer });
     client.exchange.chosen(!client.attempt.is_last_try());
     peer.is_some()
 }
 
 /// Tells the group how the chosen server did, and logs what that changes.
-fn account<S>(client: &mut Client<S>, pools: &[Pool], now: Time, outcome: Outcome, cause: &str) {
+fn account<S>(client: &mut Client<S>, pools: &Pools, now: Time, outcome: Outcome, cause: &str) {
     let Some(chosen) = client.chosen.take() else { return };
     if let Some(record) = client.exchange.record() {
         record.parted(now);
@@ -294,6 +294,17 @@ fn account<S>(client: &mut Client<S>, pools: &[Pool], now: Time, outcome: Outcom
 fn close<N: Net>(net: &mut N, upstreams: &mut SlotMap<UpstreamKey, Upstream<N::Socket>>, key: UpstreamKey) {
     if let Some(up) = upstreams.remove(key) {
         net.close(up.socket, false);
+    }
+}
+
+/// Closes all connections of a pool.
+pub(super) fn close_pooled<N: Net>(
+    net: &mut N,
+    upstreams: &mut SlotMap<UpstreamKey, Upstream<N::Socket>>,
+    idle: &mut Idle<UpstreamKey>,
+) {
+    for key in idle.drain() {
+        close(net, upstreams, key);
     }
 }
 

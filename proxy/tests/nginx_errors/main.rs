@@ -5,29 +5,33 @@
 
 mod cases;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use proxy::config::nginx::{self, Disk, Loaded, Options, Refused, cli};
+use proxy::config::nginx::{self, Disk, Loaded, Refused, cli};
 
-/// This proxy reads `nginx.conf` of a folder, which is also the prefix.
-fn load(folder: &Path, globals: &str) -> Result<Loaded, Box<Refused>> {
-    let prefix = format!("{}/", folder.display());
-    let options = Options {
-        path: format!("{prefix}nginx.conf"),
-        prefix,
-        globals,
-        error_log: "error.log",
-        // As nginx is run by this test: the words depend on it.
-        is_root: rustix::process::geteuid().is_root(),
-        hostname: "localhost",
-    };
-    nginx::load(&Disk, &options)
+/// This proxy reads what a command line names, with the privileges of this test, as nginx is run by it too: the
+/// words depend on them.
+fn load(line: &cli::CommandLine) -> Result<Loaded, Box<Refused>> {
+    nginx::load(&Disk, &line.options(rustix::process::geteuid().is_root(), "localhost"))
+}
+
+/// The command line for `nginx.conf` in a folder, which is also the prefix.
+fn command_line(folder: &Path, flags: &[&str]) -> Vec<OsString> {
+    let mut args: Vec<OsString> = ["-e", "error.log", "-c", "nginx.conf", "-p"].map(OsString::from).to_vec();
+    args.push(folder.as_os_str().to_owned());
+    args.extend(flags.iter().map(OsString::from));
+    args
+}
+
+fn parse(args: &[OsString]) -> cli::CommandLine {
+    cli::parse(args, "/w").expect("a command line")
 }
 
 /// What this proxy says of a file: its warnings, and the error if there is one.
 fn ours(folder: &Path) -> Vec<String> {
-    let (warnings, error) = match load(folder, "") {
+    let (warnings, error) = match load(&parse(&command_line(folder, &[]))) {
         Ok(loaded) => (loaded.warnings, None),
         Err(refused) => (refused.warnings, Some(refused.error)),
     };
@@ -38,9 +42,7 @@ fn ours(folder: &Path) -> Vec<String> {
 /// What nginx says of it.
 fn theirs(folder: &Path) -> Vec<String> {
     let output = Command::new("nginx")
-        .arg("-t")
-        .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
-        .arg(folder)
+        .args(command_line(folder, &["-t"]))
         .output()
         .unwrap_or_else(|error| panic!("nginx does not run ({error}): apt-get install nginx-light"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -137,16 +139,13 @@ fn a_check_is_reported_as_nginx_reports_it() {
         let folder = folder(text);
         let path = folder.path();
         std::fs::write(path.join("more"), "# nothing\n").expect("a file");
-        let mut args = vec!["-e".into(), "error.log".into(), "-c".into(), "nginx.conf".into(), "-p".into()];
-        args.extend([path.as_os_str().to_owned(), flags.into()]);
-        if !globals.is_empty() {
-            args.extend(["-g".into(), globals.into()]);
-        }
-        let line = cli::parse(&args, "/w").expect("a command line");
+        let flags = if globals.is_empty() { vec![flags] } else { vec![flags, "-g", globals] };
+        let args = command_line(path, &flags);
+        let line = parse(&args);
         assert_eq!(line.path, path.join("nginx.conf").to_str().expect("UTF-8"));
-        let report = cli::report(&line, &load(path, &line.globals));
+        let report = cli::report(&line, &load(&line));
         let output = Command::new("nginx").args(&args).output().expect("nginx runs");
-        let case = format!("{flags} {globals:?} {text}");
+        let case = format!("{flags:?} {text}");
         assert_eq!(report.stderr, String::from_utf8_lossy(&output.stderr), "{case}");
         assert_eq!(
             String::from_utf8_lossy(&report.stdout),
@@ -155,22 +154,27 @@ fn a_check_is_reported_as_nginx_reports_it() {
         );
         assert_eq!(report.is_ok, output.status.success(), "{case}");
     }
-    // Its syntax is well, the whole is not; there nginx's words differ with what it is built with.
+    // Its syntax is well, the whole is not; and without -t the error is all there is.
     let folder = folder(&no_events);
-    let line = cli::parse(&["-t".into()], "/w").expect("a command line");
-    let report = cli::report(&line, &load(folder.path(), ""));
+    let path = format!("{}/nginx.conf", folder.path().display());
+    let words = |flags: &[&str]| {
+        let line = parse(&command_line(folder.path(), flags));
+        cli::report(&line, &load(&line)).stderr
+    };
+    let error = "nginx: [emerg] no \"events\" section in configuration\n";
     assert_eq!(
-        report.stderr,
-        "nginx: the configuration file /w/nginx.conf syntax is ok\n\
-         nginx: [emerg] no \"events\" section in configuration\n\
-         nginx: configuration file /w/nginx.conf test failed\n"
+        words(&["-t"]),
+        format!(
+            "nginx: the configuration file {path} syntax is ok\n{error}nginx: configuration file {path} test failed\n"
+        )
     );
+    assert_eq!(words(&[]), error);
 }
 
 #[test]
 fn slips_of_the_command_line_are_worded_as_nginx_words_them() {
     for words in ["-x", "foo", "--help", "-s foo", "-s", "-g", "-c", "-e", "-p", "-tx"] {
-        let args: Vec<_> = words.split(' ').map(std::ffi::OsString::from).collect();
+        let args: Vec<_> = words.split(' ').map(OsString::from).collect();
         let output = Command::new("nginx").args(&args).output().expect("nginx runs");
         let theirs = String::from_utf8_lossy(&output.stderr).into_owned();
         let error = cli::parse(&args, "/w").expect_err(words);
@@ -181,7 +185,8 @@ fn slips_of_the_command_line_are_worded_as_nginx_words_them() {
 #[test]
 fn the_project_s_own_configurations_are_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace");
-    let loaded = load(&root.join("nginx"), "daemon off;").map_err(|refused| refused.error.to_string());
+    let line = parse(&command_line(&root.join("nginx"), &["-g", "daemon off;"]));
+    let loaded = load(&line).map_err(|refused| refused.error.to_string());
     let loaded = loaded.expect("nginx/nginx.conf is read");
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.config.upstreams[0].servers.len(), 2);

@@ -27,10 +27,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use proxy::config::template::{Part, Template, Variable};
-use proxy::config::{Balance, Config, Host, NextUpstream, Server, Timeouts};
+use proxy::config::{Balance, Config, Host, Listen, Listener, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
-use proxy::upstream::Group;
-use proxy::worker::logs::Logs;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Turn, Worker};
 
@@ -111,7 +109,7 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.lost > 0 {
         return Err("a panic, survived; it stands in the output".into());
     }
-    let active: u32 = shared.group(0).peers().map(|(_, peer)| peer.active()).sum();
+    let active: u32 = shared.group(0).lock().peers().map(|(_, peer)| peer.active()).sum();
     if shared.connections() != census.clients {
         return Err(format!(
             "{} connections are counted, there are {}",
@@ -160,8 +158,6 @@ fn build(seed: u64, traced: bool) -> Subject {
     {
         weather.saint = None;
     }
-    let groups = config.upstreams.iter().map(|group| Group::new(group).seeded(seed)).collect();
-    let shared = Arc::new(Shared::new(groups, None));
     let rules = config.sites[0].location.rules.next_upstream;
     let leave = Leave {
         non_idempotent: rules.non_idempotent,
@@ -191,7 +187,10 @@ fn build(seed: u64, traced: bool) -> Subject {
     let scripts: Vec<_> =
         (0..count).map(|n| script::write(n, &bounds, &mut chance, &weather, &mut ledger)).collect();
     let listeners = chance.between(1, 2);
-    config.listeners = vec![config.listeners[0].clone(); listeners];
+    config.listeners = (0..listeners as u16)
+        .map(|n| Listener::new(Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080 + n)))))
+        .collect();
+    let shared = Arc::new(Shared::new(config.clone(), None, seed));
     let files_max = if weather.no_files_accept > 0.0 { 4 + chance.size(20) } else { usize::MAX };
     let mut trace = Trace::new(traced);
     trace.note(proxy::time::Time::ZERO + Duration::from_secs(3600), || format!("{config:?}"));
@@ -206,19 +205,25 @@ fn build(seed: u64, traced: bool) -> Subject {
         net.add_client(client, after);
     }
     net.add_happening(Happening::ClearUp, CLEAR_UP);
-    if shared.group(0).names().count() > 0 {
+    if shared.group(0).lock().names().count() > 0 {
         let first = net::addresses(&mut net.w.chance);
-        shared.group(0).resolved(0, &first);
+        shared.group(0).lock().resolved(0, &first);
         for _ in 0..net.w.chance.below(4) {
             let after = net.w.chance.span(Duration::from_secs(10));
             net.add_happening(Happening::Resolve, after);
+        }
+    }
+    if net.w.chance.yes(0.2) {
+        for _ in 0..net.w.chance.between(1, 3) {
+            let after = net.w.chance.span(Duration::from_secs(20));
+            net.add_happening(Happening::Reload, after);
         }
     }
     if let Some(command) = orders {
         let after = net.w.chance.span(Duration::from_secs(20));
         net.add_happening(Happening::Order(command), after);
     }
-    (Worker::new(&config, net, shared.clone(), Logs::default()), shared)
+    (Worker::new(net, shared.clone()), shared)
 }
 
 fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: usize) -> Config {

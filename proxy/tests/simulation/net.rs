@@ -32,6 +32,8 @@ const EMFILE: i32 = 24;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Happening {
     ClearUp,
+    /// Another configuration is put to work: the same, or with the group anew.
+    Reload,
     Order(Command),
     /// The first server's name has other addresses now.
     Resolve,
@@ -158,7 +160,21 @@ impl SimNet {
                 self.w.trace.note(self.w.now, || format!("{addresses:?}"));
                 self.ledger.fault(self.w.now);
                 self.ledger.see("a name resolved anew");
-                self.shared.group(0).resolved(0, &addresses);
+                self.shared.group(0).lock().resolved(0, &addresses);
+            }
+            Happening::Reload => {
+                let mut config = self.shared.generation().config.clone();
+                let group = &mut config.upstreams[0];
+                // Requests in flight are counted by the group that they began in.
+                let is_bounded = group.servers.iter().any(|server| server.max_conns > 0);
+                if !is_bounded && self.w.chance.yes(0.7) {
+                    group.keepalive = self.w.chance.of(&[0, 1, 8, 64]);
+                }
+                self.w.trace.note(self.w.now, || format!("keepalive {}", config.upstreams[0].keepalive));
+                self.ledger.see("another configuration");
+                let next = self.shared.next(config);
+                self.shared.publish(next);
+                self.wake = true;
             }
             Happening::Order(command) => {
                 self.ledger.draining = true;
@@ -269,8 +285,10 @@ impl Net for SimNet {
         Ok((self.socket(id), Some(address.into())))
     }
 
-    fn stop_listening(&mut self) {
-        self.w.stop_listening();
+    fn listen(&mut self, listeners: &[usize]) {
+        if listeners.is_empty() {
+            self.w.stop_listening();
+        }
     }
 
     fn connect(&mut self, address: &Address) -> io::Result<Socket> {

@@ -7,10 +7,8 @@
 
 use std::ffi::OsString;
 
-use super::{Loaded, Refused};
-
-/// The release of nginx whose language is spoken.
-pub const NGINX_VERSION: &str = "1.31.5";
+use super::{Loaded, Options, Refused};
+use crate::config::LANGUAGE;
 
 /// The file unless `-c` says so, below the prefix.
 const CONF: &str = "nginx.conf";
@@ -91,6 +89,20 @@ pub struct CommandLine {
     pub globals: String,
     /// Only errors are shown while the configuration is checked (`-q`).
     pub is_quiet: bool,
+}
+
+impl CommandLine {
+    /// What the configuration is read with, by a process with these privileges on the machine of this name.
+    pub fn options<'a>(&'a self, is_root: bool, hostname: &'a str) -> Options<'a> {
+        Options {
+            path: self.path.clone(),
+            prefix: self.prefix.clone(),
+            globals: &self.globals,
+            error_log: &self.error_log,
+            is_root,
+            hostname,
+        }
+    }
 }
 
 /// Whether these arguments, without the program's name, are nginx's: the first begins with one hyphen and
@@ -189,7 +201,7 @@ fn signal_named(name: &str) -> Result<Signal, String> {
 /// language, and what of a default build is not here.
 pub fn version(is_long: bool) -> String {
     let mut text =
-        format!("proxy version: proxy/{}\nnginx version: nginx/{NGINX_VERSION}\n", env!("CARGO_PKG_VERSION"));
+        format!("proxy version: proxy/{}\nnginx version: nginx/{LANGUAGE}\n", env!("CARGO_PKG_VERSION"));
     if is_long {
         let without = WITHOUT.map(|part| format!(" --without-{part}_module")).concat();
         text.push_str(&format!(
@@ -225,10 +237,10 @@ Or without any file: proxy --help
     )
 }
 
-/// What checking a configuration shows on standard error, and on standard output with `-T`; and whether
+/// What reading a configuration shows on standard error, and on standard output with `-T`; and whether
 /// it can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestReport {
+pub struct Report {
     /// For standard error.
     pub stderr: String,
     /// For standard output: the files, each behind a line with its name.
@@ -237,8 +249,9 @@ pub struct TestReport {
     pub is_ok: bool,
 }
 
-/// Words what came of reading a configuration for `-t` and `-T`, as nginx does.
-pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> TestReport {
+/// Words what came of reading a configuration, as nginx does: warnings and the error, and with `-t` and `-T` what
+/// the check has shown.
+pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Report {
     let path = &line.path;
     let warnings = match result {
         Ok(loaded) => &loaded.warnings,
@@ -248,14 +261,15 @@ pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Test
     for warning in warnings {
         stderr.push_str(&format!("nginx: [warn] {warning}\n"));
     }
+    let tests = matches!(line.command, Command::Test { .. });
     let is_syntax_ok = result.as_ref().map_or_else(|refused| refused.is_syntax_ok, |_| true);
-    if is_syntax_ok && !line.is_quiet {
+    if is_syntax_ok && tests && !line.is_quiet {
         stderr.push_str(&format!("nginx: the configuration file {path} syntax is ok\n"));
     }
     let mut stdout = Vec::new();
     match result {
         Ok(loaded) => {
-            if !line.is_quiet {
+            if tests && !line.is_quiet {
                 stderr.push_str(&format!("nginx: configuration file {path} test is successful\n"));
             }
             if line.command == (Command::Test { dumps: true }) {
@@ -268,10 +282,12 @@ pub fn report(line: &CommandLine, result: &Result<Loaded, Box<Refused>>) -> Test
         }
         Err(refused) => {
             stderr.push_str(&format!("nginx: [emerg] {}\n", refused.error));
-            stderr.push_str(&format!("nginx: configuration file {path} test failed\n"));
+            if tests {
+                stderr.push_str(&format!("nginx: configuration file {path} test failed\n"));
+            }
         }
     }
-    TestReport { stderr, stdout, is_ok: result.is_ok() }
+    Report { stderr, stdout, is_ok: result.is_ok() }
 }
 
 #[cfg(test)]
@@ -348,7 +364,7 @@ mod tests {
     fn the_version_names_what_is_spoken() {
         let text = version(true);
         assert!(text.starts_with("proxy version: proxy/"), "{text}");
-        assert!(text.contains(&format!("\nnginx version: nginx/{NGINX_VERSION}\n")), "{text}");
+        assert!(text.contains(&format!("\nnginx version: nginx/{LANGUAGE}\n")), "{text}");
         assert!(text.contains(" --without-http_ssi_module"), "{text}");
         assert_eq!(version(false).lines().count(), 2);
     }

@@ -46,7 +46,7 @@ impl Files for Disk {
 }
 
 /// An error as nginx shows it: `2: No such file or directory`.
-pub(super) fn shown(error: &io::Error) -> String {
+pub fn shown(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => {
             let text = error.to_string();

@@ -20,7 +20,7 @@ pub mod lexer;
 mod reader;
 
 pub use error::{Error, Place, Warning};
-pub use files::{Disk, Files};
+pub use files::{Disk, Files, shown};
 
 use super::Config;
 

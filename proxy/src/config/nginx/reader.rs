@@ -16,6 +16,9 @@ use super::lexer::{Lexeme, Lexer};
 /// How deep files may include each other. nginx has no bound but that of open files.
 const DEPTH_MAX: usize = 64;
 
+/// How deep blocks may stand in each other, so that reading them takes a bounded stack.
+const BLOCKS_MAX: usize = 100;
+
 /// A directive with its arguments.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
@@ -143,7 +146,7 @@ impl<'f> Reader<'f> {
                 continue;
             }
             if opens {
-                self.enter();
+                self.enter()?;
             }
             return Ok(Some(Statement { directive, args: words, place }));
         }
@@ -204,10 +207,14 @@ impl<'f> Reader<'f> {
     }
 
     /// Notes that a block was opened in the file at hand.
-    fn enter(&mut self) {
+    fn enter(&mut self) -> Result<(), Error> {
+        if self.open.iter().map(|open| open.blocks).sum::<usize>() >= BLOCKS_MAX {
+            return Err(Error::at(&self.place(), format!("blocks are nested more than {BLOCKS_MAX} deep")));
+        }
         if let Some(open) = self.open.last_mut() {
             open.blocks += 1;
         }
+        Ok(())
     }
 
     /// Opens the file or files that an `include` names; the first one is read first.

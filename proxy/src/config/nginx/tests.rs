@@ -185,6 +185,27 @@ fn the_methods_of_a_group() {
 }
 
 #[test]
+fn variables_in_proxy_pass_leave_the_group_known_where_it_can_be() {
+    for (text, target, parts) in [
+        ("http://u$request_uri", "u", 1),
+        ("http://127.0.0.1:81$uri$is_args$args", "127.0.0.1:81", 3),
+        ("http://u/a$uri", "u", 2),
+        ("http://u?a=$host", "u", 2),
+        ("http://unix:/s:$uri", "unix:/s", 1),
+    ] {
+        let config = http(&format!("server {{ location / {{ proxy_pass {text}; }} }}"));
+        assert_eq!(config.upstreams[0].name, target, "{text}");
+        let pass = pass(&config.sites[0].locations[0]);
+        assert_eq!(pass.target, PassTarget::Upstream(0), "{text}");
+        assert!(matches!(&pass.uri, PassUri::Whole(uri) if uri.parts.len() == parts), "{text}: {pass:?}");
+    }
+    let config = http("server { location / { proxy_pass http://$host${uri}; } }");
+    assert!(config.upstreams.is_empty());
+    let pass = pass(&config.sites[0].locations[0]);
+    assert!(matches!(&pass.target, PassTarget::Variable(name) if name.parts.len() == 1), "{pass:?}");
+}
+
+#[test]
 fn a_group_may_stand_below_its_use() {
     let config = http(
         "server { location / { proxy_pass http://u; } location /b { proxy_pass http://b:81; }
@@ -421,6 +442,18 @@ fn errors_name_the_file_they_are_in() {
         "files are included 64 deep; does \"/etc/n/a\" include itself? in /etc/n/a:1"
     );
     assert_eq!(error(&[]), "open() \"/etc/n/nginx.conf\" failed (2: No such file or directory)");
+}
+
+#[test]
+fn blocks_are_nested_only_so_deep() {
+    let with = |depth: usize| {
+        let (open, close) = ("location / {".repeat(depth), "}".repeat(depth));
+        let text = format!("events {{}} http {{ server {{ {open} {close} }} }}");
+        load_files(&[("/etc/n/nginx.conf", &text)]).map(|_| ()).map_err(|refused| refused.error.message)
+    };
+    assert_eq!(with(98), Ok(()));
+    assert_eq!(with(99), Err("blocks are nested more than 100 deep".to_owned()));
+    assert_eq!(with(100_000), Err("blocks are nested more than 100 deep".to_owned()));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::proxy::config::{Config, Host, Server};
 use super::proxy::exchange::{Env, Exchange, Failure, Ready, Side, Step};
+use super::proxy::ids::Ids;
 use super::proxy::site::Routes;
 use super::proxy::time::Time;
 
@@ -107,7 +108,8 @@ impl Play {
         let server = Server::new("app1:5000", Host::Name("app1".into(), 5000));
         let mut config = Config::new(vec![server]);
         change(&mut config);
-        let mut env = Env::new(Routes::new(&config), Time::from_nanos(3_600_000_000_000));
+        let mut env =
+            Env::new(Routes::new(&config, &Ids::first(&config)), Time::from_nanos(3_600_000_000_000));
         env.date.push_str(DATE);
         let exchange = Exchange::new(0, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
         Play {

@@ -8,7 +8,7 @@ use super::scope::{Field, Log, Logs, Page, Root, Scope};
 use super::slots::{flag, number, text, word};
 use super::variables::Text;
 use crate::config::site::{IfModifiedSince, PageStatus};
-use crate::config::units::{parse_size, parse_time};
+use crate::config::units::{parse_number, parse_size, parse_time};
 
 /// What of the rest of a configuration these directives need.
 pub(super) struct Around<'a> {
@@ -130,7 +130,9 @@ fn index(scope: &mut Scope, statement: &Statement, warnings: &mut Vec<Warning>) 
             warnings.push(statement.error(message));
         }
         if name.is_empty() {
-            return Err(statement.error("index \"\" in \"index\" directive is invalid"));
+            // nginx names the first one, whichever it is.
+            let first = statement.arg(0);
+            return Err(statement.error(format!("index \"{first}\" in \"index\" directive is invalid")));
         }
         index.push(Text::parse(name, &statement.place)?);
     }
@@ -154,15 +156,18 @@ fn error_page(statement: &Statement) -> Result<Page, Error> {
         }
         _ => (words, PageStatus::Kept),
     };
+    let to = Text::parse(uri, &statement.place)?;
     let mut statuses = Vec::new();
     for code in codes {
-        let status = status(code).filter(|status| *status != 499).ok_or_else(|| invalid(code))?;
-        if !(300..=599).contains(&status) {
-            return Err(statement.error(format!("value \"{code}\" must be between 300 and 599")));
+        match parse_number(code).ok_or_else(|| invalid(code))? {
+            499 => return Err(invalid(code)),
+            status @ 300..=599 => statuses.push(status as u16),
+            _ => {
+                return Err(statement.error(format!("value \"{code}\" must be between 300 and 599")));
+            }
         }
-        statuses.push(status);
     }
-    Ok(Page { statuses, to: Text::parse(uri, &statement.place)?, answers })
+    Ok(Page { statuses, to, answers })
 }
 
 fn status(text: &str) -> Option<u16> {
@@ -187,16 +192,11 @@ fn access_log(logs: &mut Logs, statement: &Statement, around: &mut Around<'_>) -
         true => path.to_owned(),
         false => format!("{}{path}", around.prefix),
     };
+    let path_text = Text::parse(&full, &statement.place)?;
     let name = statement.args.get(1).map_or("combined", String::as_str);
     let known = around.formats.iter().position(|format| format == name);
     let format = known.ok_or_else(|| statement.error(format!("unknown log format \"{name}\"")))?;
-    let mut log = Log {
-        path: Text::parse(&full, &statement.place)?,
-        format,
-        buffer: None,
-        flush: None,
-        condition: None,
-    };
+    let mut log = Log { path: path_text, format, buffer: None, flush: None, condition: None };
     for word in statement.args.iter().skip(2) {
         match word.split_once('=') {
             Some(("buffer", value)) => {

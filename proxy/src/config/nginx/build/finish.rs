@@ -10,7 +10,9 @@ use crate::config::site::{
     Added, Answer, Delivery, ErrorPage, Files, Forwarding, Listed, Log as LogRule, Match, OwnRedirects,
     RealIp, Redirect, RedirectFrom, Set,
 };
-use crate::config::{Action, ClientRules, Config, Location, Rules, Site, Timeouts};
+use crate::config::{
+    Action, ClientRules, Config, Listener, Location, LogFormat, Map, Rules, Site, Timeouts, Upstream,
+};
 use crate::time::Duration;
 
 /// Fields of servers that nginx keeps to itself unless `proxy_pass_header` says otherwise
@@ -31,10 +33,21 @@ const HIDDEN: [&str; 10] = [
 /// A wait of no time at all is over at once: the shortest there is.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
+/// What an `http` block comes to: a [`Config`] but for the process.
+#[derive(Debug)]
+pub(super) struct Http {
+    listeners: Vec<Listener>,
+    upstreams: Vec<Upstream>,
+    sites: Vec<Site>,
+    maps: Vec<Map>,
+    slots: usize,
+    formats: Vec<LogFormat>,
+}
+
 impl Builder<'_> {
-    /// The finished configuration.
-    pub(super) fn finish(&mut self) -> Result<Config, Error> {
-        let groups = std::mem::take(&mut self.groups).finish(&self.variables)?;
+    /// The finished `http` block.
+    pub(super) fn finish_http(&mut self) -> Result<Http, Error> {
+        let upstreams = std::mem::take(&mut self.groups).finish(&self.variables)?;
         for server in &self.servers {
             check_duplicates(&server.part)?;
         }
@@ -54,16 +67,24 @@ impl Builder<'_> {
             });
         }
         let names: Vec<_> = sites.iter().map(|site| site.names.clone()).collect();
-        self.sockets.warn_of_conflicts(&names, &mut self.warnings);
-        Ok(Config {
-            process: self.finish_process(),
-            listeners: self.sockets.all.iter().map(|socket| socket.listener.clone()).collect(),
-            upstreams: groups,
-            sites,
-            maps,
-            slots: self.variables.slots(),
-            formats,
-        })
+        self.sockets.check_names(&names, &mut self.warnings)?;
+        let listeners = self.sockets.all.iter().map(|socket| socket.listener.clone()).collect();
+        Ok(Http { listeners, upstreams, sites, maps, slots: self.variables.slots(), formats })
+    }
+
+    /// The finished configuration, if something is served at all.
+    pub(super) fn finish(&mut self) -> Result<Config, Error> {
+        let missing = |what| Error::whole(format!("no \"{what}\" section in configuration"));
+        if !self.process.has_events {
+            return Err(missing("events"));
+        }
+        match self.http.take() {
+            Some(Http { listeners, upstreams, sites, maps, slots, formats }) if !sites.is_empty() => {
+                let process = self.finish_process();
+                Ok(Config { process, listeners, upstreams, sites, maps, slots, formats })
+            }
+            _ => Err(missing("server")),
+        }
     }
 
     /// The locations in a part, what is not said in them taken over from its scope.

@@ -20,6 +20,10 @@ const STATUSES: [(&str, u16); 7] = [
     ("http_429", 429),
 ];
 
+/// What is wrong with `proxy_redirect default` without a `proxy_pass`.
+pub(super) const NO_PASS: &str =
+    "\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive";
+
 /// Carries out a directive, if it is one of these.
 pub(super) fn set(
     scope: &mut Scope,
@@ -55,10 +59,7 @@ pub(super) fn set(
         }
         "proxy_intercept_errors" => flag(&mut scope.proxy_intercept_errors, statement)?,
         "proxy_buffer_size" => size(&mut scope.proxy_buffer_size, statement)?,
-        // `default` is for who knows the `proxy_pass` of the location.
-        "proxy_redirect" if statement.arg(0) != "default" => {
-            redirect(&mut scope.proxy_redirect, statement, variables)?;
-        }
+        "proxy_redirect" => redirect(&mut scope.proxy_redirect, statement, variables)?,
         _ => return Ok(false),
     }
     Ok(true)
@@ -71,15 +72,18 @@ fn redirect(
     variables: &mut Variables,
 ) -> Result<(), Error> {
     let from = statement.arg(0);
-    if from == "off" && slot.is_none() && statement.args.len() == 1 {
-        *slot = Some(None);
-        return Ok(());
-    }
-    if matches!(slot, Some(None)) || from == "off" {
-        return Err(statement.fault("is duplicate"));
-    }
-    if statement.args.len() == 1 {
-        return Err(statement.error(format!("invalid parameter \"{from}\"")));
+    let is_alone = statement.args.len() == 1;
+    match (from, &slot) {
+        ("off", None) if is_alone => {
+            *slot = Some(None);
+            return Ok(());
+        }
+        ("off", Some(_)) if is_alone => return Err(statement.fault("is duplicate")),
+        (_, Some(None)) => return Err(statement.fault("is duplicate")),
+        // Who knows the `proxy_pass` above it does not ask here.
+        ("default", _) if is_alone => return Err(statement.error(NO_PASS)),
+        _ if is_alone => return Err(statement.error(format!("invalid parameter \"{from}\""))),
+        _ => {}
     }
     let place = &statement.place;
     let from = match from.strip_prefix('~') {

@@ -72,6 +72,7 @@ impl Builder<'_> {
             }
         }
         self.http_scope = scope;
+        self.http = Some(self.finish_http()?);
         Ok(())
     }
 
@@ -156,7 +157,7 @@ impl Builder<'_> {
                 let can_replace = matches!(part.matches, Match::Exact(_) | Match::Prefix { .. });
                 part.end = End::Pass(pass::read(statement, can_replace, &mut self.groups)?);
             }
-            "proxy_redirect" if statement.arg(0) == "default" => {
+            "proxy_redirect" if statement.args == ["default"] => {
                 let to = match &part.end {
                     End::Pass(to) => Some(to),
                     _ => None,

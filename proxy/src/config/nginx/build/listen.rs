@@ -99,8 +99,13 @@ impl Sockets {
         Ok(())
     }
 
-    /// Warns of names that two sites of a socket have, of which the first one answers.
-    pub(super) fn warn_of_conflicts(&self, names: &[Vec<SiteName>], warnings: &mut Vec<Warning>) {
+    /// Warns of names that two sites of a socket have, of which the first one answers. Like nginx this looks at
+    /// sockets with several sites alone; there a name with a `*` that is no wildcard is an error.
+    pub(super) fn check_names(
+        &self,
+        names: &[Vec<SiteName>],
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), Error> {
         for socket in self.all.iter().filter(|socket| socket.listener.sites.len() > 1) {
             let mut seen: Vec<&SiteName> = Vec::new();
             let empty = SiteName::Exact(String::new());
@@ -108,15 +113,20 @@ impl Sockets {
                 let own = &names[*site];
                 let own = if own.is_empty() { std::slice::from_ref(&empty) } else { &own[..] };
                 for name in own.iter().filter(|name| !matches!(name, SiteName::Regex(_))) {
+                    let (text, address) = (written(name), &socket.listener.address);
+                    if matches!(name, SiteName::Exact(name) if name.contains('*')) {
+                        let message = format!("invalid server name or wildcard \"{text}\" on {address}");
+                        return Err(Error::whole(message));
+                    }
                     if seen.contains(&name) {
-                        let (name, address) = (written(name), socket.listener.address.to_string());
-                        let message = format!("conflicting server name \"{name}\" on {address}, ignored");
+                        let message = format!("conflicting server name \"{text}\" on {address}, ignored");
                         warnings.push(Error::whole(message));
                     }
+                    seen.push(name);
                 }
-                seen.extend(own);
             }
         }
+        Ok(())
     }
 }
 
@@ -152,14 +162,13 @@ pub(super) fn names(
                 into.push(SiteName::Exact(lower[1..].to_owned()));
                 into.push(SiteName::Suffix(lower));
             }
-            None => match (lower.strip_prefix('*'), lower.strip_suffix('*')) {
-                (Some(suffix), None) => into.push(SiteName::Suffix(suffix.to_owned())),
-                (None, Some(prefix)) if prefix.ends_with('.') => {
-                    into.push(SiteName::Prefix(prefix.to_owned()));
+            None => into.push(match (lower.strip_prefix('*'), lower.strip_suffix('*')) {
+                (Some(end), _) if !end.contains('*') => SiteName::Suffix(end.to_owned()),
+                (_, Some(start)) if start.ends_with('.') && !start.contains('*') => {
+                    SiteName::Prefix(start.to_owned())
                 }
-                (None, None) => into.push(SiteName::Exact(lower)),
-                _ => return invalid(),
-            },
+                _ => SiteName::Exact(lower),
+            }),
         }
     }
     Ok(())

@@ -68,15 +68,16 @@ impl Builder<'_> {
             }
             None => (Escape::Default, &statement.args[1..]),
         };
+        let mut line = Text::literal("", &statement.place);
         for word in words {
-            Text::parse(word, &statement.place).map_err(|mut error| {
+            let text = Text::parse(word, &statement.place).map_err(|mut error| {
                 if error.message == "invalid variable name" {
                     error.message = format!("invalid parameter \"{word}\"");
                 }
                 error
             })?;
+            line.append(text);
         }
-        let line = Text::parse(&words.concat(), &statement.place)?;
         self.format_names.push(name.to_owned());
         self.formats.push(Format { escape, line });
         Ok(())

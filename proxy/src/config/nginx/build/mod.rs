@@ -47,6 +47,7 @@ struct Builder<'o> {
     format_names: Vec<String>,
     formats: Vec<map::Format>,
     http_scope: scope::Scope,
+    http: Option<finish::Http>,
 }
 
 /// Reads a configuration.
@@ -65,17 +66,11 @@ pub(super) fn load(files: &dyn Files, options: &Options<'_>) -> Result<Loaded, B
         format_names: Vec::new(),
         formats: Vec::new(),
         http_scope: scope::Scope::default(),
+        http: None,
     };
-    let result = builder.read().and_then(|()| builder.finish());
-    let is_syntax_ok = result.is_ok();
-    let result = result.and_then(|config| {
-        let missing = match (builder.process.has_events, config.sites.is_empty()) {
-            (false, _) => "events",
-            (true, true) => "server",
-            (true, false) => return Ok(config),
-        };
-        Err(Error::whole(format!("no \"{missing}\" section in configuration")))
-    });
+    let read = builder.read();
+    let is_syntax_ok = read.is_ok();
+    let result = read.and_then(|()| builder.finish());
     let warnings = std::mem::take(&mut builder.warnings);
     match result {
         Ok(config) => Ok(Loaded { config, warnings, files: builder.reader.into_read() }),

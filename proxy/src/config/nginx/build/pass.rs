@@ -2,30 +2,43 @@
 
 use super::super::error::{Error, Place};
 use super::super::reader::Statement;
+use super::forwarding::NO_PASS;
 use super::http::name;
 use super::scope::{Change, ChangeFrom};
 use super::upstream::Groups;
-use super::url::{self, Kind};
+use super::url::{self, Kind, Url};
 use super::variables::{Text, Variables};
+use crate::config::Pass;
 use crate::config::site::{Match, PassTarget, PassUri};
-use crate::config::{Pass, site};
 
 /// A `proxy_pass`.
 #[derive(Debug)]
 pub(super) enum PassTo {
     /// To a group.
     Group {
-        index: usize,
-        /// `http://HOST`, and the URI: what `proxy_redirect default` is about.
+        group: Group,
+        /// As written, without the URI: what `proxy_redirect default` is about.
         url: String,
-        host: String,
-        port: u16,
         uri: Option<String>,
         place: Place,
     },
+    /// To a group, with variables in what is asked for.
+    GroupWith { group: Group, uri: Text },
     /// Where its variables say.
     Variable { target: Text, uri: Option<Text> },
 }
+
+/// A group, and how it is called here.
+#[derive(Debug)]
+pub(super) struct Group {
+    index: usize,
+    host: String,
+    port: u16,
+}
+
+/// Variables that begin with a slash or a question mark, or are what follows one: where they stand directly
+/// behind a host, the URI begins.
+const BEGIN_A_URI: [&str; 5] = ["uri", "request_uri", "document_uri", "is_args", "args"];
 
 /// Reads a `proxy_pass`. Its URI replaces what the location matched, where that `can_replace`.
 pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups) -> Result<PassTo, Error> {
@@ -35,51 +48,80 @@ pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups
         let message = "\"https://\" in the \"proxy_pass\" directive is not supported by this proxy";
         return Err(statement.error(message));
     }
-    let text = Text::arg(statement, 0)?;
-    if !text.is_literal() {
+    if !Text::arg(statement, 0)?.is_literal() {
         let Some(rest) = has_scheme.then(|| &word[7..]) else {
             let message =
                 "\"proxy_pass\" without \"http://\" before its variables is not supported by this proxy";
             return Err(statement.error(message));
         };
-        let (target, uri) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let uri = match uri {
-            "" => None,
-            uri => Some(Text::parse(&rooted(uri), &statement.place)?),
-        };
-        return Ok(PassTo::Variable { target: Text::parse(target, &statement.place)?, uri });
+        return with_variables(rest, statement, groups);
     }
     if !has_scheme {
         return Err(statement.error("invalid URL prefix"));
     }
-    let rest = &word[7..];
-    let url = url::parse(rest, Kind::Pass)
-        .map_err(|problem| statement.error(format!("{problem} in upstream \"{rest}\"")))?;
-    let index = groups.named(&url, &statement.place)?;
+    let url = parsed(&word[7..], statement)?;
+    let group = group(&url, statement, groups)?;
     if !url.uri.is_empty() && !can_replace {
         return Err(statement.error(
             "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside named \
              location, or inside \"if\" statement, or inside \"limit_except\" block",
         ));
     }
-    let port = match url.place {
+    let uri = (!url.uri.is_empty()).then(|| rooted(url.uri));
+    Ok(PassTo::Group { group, url: word.to_owned(), uri, place: statement.place.clone() })
+}
+
+/// What stands behind `http://`, with variables in it: the place up to where the URI begins, and the URI.
+fn with_variables(rest: &str, statement: &Statement, groups: &mut Groups) -> Result<PassTo, Error> {
+    let (target, uri) = match rest.strip_prefix("unix:").map(|path| path.find(':')) {
+        Some(Some(end)) => (&rest[..5 + end], &rest[5 + end + 1..]),
+        Some(None) => (rest, ""),
+        None => rest.split_at(uri_start(rest)),
+    };
+    let uri = match uri {
+        "" => None,
+        uri => Some(Text::parse(&rooted(uri), &statement.place)?),
+    };
+    let target_text = Text::parse(target, &statement.place)?;
+    match uri {
+        Some(uri) if target_text.is_literal() => {
+            Ok(PassTo::GroupWith { group: group(&parsed(target, statement)?, statement, groups)?, uri })
+        }
+        uri => Ok(PassTo::Variable { target: target_text, uri }),
+    }
+}
+
+/// Where a URI begins behind a host: at `/`, `?`, or a variable that has one.
+fn uri_start(rest: &str) -> usize {
+    let slash = rest.find(['/', '?']).unwrap_or(rest.len());
+    let variables = rest[..slash].match_indices('$').map(|(at, _)| at);
+    let begins = |at: &usize| {
+        let name = rest[at + 1..].trim_start_matches('{');
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        BEGIN_A_URI.contains(&name[..end].to_ascii_lowercase().as_str())
+    };
+    variables.into_iter().find(begins).unwrap_or(slash)
+}
+
+fn parsed<'t>(text: &'t str, statement: &Statement) -> Result<Url<'t>, Error> {
+    url::parse(text, Kind::Pass)
+        .map_err(|problem| statement.error(format!("{problem} in upstream \"{text}\"")))
+}
+
+/// The group of an address, and what `$proxy_host` and `$proxy_port` are there.
+fn group(url: &Url<'_>, statement: &Statement, groups: &mut Groups) -> Result<Group, Error> {
+    let index = groups.named(url, &statement.place)?;
+    let ports = match url.place {
         url::Place::Name(_, ports) | url::Place::V4(_, ports) | url::Place::V6(_, ports) => ports,
         url::Place::Any(_) | url::Place::Unix(_) => None,
     };
-    let (port, host) = match (&url.place, port) {
+    let (port, host) = match (&url.place, ports) {
         (url::Place::Unix(_), _) => (80, "localhost"),
         (_, Some((80, _))) => (80, url.name.rsplit_once(':').map_or(url.name, |(host, _)| host)),
         (_, Some((port, _))) => (port, url.name),
         (_, None) => (80, url.name),
     };
-    Ok(PassTo::Group {
-        index,
-        url: word.to_owned(),
-        host: host.to_owned(),
-        port,
-        uri: (!url.uri.is_empty()).then(|| rooted(url.uri)),
-        place: statement.place.clone(),
-    })
+    Ok(Group { index, host: host.to_owned(), port })
 }
 
 /// `?args` has an empty path, which is `/`.
@@ -94,11 +136,8 @@ pub(super) fn default_change(
     statement: &Statement,
 ) -> Result<Change, Error> {
     match pass {
-        None => {
-            Err(statement
-                .error("\"proxy_redirect default\" should be placed after the \"proxy_pass\" directive"))
-        }
-        Some(PassTo::Variable { .. }) => Err(statement
+        None => Err(statement.error(NO_PASS)),
+        Some(PassTo::Variable { .. } | PassTo::GroupWith { .. }) => Err(statement
             .error("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")),
         Some(to) => Ok(to.change(matches).expect("it has no variables")),
     }
@@ -119,17 +158,18 @@ impl PassTo {
 
     /// The finished value.
     pub(super) fn finish(&self, variables: &Variables) -> Result<Pass, Error> {
+        let to =
+            |group: &Group, uri| Pass { port: group.port, uri, ..Pass::new(group.index, group.host.clone()) };
         Ok(match self {
-            PassTo::Group { index, host, port, uri, .. } => Pass {
-                port: *port,
-                uri: uri.clone().map_or(PassUri::AsItCame, PassUri::Replaced),
-                ..Pass::new(*index, host.clone())
-            },
+            PassTo::Group { group, uri, .. } => {
+                to(group, uri.clone().map_or(PassUri::AsItCame, PassUri::Replaced))
+            }
+            PassTo::GroupWith { group, uri } => to(group, PassUri::Whole(variables.template(uri)?)),
             PassTo::Variable { target, uri } => Pass {
                 target: PassTarget::Variable(variables.template(target)?),
                 host: String::new(),
                 port: 80,
-                uri: variables.optional(uri.as_ref())?.map_or(site::PassUri::AsItCame, PassUri::Whole),
+                uri: variables.optional(uri.as_ref())?.map_or(PassUri::AsItCame, PassUri::Whole),
             },
         })
     }

@@ -8,7 +8,7 @@ use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
-use crate::config::{Balance, Server, Upstream};
+use crate::config::{Balance, Host, Server, Upstream};
 use crate::time::Duration;
 
 /// The least size of a `zone`: eight pages, as in nginx.
@@ -61,9 +61,6 @@ impl Groups {
                 let message = format!("upstream \"{name}\" may not have port {port}");
                 return Err(Error::at(&at, message));
             }
-        }
-        if let Err(problem) = url::parse(name, Kind::Server) {
-            return Err(statement.error(format!("{problem} in upstream \"{name}\"")));
         }
         let group =
             Group { name: name.to_owned(), servers: Vec::new(), block: Some(Block::default()), port: None };
@@ -218,10 +215,8 @@ fn invalid_parameter(statement: &Statement, word: &str) -> Error {
 /// One `server` line: an address and its parameters.
 fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Error> {
     let name = statement.arg(0);
-    let not = |problem: &str| statement.error(format!("{problem} in upstream \"{name}\""));
-    url::parse(name, Kind::Server).map_err(not)?;
-    let host = parse_host(name).map_err(|_| not("host not found"))?;
-    let mut server = Server::new(name, host);
+    // The address is looked at last, as in nginx.
+    let mut server = Server::new(name, Host::Unix(Default::default()));
     for word in statement.args.iter().skip(1) {
         let invalid = || invalid_parameter(statement, word);
         let count =
@@ -260,6 +255,9 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             _ => return Err(invalid()),
         }
     }
+    let not = |problem: &str| statement.error(format!("{problem} in upstream \"{name}\""));
+    url::parse(name, Kind::Server).map_err(not)?;
+    server.host = parse_host(name).map_err(|_| not("host not found"))?;
     Ok(server)
 }
 

@@ -27,6 +27,11 @@ impl Text {
         Text::parse(statement.arg(index), &statement.place)
     }
 
+    /// Puts another text behind it.
+    pub(super) fn append(&mut self, other: Text) {
+        self.source.append(other.source);
+    }
+
     /// A text without variables.
     pub(super) fn literal(text: &str, place: &Place) -> Text {
         Text { source: Source::literal(text), place: place.clone() }

@@ -9,22 +9,27 @@ const TWO_OR_THREE: Arguments = Arguments::Between(2, 3);
 
 pub(super) const ROWS: &[Directive] = &[
     row("include", Context::ANY, ONE, "", "Reads another file, or all that match a pattern, in this place.")
-        .differs("At most 64 files deep."),
+        .differs("At most 64 files deep; blocks stand in each other at most 100 deep."),
     block("events", MAIN, NONE, "How connections are handled."),
     block("http", MAIN, NONE, "Everything about HTTP."),
     row("daemon", MAIN, FLAG, "on", "Goes to the background."),
     row("pid", MAIN, ONE, "logs/nginx.pid", "A file with the process id, there while clients are accepted."),
-    row("user", MAIN, ONE_OR_TWO, "", "The user, and the group, to become after binding."),
+    row("user", MAIN, ONE_OR_TWO, "", "The user, and the group, to become after binding.")
+        .differs(
+            "The whole process becomes that user, as there is no master that stays root: what only root may bind or \
+             open has to be there from the start.",
+        ),
     row("worker_processes", MAIN, ONE, "1", "How many workers serve: a number, or `auto` for one per core.")
-        .differs("Workers are threads of one process."),
+        .differs("Workers are threads of one process. A reload does not change their number; a new binary (USR2) does."),
     row("worker_rlimit_nofile", MAIN, ONE, "", "The limit of open files."),
     row(
         "worker_shutdown_timeout",
         MAIN,
         ONE,
         "",
-        "How long connections may go on after QUIT or a reload before they are closed.",
-    ),
+        "How long connections may go on after QUIT before they are closed.",
+    )
+    .differs("A reload closes no connection, so there is nothing to bound."),
     row(
         "error_log",
         MAIN.or(HTTP_LOCATION),

@@ -1,4 +1,4 @@
-//! The kernel's limit on open descriptors (`RLIMIT_NOFILE`): raised as far as it may be.
+//! The kernel's limit on open descriptors (`RLIMIT_NOFILE`): as configured, or raised as far as it may be.
 
 use std::io;
 
@@ -10,17 +10,20 @@ use crate::config::Config;
 /// pollers, and some room.
 const OTHER_FILES: u64 = 64;
 
-/// Raises the soft limit on open descriptors to the hard one and gives the limit that then holds;
-/// `u64::MAX` where there is none.
+/// Sets the soft limit on open descriptors to `wanted`, or else raises it to the hard one, and gives the limit that
+/// then holds; `u64::MAX` where there is none. The hard limit is raised where `wanted` lies above it.
 ///
 /// # Errors
 ///
-/// When the kernel refuses, which a sandbox may make it do. The old limit then still holds and is
-/// [`open_files`].
-pub fn raise_open_files() -> io::Result<u64> {
+/// When the kernel refuses, which a sandbox may make it do, and which it does where the hard limit would have
+/// to be raised by somebody who is not root. The old limit then still holds and is [`open_files`].
+pub fn set_open_files(wanted: Option<u64>) -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    let current = wanted.or(limit.maximum);
+    if limit.current != current {
+        let beyond = current.zip(limit.maximum).is_some_and(|(current, maximum)| current > maximum);
+        let maximum = if beyond { current } else { limit.maximum };
+        setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
     }
     Ok(open_files())
 }
@@ -67,8 +70,8 @@ mod tests {
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-        assert_eq!(raise_open_files().expect("within the hard limit"), hard);
-        assert_eq!(raise_open_files().expect("again"), hard);
+        assert_eq!(set_open_files(None).expect("within the hard limit"), hard);
+        assert_eq!(set_open_files(None).expect("again"), hard);
         assert_eq!(open_files(), hard);
     }
 

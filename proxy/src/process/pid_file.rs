@@ -48,6 +48,43 @@ impl PidFile {
     }
 }
 
+impl PidFile {
+    /// Makes room for the file of a process that is to take this one's place: renames this one by adding
+    /// `.oldbin`, as nginx does.
+    ///
+    /// # Errors
+    ///
+    /// When the folder may not be written to, or the file is gone.
+    pub fn set_aside(&mut self) -> io::Result<()> {
+        let mut aside = self.path.as_os_str().to_owned();
+        aside.push(".oldbin");
+        self.rename(aside.into())
+    }
+
+    /// Undoes [`PidFile::set_aside`], now that the other process is no more.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn take_back(&mut self) -> io::Result<()> {
+        match self.path.extension() {
+            Some(extension) if extension == "oldbin" => self.rename(self.path.with_extension("")),
+            _ => Ok(()),
+        }
+    }
+
+    fn rename(&mut self, to: PathBuf) -> io::Result<()> {
+        fs::rename(&self.path, &to)?;
+        self.path = to;
+        Ok(())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 impl Drop for PidFile {
     fn drop(&mut self) {
         let ours = match fs::read_to_string(&self.path) {
@@ -96,6 +133,22 @@ mod tests {
         let file = PidFile::write(&path).expect("a pid file");
         assert_eq!(fs::read_to_string(&path).expect("text"), format!("{}\n", std::process::id()));
         assert_eq!(names(folder.path()), ["proxy.pid"], "nothing beside it");
+        drop(file);
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn it_can_be_set_aside_and_taken_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.pid");
+        let mut file = PidFile::write(&path).expect("a pid file");
+        file.set_aside().expect("room");
+        assert_eq!(names(folder.path()), ["proxy.pid.oldbin"]);
+        fs::write(&path, "1\n").expect("the other's");
+        fs::remove_file(&path).expect("and it is gone");
+        file.take_back().expect("room");
+        assert_eq!(names(folder.path()), ["proxy.pid"]);
+        file.set_aside().expect("room");
         drop(file);
         assert!(names(folder.path()).is_empty());
     }

@@ -1,0 +1,414 @@
+//! One process from its configuration to its end: bind, start the workers, obey signals.
+//!
+//! | signal | what it does |
+//! |---|---|
+//! | HUP | go over to what the configuration's source says now |
+//! | USR1 | open the logs anew |
+//! | USR2 | start the binary anew, with the listeners of this one |
+//! | WINCH | serve those who are being served and nobody else, until HUP |
+//! | QUIT | finish what is in flight, then end |
+//! | TERM, INT | end at once |
+//!
+//! - `reload.rs`: from one configuration to the next
+//! - `successor.rs`: the change of the binary
+//! - `background.rs`: daemon mode, and the user
+//! - `pid_file.rs`, `limits.rs`: what the system is told, and what it allows
+//! - `order.rs`: telling another process
+
+pub mod background;
+pub mod limits;
+pub mod order;
+pub mod pid_file;
+mod reload;
+pub mod successor;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::access_log;
+use crate::config::Config;
+use crate::config::nginx::shown;
+use crate::exchange::Sequel;
+use crate::logging;
+use crate::worker::Worker;
+use crate::worker::generation::Generation;
+use crate::worker::listen::{self, Bound, ListenError};
+use crate::worker::logs::Logs;
+use crate::worker::mio_net::{MioNet, Remote};
+use crate::worker::resolver::Resolver;
+use crate::worker::shared::{Command, Shared};
+use background::UserError;
+use pid_file::{PidFile, PidFileError};
+use successor::Inheritance;
+
+/// Gives the configuration as it is now, or a line that says what is wrong with it.
+pub type Source<'a> = dyn Fn() -> Result<Config, String> + 'a;
+
+/// Why the process could not start or go on. Each is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address is taken or not allowed.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The access log cannot be opened.
+    #[error(transparent)]
+    AccessLog(#[from] access_log::OpenError),
+    /// The error log cannot be opened.
+    #[error(transparent)]
+    ErrorLog(#[from] logging::OpenError),
+    /// The pid file cannot be written.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// The process cannot become the user that it is to run as.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// Names do not resolve and `--strict-names` is given.
+    #[error("{0} does not resolve; correct the name or leave out --strict-names to have it tried again")]
+    Names(String),
+    /// The kernel refused something that always works.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+    /// The workers are still about the last reload.
+    #[error("the last configuration has not been taken up by all workers yet; try again")]
+    Busy,
+    /// A worker has ended though nobody asked it to.
+    #[error("a worker has ended: {0}")]
+    Worker(String),
+}
+
+impl RunError {
+    /// The same in nginx's words, for those who have its configuration or read its log.
+    pub fn as_nginx(&self) -> String {
+        let open = |path: &Path, source| format!("open() \"{}\" failed ({})", path.display(), shown(source));
+        match self {
+            RunError::Listen(error) => {
+                format!("bind() to {} failed ({})", error.listen, shown(&error.source))
+            }
+            RunError::AccessLog(error) => open(&error.path, &error.source),
+            RunError::ErrorLog(error) => open(&error.path, &error.source),
+            RunError::PidFile(error) => open(&error.path, &error.source),
+            RunError::User(UserError::NoUser(name)) => format!("getpwnam(\"{name}\") failed"),
+            RunError::User(UserError::NoGroup(name)) => format!("getgrnam(\"{name}\") failed"),
+            RunError::Names(names) => format!("host not found in upstream \"{names}\""),
+            RunError::User(_) | RunError::Start(_) | RunError::Busy | RunError::Worker(_) => self.to_string(),
+        }
+    }
+}
+
+/// Runs the proxy until a signal ends it. A reload asks `source` for the next configuration; without one there
+/// is nothing to reload.
+///
+/// Where the configuration says so the process goes to the background on the way: then the caller's process
+/// ends in here.
+///
+/// # Errors
+///
+/// See [`RunError`]. Nothing is bound any more when it returns.
+pub fn run(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
+    let has_file = config.process.error_log.is_some();
+    // The caller tells standard error.
+    start(config, source).inspect_err(|error| {
+        if has_file {
+            log::error!(target: "emerg", "{}", error.as_nginx());
+        }
+    })
+}
+
+fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
+    logging::direct(logging::open(config.process.error_log.as_deref())?, config.process.log_level);
+    set_limits(&config);
+    // Signals are caught from here on, so that none ends the process half started.
+    let caught = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
+    let signals = Signals::new(caught)?;
+
+    let (calls, called) = mpsc::channel();
+    let shared = Arc::new(Shared::new(config, Some(calls), RandomState::new().hash_one(0)));
+    let generation = shared.generation();
+    let process = &generation.config.process;
+    let mut inheritance = Inheritance::take();
+    let mut bound = BTreeMap::new();
+    bind(&generation, &mut bound, &mut inheritance)?;
+    inheritance.drop_rest();
+    let mut resolver = Resolver::new(&generation);
+    let missing = resolver.resolve_unknown();
+    if process.strict_names && !missing.is_empty() {
+        return Err(RunError::Names(missing.join(", ")));
+    }
+    generation.supply_logs(open_logs(&generation.config)?);
+
+    // A successor is where its predecessor was.
+    if process.daemon && !inheritance.is_successor() {
+        background::enter()?;
+    }
+    let in_background = process.daemon || inheritance.is_successor();
+    let clock = Instant::now();
+    let (mut remotes, mut workers) = (Vec::new(), Vec::new());
+    for number in 0..process.workers {
+        let own = |(&at, bound): (&usize, &Bound)| (at, bound.sockets[number].clone());
+        let (net, remote) = MioNet::new(bound.iter().map(own).collect(), clock)?;
+        remotes.push(remote);
+        workers.push(Worker::new(net, shared.clone()));
+    }
+    let pid_file = process.pid_file.as_deref().map(PidFile::write).transpose()?;
+    if let Some(user) = &process.user {
+        background::become_user(user)?;
+    }
+    // Not joined: it may hang in a look-up for as long as the system's resolver likes.
+    let asked = shared.clone();
+    thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&asked, &called))?;
+    announce(&generation.config);
+    drop(generation);
+    let process = Process {
+        shared,
+        source,
+        bound,
+        is_ending: false,
+        pid_file,
+        in_background,
+        inheritance,
+        successor: None,
+        remotes: Arc::new(remotes),
+    };
+    process.serve(workers, signals)
+}
+
+/// A process that is bound, as its main thread has it.
+struct Process<'a> {
+    shared: Arc<Shared>,
+    source: Option<&'a Source<'a>>,
+    /// By the listener's number.
+    bound: BTreeMap<usize, Bound>,
+    /// It has been told to: it takes no more clients.
+    is_ending: bool,
+    pid_file: Option<PidFile>,
+    /// No terminal is there that could have changed its size (WINCH).
+    in_background: bool,
+    inheritance: Inheritance,
+    /// The process that is to take this one's place.
+    successor: Option<Child>,
+    /// One for each worker.
+    remotes: Arc<Vec<Remote>>,
+}
+
+impl Process<'_> {
+    fn serve(mut self, workers: Vec<Worker<MioNet>>, mut signals: Signals) -> Result<(), RunError> {
+        let crew = Arc::new(Crew {
+            left: AtomicUsize::new(workers.len()),
+            remotes: self.remotes.clone(),
+            shared: self.shared.clone(),
+            signals: signals.handle(),
+        });
+        let mut threads = Vec::new();
+        for (number, worker) in workers.into_iter().enumerate() {
+            let crew = crew.clone();
+            let body = move || {
+                let on_duty = OnDuty(&crew);
+                let result = worker.run();
+                drop(on_duty);
+                result
+            };
+            threads.push(thread::Builder::new().name(format!("worker {number}")).spawn(body)?);
+        }
+
+        for signal in signals.forever() {
+            self.obey(signal);
+        }
+        self.close();
+        let mut result = Ok(());
+        for thread in threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => result = Err(RunError::Worker(error.to_string())),
+                Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
+            }
+        }
+        log_sequels(&self.shared);
+        result
+    }
+
+    fn obey(&mut self, signal: i32) {
+        match signal {
+            SIGHUP => self.reload(),
+            SIGUSR1 => {
+                log::info!("reopening logs");
+                logging::reopen();
+                self.redirect_errors();
+                self.shared.reopen();
+                log_sequels(&self.shared);
+            }
+            SIGUSR2 => self.change_binary(),
+            SIGWINCH if self.in_background => self.rest(true),
+            SIGWINCH => {}
+            SIGCHLD => self.look_after_successor(),
+            SIGQUIT => {
+                log::info!("finishing the requests in flight, then ending");
+                self.close();
+                self.shared.order(Command::Drain);
+            }
+            _ => {
+                log::info!("ending");
+                self.close();
+                self.shared.order(Command::Stop);
+            }
+        }
+        wake(&self.remotes);
+    }
+
+    /// Lets go of the listeners; the workers close them.
+    fn close(&mut self) {
+        self.is_ending = true;
+        // From here on another process may listen there: its file must not be removed later.
+        let is_shared = self.successor.is_some() || self.inheritance.predecessor_lives();
+        for (_, mut bound) in std::mem::take(&mut self.bound) {
+            if is_shared {
+                bound.leave_file();
+            }
+        }
+    }
+
+    fn change_binary(&mut self) {
+        if self.successor.is_some() || self.inheritance.predecessor_lives() {
+            log::error!(
+                target: "crit",
+                "the change of the binary is ignored: one is under way, end the old process or the new one first"
+            );
+            return;
+        }
+        if self.is_ending {
+            log::error!("the change of the binary is ignored: this process ends");
+            return;
+        }
+        if let Some(Err(error)) = self.pid_file.as_mut().map(PidFile::set_aside) {
+            log::error!(target: "alert", "the binary is not changed: the pid file cannot be renamed: {error}");
+            return;
+        }
+        let listeners = self.bound.values().flat_map(|bound| &bound.sockets);
+        match successor::start(listeners) {
+            Ok(child) => {
+                log::info!("changing the binary: the new process is {}", child.id());
+                self.successor = Some(child);
+            }
+            Err(error) => {
+                log::error!(target: "alert", "the new binary cannot be started: {error}");
+                self.take_pid_file_back();
+            }
+        }
+    }
+
+    /// A process that this one started has ended. If it was to take this one's place, this one goes on.
+    fn look_after_successor(&mut self) {
+        let Some(child) = self.successor.as_mut() else { return };
+        match child.try_wait() {
+            Ok(None) => {}
+            Ok(Some(status)) => {
+                let pid = child.id();
+                self.successor = None;
+                self.take_pid_file_back();
+                log::info!("the new binary's process {pid} has ended ({status}); this one goes on");
+                self.rest(false);
+            }
+            Err(error) => log::error!("the new binary's process {} cannot be asked: {error}", child.id()),
+        }
+    }
+
+    fn take_pid_file_back(&mut self) {
+        if let Some(Err(error)) = self.pid_file.as_mut().map(PidFile::take_back) {
+            log::error!(target: "alert", "the pid file cannot be renamed: {error}");
+        }
+    }
+}
+
+/// Binds what of a configuration's listeners is not in `bound` yet.
+///
+/// # Errors
+///
+/// When one cannot be bound. Then those before it are closed again.
+fn bind(
+    generation: &Generation,
+    bound: &mut BTreeMap<usize, Bound>,
+    inheritance: &mut Inheritance,
+) -> Result<(), ListenError> {
+    let mut new = BTreeMap::new();
+    for (&number, listener) in generation.ids.listeners.iter().zip(&generation.config.listeners) {
+        if !bound.contains_key(&number) {
+            let workers = generation.config.process.workers;
+            new.insert(number, listen::bind(listener, workers, inheritance.at(&listener.address))?);
+        }
+    }
+    bound.append(&mut new);
+    Ok(())
+}
+
+/// The logs of requests for each worker.
+fn open_logs(config: &Config) -> Result<Vec<Logs>, access_log::OpenError> {
+    (0..config.process.workers).map(|_| Logs::open(config)).collect()
+}
+
+fn set_limits(config: &Config) {
+    match limits::set_open_files(config.process.open_files) {
+        Ok(limit) => {
+            if let Some(warning) = limits::open_files_warning(limit, config) {
+                log::warn!("{warning}");
+            }
+        }
+        Err(error) => log::warn!("the limit of open files cannot be set: {error}"),
+    }
+}
+
+fn announce(config: &Config) {
+    let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    let servers: usize = config.upstreams.iter().map(|group| group.servers.len()).sum();
+    let (text, workers) = (addresses.join(", "), config.process.workers);
+    log::info!("listening on {text} with {workers} workers for {servers} servers");
+}
+
+/// What became of requests whose upstream connection failed: users of a pool want to know.
+fn log_sequels(shared: &Shared) {
+    let parts = Sequel::ALL.map(|sequel| format!("{} {}", shared.counted(sequel), sequel.text())).join(", ");
+    log::info!("requests whose connection to a server failed: {parts}");
+}
+
+fn wake(remotes: &[Remote]) {
+    for remote in remotes {
+        if let Err(error) = remote.wake() {
+            log::error!("a worker cannot be woken: {error}");
+        }
+    }
+}
+
+/// The workers of a process, as they see each other.
+struct Crew {
+    left: AtomicUsize,
+    remotes: Arc<Vec<Remote>>,
+    shared: Arc<Shared>,
+    /// Closed when the last worker has ended: the main thread sleeps in its signals.
+    signals: Handle,
+}
+
+/// A worker that is running. However it ends, the others are told: with one worker lost, part of the
+/// clients would hang, so the process ends and whoever supervises it starts it anew.
+struct OnDuty<'a>(&'a Crew);
+
+impl Drop for OnDuty<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() || self.0.shared.command() == Command::Run {
+            log::error!(target: "alert", "a worker has ended unasked: the process ends");
+            self.0.shared.order(Command::Stop);
+            wake(&self.0.remotes);
+        }
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.signals.close();
+        }
+    }
+}

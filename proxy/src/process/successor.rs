@@ -1,0 +1,130 @@
+//! A change of the binary while it serves (USR2): the new one is started with the listeners of the old one.
+//!
+//! ```text
+//!   old   USR2: pid file ─▶ .oldbin, start the new one ──────────▶ QUIT: finish, end
+//!   new                     take the listeners over, pid file ───▶ serve
+//! ```
+//!
+//! Both serve until the old one is told to quit (or to rest, with WINCH), or the new one is, which undoes it.
+//! The numbers of the descriptors stand in the environment variable `NGINX`, as nginx does it; beside it stands
+//! systemd's `LISTEN_FDS`, by which they are taken over: so a socket unit of systemd can hand listeners over too.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::{Child, Command};
+
+use command_fds::{CommandFdExt, FdMapping};
+use listenfd::ListenFd;
+use rustix::process::{Pid, getppid};
+use socket2::Socket;
+
+use crate::config::Listen;
+use crate::worker::mio_net::Listener;
+
+/// The first descriptor behind the standard streams.
+const FIRST: usize = 3;
+
+/// The listeners that the process was started with, and by whom.
+#[derive(Debug, Default)]
+pub struct Inheritance {
+    sockets: Vec<(Listen, Socket)>,
+    /// The process whose binary is being changed; `None` where the listeners are not from such a one.
+    parent: Option<Pid>,
+}
+
+impl Inheritance {
+    /// Takes over what there is. Works once in a process.
+    pub fn take() -> Inheritance {
+        let is_change = std::env::var_os("NGINX").is_some_and(|list| !list.is_empty());
+        let mut handed = ListenFd::from_env();
+        let sockets = (0..handed.len()).filter_map(|index| {
+            let tcp = handed.take_tcp_listener(index).ok().flatten().map(Socket::from);
+            let socket = tcp.or_else(|| handed.take_unix_listener(index).ok().flatten().map(Socket::from))?;
+            Some((address(&socket)?, socket))
+        });
+        let sockets: Vec<_> = sockets.collect();
+        let parent = if is_change && !sockets.is_empty() { getppid() } else { None };
+        Inheritance { sockets, parent }
+    }
+
+    /// The listeners at an address.
+    pub fn at(&mut self, address: &Listen) -> Vec<Socket> {
+        self.sockets.extract_if(.., |(at, _)| at == address).map(|(_, socket)| socket).collect()
+    }
+
+    /// Lets go of the others.
+    pub fn drop_rest(&mut self) {
+        self.sockets.clear();
+    }
+
+    /// Whether this process was started by another one to take its place.
+    pub fn is_successor(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// Whether that one is still there.
+    pub fn predecessor_lives(&self) -> bool {
+        self.parent.is_some() && self.parent == getppid()
+    }
+}
+
+fn address(socket: &Socket) -> Option<Listen> {
+    let address = socket.local_addr().ok()?;
+    match address.as_socket() {
+        Some(address) => Some(Listen::Tcp(address)),
+        None => address.as_pathname().map(|path| Listen::Unix(path.to_owned())),
+    }
+}
+
+/// Starts this process's binary, as it lies on the disk now, with the arguments of this process and its
+/// listeners.
+///
+/// # Errors
+///
+/// When it cannot be started.
+pub fn start<'a>(listeners: impl Iterator<Item = &'a Listener>) -> io::Result<Child> {
+    let mut args = std::env::args_os();
+    let program = args.next().unwrap_or_else(|| OsString::from("proxy"));
+    // Workers may share one.
+    let distinct: HashMap<_, _> =
+        listeners.map(|listener| (std::sync::Arc::as_ptr(listener), listener)).collect();
+    let mut mappings = Vec::new();
+    for (number, listener) in distinct.values().enumerate() {
+        let parent_fd = listener.as_fd().try_clone_to_owned()?;
+        mappings.push(FdMapping { parent_fd, child_fd: i32::try_from(FIRST + number).unwrap_or(i32::MAX) });
+    }
+    let list: String = (FIRST..FIRST + mappings.len()).map(|number| format!("{number};")).collect();
+    let mut command = Command::new(program);
+    command.args(args).env("NGINX", list).env("LISTEN_FDS", mappings.len().to_string());
+    command.env_remove("LISTEN_PID").env_remove("LISTEN_FDS_FIRST_FD");
+    command.fd_mappings(mappings).map_err(io::Error::other)?;
+    command.spawn()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn listeners_are_found_by_their_address() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let other = tcp.try_clone().expect("another handle");
+        let at = Listen::Tcp(tcp.local_addr().expect("an address"));
+        let unix = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let all = [Socket::from(tcp), Socket::from(unix), Socket::from(other)];
+        let sockets = all.into_iter().map(|socket| (address(&socket).expect("it has one"), socket));
+        let mut inheritance = Inheritance { sockets: sockets.collect(), parent: None };
+        let nowhere = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        assert_eq!(inheritance.at(&nowhere).len(), 0);
+        assert_eq!(inheritance.at(&at).len(), 2);
+        assert_eq!(inheritance.at(&at).len(), 0, "each is taken once");
+        assert_eq!(inheritance.at(&Listen::Unix(path)).len(), 1);
+        assert!(!inheritance.is_successor() && !inheritance.predecessor_lives());
+    }
+}

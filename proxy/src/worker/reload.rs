@@ -1,0 +1,118 @@
+//! Taking up a new configuration, and letting go of what the old one had.
+//!
+//! Requests that are under way go on by what they began with: their place has its own rules, and a group of
+//! servers that nobody names any more stays until the last of them is through.
+
+use std::sync::Arc;
+
+use super::Worker;
+use super::clients::Client;
+use super::generation::Generation;
+use super::net::Net;
+use super::pool::Pool;
+use super::upstreams::close_pooled;
+use crate::site::Routes;
+use crate::time::{Duration, Time};
+
+/// How often it is looked whether the last request by an older configuration is through.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a client that has just connected may take to send its request when it is the last one.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+impl<N: Net> Worker<N> {
+    /// Goes over to the newest configuration, if there is a newer one.
+    pub(super) fn follow(&mut self) {
+        let newest = self.shared.generation();
+        if !Arc::ptr_eq(&newest, &self.generation) {
+            self.adopt(newest.clone());
+            newest.adopted();
+        }
+    }
+
+    fn adopt(&mut self, newest: Arc<Generation>) {
+        let last = std::mem::replace(&mut self.generation, newest.clone());
+        let listeners = if newest.rests { &[][..] } else { &newest.ids.listeners };
+        let gone = |number: &usize| !listeners.contains(number);
+        // Connections that wait in a queue have been promised service.
+        let acceptable = std::mem::take(&mut self.acceptable);
+        self.accept_all(last.ids.listeners.iter().copied().filter(gone).collect());
+        self.acceptable = acceptable.into_iter().filter(|number| !gone(number)).collect();
+        self.net.listen(listeners);
+
+        let config = &newest.config;
+        self.logs.flush();
+        self.logs = newest.take_logs();
+        self.env.routes = Arc::new(Routes::new(config, &newest.ids));
+        self.env.buffers.grow(self.env.routes.buffer_size());
+        self.renew_pools();
+        self.begin_rest(newest.rests);
+        self.retire_clients();
+    }
+
+    /// Has a pool for each group that is configured, and none but those in use for the others.
+    pub(super) fn renew_pools(&mut self) {
+        let generation = self.generation.clone();
+        let named = &generation.ids.groups;
+        for ((id, upstream), group) in named.iter().zip(&generation.config.upstreams).zip(&generation.groups)
+        {
+            if !self.pools.contains_key(*id) {
+                self.pools.insert(*id, Pool::new(upstream, group.clone()));
+            }
+        }
+        for (id, pool) in self.pools.iter_mut().filter(|(id, pool)| !pool.is_retired && !named.contains(id)) {
+            log::debug!("the group {id:?} is gone");
+            close_pooled(&mut self.net, &mut self.upstreams, &mut pool.retire());
+        }
+        self.sweep();
+    }
+
+    /// Drops the pools of groups that are gone, once no request goes by an older configuration.
+    pub(super) fn sweep(&mut self) {
+        let retired = self.pools.values().any(|pool| pool.is_retired);
+        // Such a client may still come to any group of its configuration.
+        let in_use = retired && self.clients.values().any(|client| client.exchange.is_behind(&self.env));
+        if in_use {
+            self.sweep_at = self.env.now + SWEEP_INTERVAL;
+        } else {
+            self.pools.retain(|_, pool| !pool.is_retired);
+            self.sweep_at = Time::NEVER;
+        }
+    }
+
+    /// Clients whose listener is gone leave: idle ones now, the others after what they wait for.
+    fn retire_clients(&mut self) {
+        for client in self.clients.values_mut() {
+            client.exchange.retire(&self.env);
+        }
+        self.dismiss();
+    }
+
+    /// Closes the clients that are idle and are not to be served any more, but for those that have just connected:
+    /// they get a second for the request that they have come for.
+    fn dismiss(&mut self) {
+        let all = self.env.draining;
+        self.close_idle_clients(|exchange| (all || exchange.is_retired()) && !exchange.is_fresh());
+        let left = |client: &Client<_>| (all || client.exchange.is_retired()) && client.exchange.is_fresh();
+        let waits = self.clients.values().any(left);
+        self.last_call = if waits { self.env.now + LAST_CALL } else { Time::NEVER };
+    }
+
+    /// Whoever has connected and said nothing all the while is closed.
+    pub(super) fn close_late(&mut self) {
+        self.last_call = Time::NEVER;
+        let all = self.env.draining;
+        self.close_idle_clients(|exchange| all || exchange.is_retired());
+    }
+
+    /// Serves those who are being served and nobody else, or everybody again.
+    pub(super) fn begin_rest(&mut self, rests: bool) {
+        self.env.draining = rests;
+        let timeout = self.generation.config.process.shutdown_timeout.filter(|_| rests);
+        self.drained_by = timeout.map_or(Time::NEVER, |timeout| self.env.now + timeout);
+        if rests {
+            self.dismiss();
+            self.close_idle_upstreams();
+        }
+    }
+}

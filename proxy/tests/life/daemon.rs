@@ -1,0 +1,284 @@
+//! `proxy -p PREFIX/ -c nginx.conf -e error.log`: daemon mode, reload, the user and the limits, `-s`.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, getsid, getuid, kill_process};
+use tempfile::TempDir;
+
+use crate::load::{Load, Manner};
+use crate::support::process::PROXY;
+use crate::support::{Conn, Origin, free_address, wait_for, wait_until};
+
+/// A proxy in the background, or one that has failed to get there. Dropping it ends it.
+struct Daemon {
+    folder: TempDir,
+    address: SocketAddr,
+    /// What the process that was started has said, and its end.
+    output: Option<Output>,
+}
+
+impl Daemon {
+    /// With `directives` in the main context, and `inner` ones in its server.
+    fn start(origin: &Origin, directives: &str, inner: &str) -> Daemon {
+        let address = free_address();
+        let folder = tempfile::tempdir().expect("a folder");
+        // Another user has to reach its files.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(folder.path(), all).expect("permissions");
+        let mut daemon = Daemon { folder, address, output: None };
+        daemon.write(origin, directives, inner);
+        // Its streams end with the last process that has them: the one in the background must not.
+        daemon.output = Some(daemon.command(&[]));
+        daemon
+    }
+
+    /// Writes its configuration.
+    fn write(&self, origin: &Origin, directives: &str, inner: &str) {
+        let address = self.address;
+        let text = format!(
+            "error_log error.log notice;\npid proxy.pid;\nworker_processes 2;\n{directives}\nevents {{}}\n\
+             http {{\n    access_log off;\n    upstream u {{ server {origin}; keepalive 8; }}\n    server {{\n        \
+             listen {address};\n        {inner}\n        location / {{ proxy_pass http://u; }}\n    }}\n}}\n"
+        );
+        fs::write(self.path("nginx.conf"), text).expect("written");
+    }
+
+    /// Runs the program over its folder to its end.
+    fn command(&self, more: &[&str]) -> Output {
+        let prefix = format!("{}/", self.folder.path().display());
+        let mut command = Command::new(PROXY);
+        command.args(["-p", &prefix, "-c", "nginx.conf", "-e", "error.log"]).args(more);
+        command.stdin(Stdio::null()).output().expect("it starts")
+    }
+
+    fn started(&self) -> &Output {
+        self.output.as_ref().expect("it was started")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("error.log")).expect("it is there from the start")
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.path("proxy.pid")).ok()?;
+        Pid::from_raw(text.trim().parse().expect("a pid"))
+    }
+
+    /// Whether it is ready, which takes a moment longer than the end of the process that was started.
+    #[track_caller]
+    fn ready(&self) -> Pid {
+        let errors = String::from_utf8_lossy(&self.started().stderr);
+        let status = self.started().status;
+        assert!(status.success(), "{status}: {errors}{}", self.log());
+        wait_for("the pid file", || self.pid())
+    }
+
+    #[track_caller]
+    fn end(self, signal: Signal) {
+        kill_process(self.ready(), signal).expect("a signal");
+        wait_until("the pid file's end", || self.pid().is_none());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            // It may have ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn status(pid: Pid, word: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("a process");
+    let line = text.lines().find_map(|line| line.strip_prefix(word)).expect("a line");
+    line.trim().to_owned()
+}
+
+#[test]
+fn it_serves_in_the_background_until_it_is_told_to_end() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    let pid = daemon.ready();
+    assert_eq!((daemon.started().stdout.as_slice(), daemon.started().stderr.as_slice()), (&[][..], &[][..]));
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    let number = pid.as_raw_nonzero().get();
+    wait_until("a line of its own", || daemon.log().contains(&format!("[notice] {number}#")));
+    // A session of its own, and nothing of the terminal's.
+    assert_eq!(getsid(Some(pid)).expect("a session"), pid);
+    let target = |fd: u32| fs::read_link(format!("/proc/{number}/fd/{fd}")).expect("a descriptor");
+    assert_eq!((target(0), target(1)), (PathBuf::from("/dev/null"), PathBuf::from("/dev/null")));
+    assert_eq!(target(2), daemon.path("error.log"));
+    // After its log was moved away, so is where panics go.
+    fs::rename(daemon.path("error.log"), daemon.path("error.log.1")).expect("renamed");
+    kill_process(pid, Signal::USR1).expect("a signal");
+    wait_until("the new log", || target(2) == daemon.path("error.log"));
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn it_rests_and_serves_again() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    let pid = daemon.ready();
+    kill_process(pid, Signal::WINCH).expect("a signal");
+    // Both workers have let go of their listeners, of which each has one, when nobody is served any more.
+    wait_until("its rest", || {
+        let mut conn = Conn::to(daemon.address);
+        conn.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        conn.is_silent()
+    });
+    // Its listener is still there for HUP, so that a client can wait there.
+    let mut waiting = Conn::to(daemon.address);
+    waiting.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    kill_process(pid, Signal::HUP).expect("a signal");
+    assert_eq!(waiting.response().text(), "ok");
+    daemon.end(Signal::TERM);
+}
+
+#[test]
+fn a_successor_stays_in_the_background() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    let old = daemon.ready();
+    kill_process(old, Signal::USR2).expect("a signal");
+    let new = wait_for("the new process", || daemon.pid().filter(|pid| *pid != old));
+    assert_eq!(status(new, "PPid:"), old.as_raw_nonzero().to_string(), "it is the process that was started");
+    kill_process(old, Signal::WINCH).expect("a signal");
+    wait_until("the old one's rest", || daemon.log().contains("accepting nobody any more"));
+    for _ in 0..20 {
+        assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    }
+    kill_process(old, Signal::QUIT).expect("a signal");
+    wait_until("the old one's end", || !daemon.path("proxy.pid.oldbin").exists());
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn what_goes_wrong_before_is_said_in_the_foreground() {
+    let origin = Origin::named("ok");
+    let taken = std::net::TcpListener::bind(free_address()).expect("an address");
+    let address = taken.local_addr().expect("an address");
+    let daemon = Daemon::start(&origin, "", &format!("listen {address};"));
+    let errors = String::from_utf8_lossy(&daemon.started().stderr).into_owned();
+    assert_eq!(daemon.started().status.code(), Some(1));
+    assert!(errors.starts_with(&format!("nginx: [emerg] bind() to {address} failed (98: ")), "{errors}");
+    assert!(
+        daemon.log().contains(&format!(": bind() to {address} failed (98: Address already in use)\n")),
+        "{}",
+        daemon.log()
+    );
+    assert!(daemon.pid().is_none() && TcpStream::connect(daemon.address).is_err());
+}
+
+#[test]
+fn it_becomes_the_user_with_its_limits() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "user daemon root;\nworker_rlimit_nofile 1000;", "");
+    let pid = daemon.ready();
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero())).expect("a process");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    assert_eq!(line.split_ascii_whitespace().nth(3), Some("1000"), "{line}");
+    if getuid().is_root() {
+        let users = fs::read_to_string("/etc/passwd").expect("users");
+        let line =
+            users.lines().find(|line| line.starts_with("daemon:")).expect("this user is on every Linux");
+        let number = line.split(':').nth(2).expect("its number");
+        assert_eq!(status(pid, "Uid:"), [number; 4].join("\t"));
+        assert_eq!(status(pid, "Gid:"), ["0"; 4].join("\t"));
+    } else {
+        wait_until("a warning", || daemon.log().contains("super-user privileges: daemon is ignored"));
+    }
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn it_reloads_from_its_file() {
+    let origins = [Origin::named("ok1"), Origin::named("ok2")];
+    let daemon = Daemon::start(&origins[0], "", "");
+    let pid = daemon.ready();
+    let load = Load::start(daemon.address, &[Manner::Stays, Manner::ComesAnew]);
+    for number in 1..=10 {
+        daemon.write(&origins[number % 2], "", &format!("add_header X-Number {number};"));
+        assert!(daemon.command(&["-s", "reload"]).status.success());
+        wait_until("the new configuration", || {
+            Conn::to(daemon.address).get("/").field("x-number") == Some(number.to_string().as_str())
+        });
+        load.wait_more(10);
+    }
+    // One that is wrong costs a line.
+    fs::write(daemon.path("nginx.conf"), "events {}\nhttp {\n    foo bar;\n}\n").expect("written");
+    kill_process(pid, Signal::HUP).expect("a signal");
+    let line = format!(": unknown directive \"foo\" in {}:3\n", daemon.path("nginx.conf").display());
+    wait_until("the complaint", || daemon.log().contains(&line));
+    assert!(daemon.log().contains(" [emerg] "), "{}", daemon.log());
+    load.wait_more(10);
+    load.stop();
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn orders_go_to_the_process_in_the_pid_file() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    daemon.ready();
+    fs::rename(daemon.path("error.log"), daemon.path("error.log.1")).expect("renamed");
+    assert!(daemon.command(&["-s", "reopen"]).status.success());
+    wait_until("the new log", || daemon.path("error.log").exists());
+    assert!(daemon.command(&["-s", "quit"]).status.success());
+    wait_until("the pid file's end", || daemon.pid().is_none());
+    let output = daemon.command(&["-s", "stop"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        format!(
+            "nginx: [error] open() \"{}\" failed (2: No such file or directory)\n",
+            daemon.path("proxy.pid").display()
+        )
+    );
+}
+
+#[test]
+fn a_bad_file_is_said_on_both_sides() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "foo;", "");
+    let expected = format!("unknown directive \"foo\" in {}:4\n", daemon.path("nginx.conf").display());
+    assert_eq!(daemon.started().status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&daemon.started().stderr), format!("nginx: [emerg] {expected}"));
+    assert!(daemon.log().ends_with(&format!(": {expected}")) && daemon.log().contains(" [emerg] "));
+}
+
+#[test]
+fn the_old_process_goes_on_where_the_new_one_does_not() {
+    let origin = Origin::named("ok1");
+    let daemon = Daemon::start(&origin, "", "");
+    let old = daemon.ready();
+    let load = Load::start(daemon.address, &[Manner::Stays, Manner::ComesAnew]);
+    daemon.write(&origin, "foo;", "");
+    kill_process(old, Signal::USR2).expect("a signal");
+    wait_until("the new one's end", || daemon.log().contains("; this one goes on"));
+    assert_eq!(daemon.pid(), Some(old));
+    load.wait_more(10);
+    load.stop();
+    // Also where it had begun to leave.
+    daemon.write(&origin, "", "");
+    kill_process(old, Signal::USR2).expect("a signal");
+    let new = wait_for("the new process", || daemon.pid().filter(|pid| *pid != old));
+    kill_process(old, Signal::WINCH).expect("a signal");
+    wait_until("the old one's rest", || daemon.log().contains("accepting nobody any more"));
+    kill_process(new, Signal::QUIT).expect("a signal");
+    wait_until("the old one's return", || daemon.log().contains("accepting again"));
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok1");
+    assert_eq!(daemon.pid(), Some(old));
+    daemon.end(Signal::QUIT);
+}

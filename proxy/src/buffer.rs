@@ -186,19 +186,22 @@ impl Buffers {
     }
 
     /// Takes a buffer back; what is in it is dropped.
+    #[inline]
     pub fn put(&mut self, mut buffer: Buffer) {
         self.lent -= 1;
         buffer.clear();
-        let (list, kept) = if buffer.capacity() == self.small_size {
-            (&mut self.small, KEPT_SMALL)
-        } else if buffer.capacity() == self.large_size() {
-            (&mut self.large, KEPT_LARGE)
+        if buffer.capacity() == self.small_size && self.small.len() < KEPT_SMALL {
+            self.small.push(buffer);
         } else {
-            // Lent before the sizes grew.
-            return unmap(buffer);
-        };
-        if list.len() < kept {
-            list.push(buffer);
+            self.put_other(buffer);
+        }
+    }
+
+    /// One that is large, or too many, or lent before the sizes grew.
+    #[cold]
+    fn put_other(&mut self, buffer: Buffer) {
+        if buffer.capacity() == self.large_size() && self.large.len() < KEPT_LARGE {
+            self.large.push(buffer);
         } else {
             unmap(buffer);
         }

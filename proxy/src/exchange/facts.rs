@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Exchange, Record};
+use super::{Ending, Exchange, Record};
 use crate::ids::GroupId;
 use crate::key::Key;
 use crate::site::Place;
@@ -11,6 +11,12 @@ impl Exchange {
     /// Whether no request is under way, so that the connection can be closed without harm.
     pub fn is_idle(&self) -> bool {
         self.request.is_idle()
+    }
+
+    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
+    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
+    pub fn has_shut_client(&self) -> bool {
+        self.ending == Ending::Linger || self.response.shut
     }
 
     /// Whether it has just connected: its first request may be on its way.

@@ -427,12 +427,6 @@ impl Exchange {
         self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
     }
 
-    /// Sending to the client has been shut. Its own end then looks like a broken connection to the
-    /// kernel, but what was sent may still be on its way; receiving tells the two apart.
-    pub fn has_shut_client(&self) -> bool {
-        self.ending == Ending::Linger || self.response.shut
-    }
-
     /// A server is needed, the first one for what is asked.
     fn want_server(&mut self, now: Time) {
         let span = self.place.rules.tries_timeout;

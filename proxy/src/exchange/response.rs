@@ -367,7 +367,7 @@ impl Exchange {
         now: Time,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
-        let counts = self.place.rules.next_upstream.statuses.contains(&status);
+        let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
         if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
             return Err(failure);
         }

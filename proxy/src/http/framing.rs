@@ -20,6 +20,7 @@ pub enum Length {
 }
 
 /// The length of a request's body (RFC 9112 section 6.3).
+#[inline(always)]
 pub fn request(fields: &Fields<'_, '_>, version: Version) -> Result<Length, Refusal> {
     let coding =
         fields.only(Role::TransferEncoding).map_err(|_| Refusal::bad("repeated Transfer-Encoding"))?;
@@ -102,6 +103,7 @@ pub fn response(
 ///
 /// A list of equal values could be collapsed, says RFC 9112 section 6.3; it is refused, since others
 /// along the way may take the first or the last or fail.
+#[inline(always)]
 fn content_length(fields: &Fields<'_, '_>) -> Result<Option<u64>, &'static str> {
     let only = fields.only(Role::ContentLength).map_err(|_| "repeated Content-Length")?;
     let Some(value) = only else { return Ok(None) };

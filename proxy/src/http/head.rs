@@ -55,6 +55,9 @@ const REQUEST: Leniency = Leniency { space_before_colon: false, bare_lf: true };
 ///
 /// Line ends may be bare LF and empty lines may come first. Anything else that is not to the letter is
 /// refused: white space around names, folded lines, control bytes.
+///
+/// Inlined where each request comes by; elsewhere it is asked seldom.
+#[inline(always)]
 pub fn request<'h, 'b>(
     bytes: &'b [u8],
     scratch: &'h mut Scratch,
@@ -95,6 +98,7 @@ pub fn request<'h, 'b>(
 }
 
 /// Where the method and the target of the request line at `start` end.
+#[inline(always)]
 fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, Refusal> {
     let mut method_end = start;
     while let Some(&byte) = bytes.get(method_end)
@@ -125,6 +129,7 @@ fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, R
 }
 
 /// The version that ends a request line, and where the next line starts (RFC 9112 section 2.3).
+#[inline(always)]
 fn request_version(bytes: &[u8], at: usize) -> Result<Parsed<(Version, usize)>, Refusal> {
     if let Some(b"HTTP/1.1\r\n") = bytes.get(at..at + 10) {
         return Ok(Parsed::Complete((Version::Http11, at + 10)));

@@ -17,6 +17,7 @@ pub struct Target<'b> {
 }
 
 /// Reads the target and the Host field of a request.
+#[inline(always)]
 pub fn of<'b>(
     method: Method,
     target: &'b [u8],
@@ -62,6 +63,7 @@ fn absolute(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
 }
 
 /// Exactly one valid Host field, or none in HTTP/1.0 (RFC 9112 section 3.2).
+#[inline(always)]
 fn host_field<'b>(version: Version, fields: &Fields<'_, 'b>) -> Result<Option<&'b [u8]>, Refusal> {
     let host = fields.only(Role::Host).map_err(|_| Refusal::bad("repeated Host field"))?;
     match (host, version) {

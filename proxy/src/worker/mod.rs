@@ -47,7 +47,7 @@ use deadlines::Deadlines;
 use generation::Generation;
 use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
-use pool::{Pool, Pools};
+use pool::Pools;
 use shared::{Command, Shared};
 use upstreams::Upstream;
 
@@ -65,6 +65,8 @@ pub struct Worker<N: Net> {
     clients: SlotMap<ClientKey, Client<N::Socket>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     pools: Pools,
+    /// When to look for connections that have been idle for too long: no later than the first of them has.
+    idle_due: Time,
     /// When to look whether groups that are gone are still in use.
     sweep_at: Time,
     deadlines: Deadlines,
@@ -121,6 +123,7 @@ impl<N: Net> Worker<N> {
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             pools: Pools::new(),
+            idle_due: Time::NEVER,
             sweep_at: Time::NEVER,
             deadlines: Deadlines::default(),
             ready: VecDeque::new(),
@@ -208,9 +211,8 @@ impl<N: Net> Worker<N> {
             return Time::ZERO;
         }
         let accept = if self.acceptable.is_empty() { Time::NEVER } else { self.accept_after };
-        let idle = self.pools.values().map(Pool::expires).min().unwrap_or(Time::NEVER);
         let late = self.sweep_at.min(self.drained_by).min(self.last_call);
-        self.deadlines.first().min(accept).min(idle).min(self.logs.due()).min(late)
+        self.deadlines.first().min(accept).min(self.idle_due).min(self.logs.due()).min(late)
     }
 
     /// Drives all clients for which there is something to do. It can be called again to go on where a panic

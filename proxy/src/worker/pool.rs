@@ -17,7 +17,8 @@ pub(super) type Pools = SecondaryMap<GroupId, Pool>;
 pub(super) struct Pool {
     pub(super) group: SharedGroup,
     pub(super) idle: Idle<UpstreamKey>,
-    idle_timeout: Duration,
+    /// How long a connection may be idle.
+    pub(super) idle_timeout: Duration,
     /// The most requests over one connection.
     pub(super) requests_max: u64,
     time_max: Duration,

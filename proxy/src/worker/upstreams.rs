@@ -5,7 +5,7 @@ use slotmap::SlotMap;
 use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
-use super::pool::Pools;
+use super::pool::{Pool, Pools};
 use super::shared::Suspect;
 use crate::exchange::Failure;
 use crate::ids::GroupId;
@@ -164,6 +164,8 @@ impl<N: Net> Worker<N> {
             let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
+                // It may be taken again long before: then that is found when it comes up, as with deadlines.
+                self.idle_due = self.idle_due.min(self.env.now + pool.idle_timeout);
                 pool.idle.put(up.peer, up_key, self.env.now)
             } else {
                 Some(up_key)
@@ -240,6 +242,9 @@ impl<N: Net> Worker<N> {
     }
 
     pub(super) fn expire_idle(&mut self) {
+        if self.idle_due > self.env.now {
+            return;
+        }
         for pool in self.pools.values_mut() {
             while pool.expires() <= self.env.now {
                 if let Some(key) = pool.idle.take_expired(Time::NEVER) {
@@ -247,6 +252,7 @@ impl<N: Net> Worker<N> {
                 }
             }
         }
+        self.idle_due = self.pools.values().map(Pool::expires).min().unwrap_or(Time::NEVER);
     }
 
     pub(super) fn close_idle_upstreams(&mut self) {

@@ -1,27 +1,18 @@
 //! Choosing a server: what a request costs the group, from its beginning to the account at its end.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use proxy::config::{Balance, Host, Server, Upstream};
-use proxy::time::Time;
+use proxy::key::Key;
+use proxy::time::{Duration, Time};
 use proxy::upstream::{Attempt, Group, Outcome};
 
 fn servers(count: u32) -> Vec<Server> {
     let server = |number: u32| {
         let [_, a, b, c] = number.to_be_bytes();
-        let address = (Ipv4Addr::new(10, a, b, c), 5000).into();
-        Server {
-            name: format!("{address}"),
-            host: Host::Literal(address),
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            max_conns: 0,
-            backup: false,
-            down: false,
-        }
+        let address = SocketAddr::from((Ipv4Addr::new(10, a, b, c), 5000));
+        Server::new(&address.to_string(), Host::Literal(address))
     };
     (0..count).map(server).collect()
 }
@@ -31,6 +22,10 @@ fn choosing(c: &mut Criterion) {
         ("round_robin", Balance::RoundRobin),
         ("least_conn", Balance::LeastConn),
         ("ip_hash", Balance::IpHash),
+        ("hash", Balance::Hash),
+        ("consistent_hash", Balance::ConsistentHash),
+        ("random", Balance::Random),
+        ("random_two", Balance::RandomTwo),
     ];
     let now = Time::ZERO + Duration::from_secs(3600);
     for (name, balance) in methods {
@@ -42,7 +37,12 @@ fn choosing(c: &mut Criterion) {
             group.bench_function(BenchmarkId::from_parameter(count), |b| {
                 b.iter(|| {
                     client = client.wrapping_add(0x0101_0101);
-                    servers.begin(&mut attempt, Some(IpAddr::V4(Ipv4Addr::from_bits(client))), 0);
+                    servers.begin(
+                        &mut attempt,
+                        Some(IpAddr::V4(Ipv4Addr::from_bits(client))),
+                        Key::new(&client.to_be_bytes()),
+                        0,
+                    );
                     let peer = servers.pick(&mut attempt, now).expect("all servers live");
                     servers.release(peer, &mut attempt, Outcome::Served, now)
                 });

@@ -5,11 +5,11 @@
 //!
 //! | layer | what it is | knows |
 //! |---|---|---|
-//! | [`time`], [`buffer`] | nanoseconds that are passed in; fixed-size buffers and their free list | nothing |
+//! | [`time`], [`buffer`], [`key`] | nanoseconds that are passed in; fixed-size buffers and their free list; digests | nothing |
 //! | [`config`] | text to one checked value | [`time`] |
 //! | [`ids`] | how the parts of a configuration are called beyond its end | [`config`]'s values |
 //! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
-//! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`config`]'s values |
+//! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`key`], [`config`]'s values |
 //! | [`site`] | what the configuration says about a request: its site, its location, its rules | [`config`]'s values |
 //! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
 //! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
@@ -41,6 +41,7 @@ pub mod config;
 pub mod exchange;
 pub mod http;
 pub mod ids;
+pub mod key;
 pub mod logging;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;

@@ -133,7 +133,7 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     let listeners = vec![(0, bound.sockets[0].clone())];
     let (net, remote) = MioNet::new(listeners, Instant::now()).expect("a poller");
     let logs = Logs::open(&config).expect("a log");
-    let shared = Arc::new(Shared::new(config, None));
+    let shared = Arc::new(Shared::new(config, None, 0));
     shared.generation().supply_logs(vec![logs]);
     let worker = Worker::new(net, shared.clone());
     let running = thread::spawn(move || {

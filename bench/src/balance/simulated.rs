@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proxy::config::{Host, Server, Upstream};
+use proxy::key::Key;
 use proxy::time::Time;
 use proxy::upstream::{Attempt, Group, Outcome, PeerKey};
 
@@ -31,7 +32,7 @@ pub(super) fn play(plan: &Plan, servers: Servers, choice: &Choice) -> Case {
             group.release(end.peer, &mut end.attempt, Outcome::Served, START + end.at);
         }
         let mut attempt = Attempt::default();
-        group.begin(&mut attempt, Some(IpAddr::V4(arrival.client)), 0);
+        group.begin(&mut attempt, Some(IpAddr::V4(arrival.client)), Key::default(), 0);
         let Ok(peer) = group.pick(&mut attempt, START + arrival.due) else {
             failed += 1;
             continue;

@@ -151,6 +151,10 @@ impl Setup {
             Balance::RoundRobin => "roundrobin",
             Balance::IpHash => "source",
             Balance::LeastConn => "leastconn",
+            Balance::Hash => "uri whole",
+            Balance::ConsistentHash => "uri whole\n    hash-type consistent",
+            Balance::Random => "random(1)",
+            Balance::RandomTwo => "random(2)",
         };
         let on_500 = if self.moves_on_500 { " 500" } else { "" };
         let tries = self.servers.len().saturating_sub(1);
@@ -197,6 +201,10 @@ fn method(balance: Balance) -> &'static str {
         Balance::RoundRobin => "round_robin",
         Balance::IpHash => "ip_hash",
         Balance::LeastConn => "least_conn",
+        Balance::Hash => "hash $request_uri",
+        Balance::ConsistentHash => "hash $request_uri consistent",
+        Balance::Random => "random",
+        Balance::RandomTwo => "random two",
     }
 }
 

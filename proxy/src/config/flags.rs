@@ -276,7 +276,9 @@ impl Flags {
             })?);
         }
         check_group(&servers, self.balance).map_err(|error| match &error {
-            GroupError::BackupWithIpHash(_) => invalid("--balance", "ip_hash", &error),
+            GroupError::BackupWithIpHash(_) | GroupError::SlowStartWithIpHash(_) => {
+                invalid("--balance", "ip_hash", &error)
+            }
             _ => Exit::bad(&format!("invalid servers for --upstream: {error}")),
         })?;
         for (index, listen) in self.listen.iter().enumerate() {

@@ -58,6 +58,9 @@ pub enum GroupError {
     /// nginx: `balancing method does not support parameter "backup"`.
     #[error("{0} is a backup, which ip_hash does not support; drop it or choose another method")]
     BackupWithIpHash(String),
+    /// nginx: `balancing method does not support parameter "slow_start=…"`.
+    #[error("{0} has a slow_start, which ip_hash does not support; drop it or choose another method")]
+    SlowStartWithIpHash(String),
 }
 
 /// What is wrong with a list of `server` lines.
@@ -110,15 +113,19 @@ pub fn parse_server(words: &[&str], defaults: &ServerDefaults) -> Result<Server,
                 server.fail_timeout =
                     parse_time(value).map_err(|error| fail(format!("{word} is {error}")))?;
             }
+            Some(("slow_start", value)) => {
+                server.slow_start = parse_time(value).map_err(|error| fail(format!("{word} is {error}")))?;
+            }
             None if *word == "backup" => server.backup = true,
             None if *word == "down" => server.down = true,
+            None if *word == "drain" => server.drain = true,
             None if parse_host(word).is_ok() && word.contains(':') => {
                 return Err(fail(format!("{word:?} is no parameter; put a comma between servers")));
             }
             _ => {
                 return Err(fail(format!(
                     "unknown parameter {word:?}; there are weight=, max_fails=, fail_timeout=, max_conns=, \
-                     backup and down"
+                     slow_start=, backup, down and drain"
                 )));
             }
         }
@@ -165,6 +172,11 @@ pub fn check_group(servers: &[Server], balance: Balance) -> Result<(), GroupErro
     {
         return Err(GroupError::BackupWithIpHash(backup.name.clone()));
     }
+    if balance == Balance::IpHash
+        && let Some(slow) = servers.iter().find(|server| !server.slow_start.is_zero())
+    {
+        return Err(GroupError::SlowStartWithIpHash(slow.name.clone()));
+    }
     if servers.iter().all(|server| server.backup) {
         return Err(GroupError::AllBackup);
     }
@@ -195,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_line_with_everything() {
-        let line = "app1:5000 weight=3 max_fails=2 fail_timeout=1m30s max_conns=100 backup down";
+        let line = "app1:5000 weight=3 max_fails=2 fail_timeout=1m30s max_conns=100 slow_start=20s \
+                    backup down drain";
         assert_eq!(
             parse(line),
             Ok(Server {
@@ -207,6 +220,8 @@ mod tests {
                 max_conns: 100,
                 backup: true,
                 down: true,
+                drain: true,
+                slow_start: Duration::from_secs(20),
             })
         );
     }
@@ -230,7 +245,8 @@ mod tests {
 
     #[test]
     fn bad_lines_are_explained() {
-        let known = "there are weight=, max_fails=, fail_timeout=, max_conns=, backup and down";
+        let known = "there are weight=, max_fails=, fail_timeout=, max_conns=, slow_start=, \
+                     backup, down and drain";
         for (line, text) in [
             ("", "no host; write HOST:PORT".to_owned()),
             ("a:0", "port 0 is no port; give one from 1 to 65535".to_owned()),
@@ -314,6 +330,11 @@ mod tests {
                 "a,b:1 backup",
                 IpHash,
                 "b:1 is a backup, which ip_hash does not support; drop it or choose another method",
+            ),
+            (
+                "a,b:1 slow_start=1",
+                IpHash,
+                "b:1 has a slow_start, which ip_hash does not support; drop it or choose another method",
             ),
         ] {
             assert_eq!(group(list, balance), Err(text.to_owned()), "{list:?}");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::template::Template;
 use crate::time::Duration;
 
 /// A group of servers (`upstream`).
@@ -14,6 +15,8 @@ pub struct Upstream {
     pub servers: Vec<Server>,
     /// How a server is chosen.
     pub balance: Balance,
+    /// The text that [`Balance::Hash`] and [`Balance::ConsistentHash`] go by; empty for the other methods.
+    pub key: Template,
     /// Idle connections kept per worker (`keepalive`); 0 keeps none.
     pub keepalive: usize,
     /// How long one is kept (`keepalive_timeout`).
@@ -31,6 +34,7 @@ impl Upstream {
             name: name.to_owned(),
             servers,
             balance: Balance::default(),
+            key: Template::default(),
             keepalive: 64,
             idle_timeout: Duration::from_secs(60),
             requests_max: u64::MAX,
@@ -58,6 +62,10 @@ pub struct Server {
     pub backup: bool,
     /// Never gets a request; keeps its place in the distribution of the hashing methods.
     pub down: bool,
+    /// Gets no further request, while those in flight go on; keeps its place as one that is `down`.
+    pub drain: bool,
+    /// How long its share grows to what its weight says, after it failed and came back; zero: it has all at once.
+    pub slow_start: Duration,
 }
 
 impl Server {
@@ -72,6 +80,8 @@ impl Server {
             max_conns: 0,
             backup: false,
             down: false,
+            drain: false,
+            slow_start: Duration::ZERO,
         }
     }
 
@@ -105,6 +115,27 @@ pub enum Balance {
     IpHash,
     /// Fewest requests in flight relative to weight.
     LeastConn,
+    /// By the group's key.
+    Hash,
+    /// By the group's key, so that a server that goes away takes only its own keys with it (`hash KEY consistent`).
+    ConsistentHash,
+    /// By chance and weight.
+    Random,
+    /// The one with fewer requests in flight, relative to weight, of two that [`Balance::Random`] would choose
+    /// (`random two least_conn`).
+    RandomTwo,
+}
+
+impl Balance {
+    /// Whether servers are ranked by their standing, so that there may be `backup` ones and a `slow_start`.
+    pub fn ranks_servers(self) -> bool {
+        matches!(self, Balance::RoundRobin | Balance::LeastConn)
+    }
+
+    /// Whether the group's key is what a server is found by.
+    pub fn goes_by_key(self) -> bool {
+        matches!(self, Balance::Hash | Balance::ConsistentHash)
+    }
 }
 
 /// The failures that move a request to the next server (`proxy_next_upstream`).

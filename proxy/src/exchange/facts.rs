@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Ending, Exchange, Record};
 use crate::ids::GroupId;
+use crate::key::Key;
 use crate::site::Place;
 
 /// What a client connection is busy with, as `stub_status` tells it apart.
@@ -69,6 +70,11 @@ impl Exchange {
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    /// What the request's server is found by, where its group goes by a key.
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     /// Whether the connections have become a tunnel.

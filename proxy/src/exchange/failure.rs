@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Exchange;
 use crate::config::NextUpstream;
 use crate::http::Refusal;
 
@@ -127,5 +128,33 @@ impl Sequel {
     /// Whether it is sent again.
     pub(super) fn goes_on(self) -> bool {
         matches!(self, Sequel::Renewed | Sequel::Moved)
+    }
+}
+
+impl Exchange {
+    /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
+    /// of which no response byte came, as long as all of it is still held. `in_time`: another server may be tried,
+    /// as far as the time since the first one goes.
+    pub(super) fn sequel(&self, failure: Failure, stale: bool, in_time: bool) -> Sequel {
+        let next_upstream = &self.place.rules.next_upstream;
+        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
+        // but the client must not have seen any of it.
+        let asked = matches!(failure, Failure::Invalid(_) | Failure::Status(_) | Failure::Intercepted(_))
+            && !self.response.has_interims();
+        if self.response.has_begun() || (self.response.has_started() && !asked) {
+            return Sequel::Begun;
+        }
+        let safe = self.request.nothing_sent()
+            || self.request.may_be_sent_twice()
+            || (self.request.is_held() && (next_upstream.non_idempotent || planted!(ReplayedPost)));
+        if !safe {
+            Sequel::Unsafe
+        } else if stale {
+            Sequel::Renewed
+        } else if self.tries_left && in_time && failure.moves_on(next_upstream) {
+            Sequel::Moved
+        } else {
+            Sequel::NoOther
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
 use crate::http::target::Target;
 use crate::http::{Refusal, reply, uri};
+use crate::key::Key;
 use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
 
@@ -112,6 +113,13 @@ impl Exchange {
                         return Ok(Fate::Refused(502));
                     }
                     scope.proxy_host = Some(name);
+                }
+                if let Some(template) = self.upstream().and_then(|group| tools.routes.key(group)) {
+                    let mut key = std::mem::take(tools.text);
+                    key.clear();
+                    self.asked(message, tools, scope).expand(template, &mut key);
+                    self.key = Key::new(&key);
+                    *tools.text = key;
                 }
                 let Forwarding::Listed(listed) = &place.rules.forwarding else {
                     self.forward(message, tools.buffers)?;

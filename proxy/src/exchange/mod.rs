@@ -56,6 +56,7 @@ use crate::http::Refusal;
 use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
 use crate::ids::GroupId;
+use crate::key::Key;
 use crate::site::{Place, Routes};
 use crate::time::Time;
 pub use env::{Env, Wall};
@@ -111,6 +112,8 @@ pub struct Exchange {
     send_failure: Option<Failure>,
     /// After this try there may be another.
     tries_left: bool,
+    /// From then on no other server is tried (`proxy_next_upstream_timeout`).
+    tries_end: Time,
     waits: Waits,
     /// The group that the request goes to, where its place does not say.
     upstream: Option<GroupId>,
@@ -138,6 +141,8 @@ pub struct Exchange {
     introduction: Introduction,
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
+    /// What the request's server is found by, where the group goes by a key.
+    key: Key,
     record: Option<Box<Record>>,
     /// What the request in hand needs of the driver besides a server.
     fetch: Option<Box<Fetch>>,
@@ -155,6 +160,7 @@ impl Exchange {
             failure: None,
             send_failure: None,
             tries_left: false,
+            tries_end: Time::NEVER,
             waits: Waits::default(),
             upstream: None,
             redirects: 0,
@@ -172,6 +178,7 @@ impl Exchange {
                 None => Introduction::new("unix:"),
             },
             client: peer,
+            key: Key::default(),
             record: None,
             fetch: None,
         };
@@ -379,6 +386,13 @@ impl Exchange {
         self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
     }
 
+    /// A server is needed, the first one for what is asked.
+    fn want_server(&mut self, now: Time) {
+        let span = self.place.rules.tries_timeout;
+        self.tries_end = if span.is_zero() { Time::NEVER } else { now + span };
+        self.link = Link::Wanted { same_server: false };
+    }
+
     /// A server has been chosen; `tries_left` says that another may be tried after it.
     pub fn chosen(&mut self, tries_left: bool) {
         self.tries_left = tries_left;
@@ -434,7 +448,9 @@ impl Exchange {
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
     pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
-        let sequel = self.sequel(failure, self.is_stale(failure));
+        // For a status that has been decided when it came: only one that moves on is a failure.
+        let in_time = matches!(failure, Failure::Status(_)) || env.now < self.tries_end;
+        let sequel = self.sequel(failure, self.is_stale(failure), in_time);
         let status = failure.status();
         if let Some(one) =
             self.record.as_mut().and_then(|record| record.current()).filter(|one| one.status == 0)
@@ -462,31 +478,6 @@ impl Exchange {
     /// Whether the next connection is to go to the same server, so that the choice of it stands.
     pub fn keeps_server(&self) -> bool {
         self.link == Link::Wanted { same_server: true }
-    }
-
-    /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
-    /// of which no response byte came, as long as all of it is still held.
-    fn sequel(&self, failure: Failure, stale: bool) -> Sequel {
-        let next_upstream = &self.place.rules.next_upstream;
-        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
-        // but the client must not have seen any of it.
-        let asked = matches!(failure, Failure::Invalid(_) | Failure::Status(_) | Failure::Intercepted(_))
-            && !self.response.has_interims();
-        if self.response.has_begun() || (self.response.has_started() && !asked) {
-            return Sequel::Begun;
-        }
-        let safe = self.request.nothing_sent()
-            || self.request.may_be_sent_twice()
-            || (self.request.is_held() && (next_upstream.non_idempotent || planted!(ReplayedPost)));
-        if !safe {
-            Sequel::Unsafe
-        } else if stale {
-            Sequel::Renewed
-        } else if self.tries_left && failure.moves_on(next_upstream) {
-            Sequel::Moved
-        } else {
-            Sequel::NoOther
-        }
     }
 
     /// Sending to `side` has been shut, as `next` asked.

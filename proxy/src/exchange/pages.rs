@@ -2,7 +2,7 @@
 
 use super::request_head::{Fate, Message, Tools};
 use super::values::Known;
-use super::{Ending, Env, Exchange, Link};
+use super::{Ending, Env, Exchange};
 use crate::config::site::PageStatus;
 use crate::http::body::Cursor;
 use crate::http::framing::Length;
@@ -81,7 +81,7 @@ impl Exchange {
     pub(super) fn forward_anew(&mut self, env: &mut Env) {
         self.response.reset(env);
         self.request.holds_new_head();
-        self.link = Link::Wanted { same_server: false };
+        self.want_server(env.now);
         self.starts_anew = true;
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::request::{Phase, joined};
-use super::{Env, Exchange, Link};
+use super::{Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::http::body::{Coding, Cursor};
 use crate::http::fields::Role;
@@ -62,7 +62,7 @@ impl Exchange {
                 self.request.phase = if self.request.cursor.ended() { Phase::Whole } else { Phase::Body };
                 match fate {
                     Fate::Forwarded => {
-                        self.link = Link::Wanted { same_server: false };
+                        self.want_server(env.now);
                         self.advance_request_body(env);
                         self.request.park(env);
                     }

@@ -11,6 +11,7 @@ use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
+use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -328,7 +329,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, is_last)?,
+            status => self.judge_final(status, &head, length, connection, is_last, env.now)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -393,10 +394,11 @@ impl Exchange {
         length: Length,
         connection: Connection,
         is_last: bool,
+        now: Time,
     ) -> Result<(), Failure> {
         let failure = Failure::Status(status);
         let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
-        if counts && self.sequel(failure, false).goes_on() {
+        if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
             return Err(failure);
         }
         if self.place.rules.intercepts_errors && status >= 300 && self.has_page_for(status) {

@@ -23,6 +23,7 @@ mod reload;
 pub mod successor;
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
 use std::process::Child;
@@ -132,7 +133,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let signals = Signals::new(caught)?;
 
     let (calls, called) = mpsc::channel();
-    let shared = Arc::new(Shared::new(config, Some(calls)));
+    let shared = Arc::new(Shared::new(config, Some(calls), RandomState::new().hash_one(0)));
     let generation = shared.generation();
     let process = &generation.config.process;
     let mut inheritance = Inheritance::take();

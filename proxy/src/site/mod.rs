@@ -18,10 +18,13 @@ mod paths;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use slotmap::SecondaryMap;
+
 use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri, Set};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
+    Upstream,
 };
 use crate::ids::{GroupId, Ids};
 use names::Names;
@@ -136,9 +139,15 @@ impl Place {
             &location.action,
             Action::Proxy(Pass { target: PassTarget::Upstream(_), uri: PassUri::AsItCame, .. })
         );
+        let has_key = match &location.action {
+            Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => {
+                key(&config.upstreams[*index]).is_some()
+            }
+            _ => false,
+        };
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records && !location.is_internal,
+            is_plain: is_standard && !keeps_records && !location.is_internal && !has_key,
             pattern: match &location.matches {
                 Match::Regex(pattern) => Some(pattern.clone()),
                 Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
@@ -209,6 +218,8 @@ pub struct Routes {
     slots: usize,
     /// Names of groups, for `proxy_pass` with variables.
     upstreams: Vec<(Box<str>, GroupId)>,
+    /// What a server of a group is found by, for those that go by a key.
+    keys: SecondaryMap<GroupId, Template>,
     buffer_size: usize,
     keeps_records: bool,
     has_status: bool,
@@ -259,6 +270,7 @@ impl Routes {
         }
         let heads = config.sites.iter().map(|site| site.client.max_header_size);
         let names = config.upstreams.iter().map(|group| group.name.as_str().into());
+        let keys = config.upstreams.iter().map(|group| key(group).cloned());
         Routes {
             listeners,
             keeps_records: config.sites.iter().any(|site| {
@@ -273,6 +285,7 @@ impl Routes {
             maps: config.maps.clone(),
             slots: config.slots,
             upstreams: names.zip(ids.groups.iter().copied()).collect(),
+            keys: ids.groups.iter().copied().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
     }
@@ -291,6 +304,11 @@ impl Routes {
     pub fn upstream(&self, name: &[u8]) -> Option<GroupId> {
         let mut groups = self.upstreams.iter();
         groups.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, id)| *id)
+    }
+
+    /// What a server of this group is found by; `None` where it goes by no key.
+    pub fn key(&self, group: GroupId) -> Option<&Template> {
+        self.keys.get(group)
     }
 
     /// The address of a listener, as configured; `None` where this configuration has no such one.
@@ -357,6 +375,11 @@ fn is_late(config: &Config, index: usize) -> bool {
         Variable::Map(other) => is_late(config, *other),
         variable => !variable.is_of_head(),
     })
+}
+
+/// What a server of this group is found by.
+fn key(group: &Upstream) -> Option<&Template> {
+    group.balance.goes_by_key().then_some(&group.key)
 }
 
 fn asks_for_records(config: &Config, ids: &Ids, location: &Location) -> bool {

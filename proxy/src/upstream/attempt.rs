@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::PeerKey;
+use crate::key::Key;
 
 /// One request's way through the peers of a group. Reused from request to request, so that a
 /// retry's list of peers is allocated once at most.
@@ -12,7 +13,7 @@ pub struct Attempt {
     pub(super) tried: Vec<PeerKey>,
     pub(super) tries: u32,
     pub(super) tier: Tier,
-    pub(super) client: ClientHash,
+    pub(super) walk: Walk,
 }
 
 impl Attempt {
@@ -27,11 +28,11 @@ impl Attempt {
         self.tries <= 1
     }
 
-    pub(super) fn restart(&mut self, client: Option<IpAddr>, tries: u32) {
+    pub(super) fn restart(&mut self, walk: Walk, tries: u32) {
         self.tried.clear();
         self.tries = tries;
         self.tier = Tier::Primary;
-        self.client = ClientHash::new(client);
+        self.walk = walk;
     }
 
     pub(super) fn mark_tried(&mut self, key: PeerKey) {
@@ -43,6 +44,9 @@ impl Attempt {
     pub(super) fn fall_back(&mut self) {
         self.tier = Tier::Backup;
         self.tried.clear();
+        if !matches!(self.walk, Walk::LeastConn) {
+            self.walk = Walk::RoundRobin;
+        }
     }
 }
 
@@ -54,21 +58,81 @@ pub(super) enum Tier {
     Backup = 1,
 }
 
-/// The state of `ip_hash`: which octets of the client count, and how far hashing has come.
+/// How the attempt chooses, and how far it has come with that.
 #[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Walk {
+    #[default]
+    RoundRobin,
+    LeastConn,
+    IpHash(ClientHash),
+    Hash(KeyWalk),
+    ConsistentHash(KeyWalk),
+    Random(Misses),
+    RandomTwo(Misses),
+}
+
+/// How often an attempt met a peer that was not open to it. After too many it goes on in round robin.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Misses(u8);
+
+impl Misses {
+    const MAX: u8 = 20;
+
+    pub(super) fn add(&mut self) {
+        self.0 += 1;
+    }
+
+    pub(super) fn are_too_many(self) -> bool {
+        self.0 > Self::MAX
+    }
+}
+
+/// The state of `hash`: the key, and how far it has led.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyWalk {
+    key: Key,
+    /// The sum of all hashes so far; the number of a point where the hash is consistent.
+    pub(super) place: u32,
+    rounds: u32,
+    pub(super) misses: Misses,
+}
+
+impl KeyWalk {
+    pub(super) fn new(key: Key, place: u32) -> KeyWalk {
+        KeyWalk { key, place, rounds: 0, misses: Misses::default() }
+    }
+
+    /// Whether the key leads anywhere.
+    pub(super) fn leads_on(&self) -> bool {
+        !self.key.is_empty() && !self.misses.are_too_many()
+    }
+
+    /// Hashes on: the first time the key, then the number of the round and the key. Compatible with
+    /// `Cache::Memcached`.
+    pub(super) fn step(&mut self) -> u32 {
+        let crc = match self.rounds {
+            0 => self.key.crc(),
+            rounds => self.key.crc_behind(itoa::Buffer::new().format(rounds).as_bytes()),
+        };
+        self.rounds += 1;
+        self.place = self.place.wrapping_add((crc >> 16) & 0x7fff);
+        self.place
+    }
+}
+
+/// The state of `ip_hash`: which octets of the client count, and how far hashing has come.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct ClientHash {
     octets: [u8; 16],
     len: u8,
-    misses: u8,
+    pub(super) misses: Misses,
     /// Where the next choice hashes on from. Below 6271.
     hash: u16,
 }
 
 impl ClientHash {
-    const MISSES_MAX: u8 = 20;
-
     /// Three octets of an IPv4 address, all of an IPv6 one; clients without an address hash alike.
-    fn new(client: Option<IpAddr>) -> ClientHash {
+    pub(super) fn new(client: Option<IpAddr>) -> ClientHash {
         let mut octets = [0; 16];
         let len = match client {
             Some(IpAddr::V4(address)) => {
@@ -81,7 +145,7 @@ impl ClientHash {
             }
             None => 3,
         };
-        ClientHash { octets, len, misses: 0, hash: 89 }
+        ClientHash { octets, len, misses: Misses::default(), hash: 89 }
     }
 
     pub(super) fn start(&self) -> u16 {
@@ -96,13 +160,5 @@ impl ClientHash {
 
     pub(super) fn found(&mut self, hash: u16) {
         self.hash = hash;
-    }
-
-    pub(super) fn missed(&mut self) {
-        self.misses += 1;
-    }
-
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.misses > Self::MISSES_MAX
     }
 }

@@ -1,7 +1,9 @@
 //! The balancing methods. Each only chooses, among the peers that are open to the attempt.
 
 use super::PeerKey;
-use super::attempt::ClientHash;
+use super::attempt::{ClientHash, KeyWalk, Misses};
+use super::chance::Chance;
+use super::ring::Ring;
 use super::server::Peer;
 use crate::time::Time;
 
@@ -37,7 +39,7 @@ impl Choice<'_> {
             if !self.is_open(index) {
                 continue;
             }
-            let load = best.map(|best| compare_load(&self.peers[index], &self.peers[best]));
+            let load = best.map(|best| self.compare_load(index, best));
             match load {
                 None | Some(std::cmp::Ordering::Less) => {
                     best = Some(index);
@@ -51,10 +53,9 @@ impl Choice<'_> {
         if !is_tie {
             return Some(best);
         }
-        let (active, weight) = (self.peers[best].active, self.peers[best].weight);
-        self.richest(best, |peer| {
-            u64::from(peer.active) * u64::from(weight) == u64::from(active) * u64::from(peer.weight)
-        })
+        let (peer, now) = (&self.peers[best], self.now);
+        let (active, share) = (u64::from(peer.active), peer.share(peer.weight, now));
+        self.richest(best, |peer| u64::from(peer.active) * share == active * peer.share(peer.weight, now))
     }
 
     /// The peer at the client's place in the sum of weights, hashing on while that one is not open;
@@ -64,16 +65,83 @@ impl Choice<'_> {
             return self.round_robin();
         }
         let mut hash = client.start();
-        while !client.is_exhausted() {
+        while !client.misses.are_too_many() {
             hash = client.step(hash);
             let index = self.at_weight(u64::from(hash) % self.total_weight);
             if self.is_open(index) {
                 client.found(hash);
                 return Some(index);
             }
-            client.missed();
+            client.misses.add();
         }
         self.round_robin()
+    }
+
+    /// The peer at the key's place in the sum of weights, hashing on as `ip_hash` does.
+    /// (`ngx_http_upstream_get_hash_peer`)
+    pub(super) fn hash(&mut self, walk: &mut KeyWalk) -> Option<usize> {
+        while self.peers.len() > 1 && walk.leads_on() {
+            let index = self.at_weight(u64::from(walk.step()) % self.total_weight);
+            if self.is_open(index) {
+                return Some(index);
+            }
+            walk.misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Round robin among the peers of the line that the key belongs to, or else, up to 20 times, of the line that has
+    /// the next point of the ring. (`ngx_http_upstream_get_chash_peer`)
+    pub(super) fn consistent_hash(&mut self, ring: &Ring, walk: &mut KeyWalk) -> Option<usize> {
+        while self.peers.len() > 1 && walk.leads_on() {
+            let owner = ring.owner(walk.place)?;
+            let found = self.richest(0, |peer| ring.is_of(owner, peer.line));
+            if found.is_some() {
+                return found;
+            }
+            walk.place = walk.place.wrapping_add(1);
+            walk.misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Any peer, by weight; where it is not open another one, up to 20 times. (`ngx_http_upstream_get_random_peer`)
+    pub(super) fn random(&mut self, chance: &mut Chance, misses: &mut Misses) -> Option<usize> {
+        while self.peers.len() > 1 && !misses.are_too_many() {
+            let index = self.at_weight(chance.below(self.total_weight));
+            if self.is_open(index) {
+                return Some(index);
+            }
+            misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Of two different peers at random the one with fewer requests in flight relative to weight, the second where
+    /// they are equal. As in nginx the first costs a miss too. (`ngx_http_upstream_get_random2_peer`)
+    pub(super) fn random_two(&mut self, chance: &mut Chance, misses: &mut Misses) -> Option<usize> {
+        let mut first = None;
+        while self.peers.len() > 1 && !misses.are_too_many() {
+            let index = self.at_weight(chance.below(self.total_weight));
+            if first != Some(index) && self.is_open(index) {
+                let Some(first) = first.replace(index) else {
+                    misses.add();
+                    continue;
+                };
+                let is_busier = self.compare_load(index, first).is_gt();
+                return Some(if is_busier { first } else { index });
+            }
+            misses.add();
+        }
+        self.round_robin()
+    }
+
+    /// Compares requests in flight per weight, without dividing.
+    fn compare_load(&self, a: usize, b: usize) -> std::cmp::Ordering {
+        let (a, b) = (&self.peers[a], &self.peers[b]);
+        let a_scaled = u64::from(a.active) * b.share(b.weight, self.now);
+        let b_scaled = u64::from(b.active) * a.share(a.weight, self.now);
+        a_scaled.cmp(&b_scaled)
     }
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
@@ -84,7 +152,7 @@ impl Choice<'_> {
             if !take_part(peer) || !is_open(peer, self.in_flight, self.tried, self.now) {
                 continue;
             }
-            let gain = i64::from(peer.effective_weight);
+            let gain = peer.share(peer.effective_weight, self.now) as i64;
             peer.current_weight += gain;
             total += gain;
             if peer.effective_weight < peer.weight {
@@ -117,11 +185,4 @@ impl Choice<'_> {
 #[inline]
 fn is_open(peer: &Peer, in_flight: &[u32], tried: &[PeerKey], now: Time) -> bool {
     peer.eligible(in_flight, now) && (tried.is_empty() || tried.binary_search(&peer.key).is_err())
-}
-
-/// Compares requests in flight per weight, without dividing.
-fn compare_load(a: &Peer, b: &Peer) -> std::cmp::Ordering {
-    let a_scaled = u64::from(a.active) * u64::from(b.weight);
-    let b_scaled = u64::from(b.active) * u64::from(a.weight);
-    a_scaled.cmp(&b_scaled)
 }

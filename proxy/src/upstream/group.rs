@@ -6,11 +6,14 @@ use std::sync::Arc;
 use slotmap::SlotMap;
 
 use super::PeerKey;
-use super::attempt::{Attempt, Tier};
+use super::attempt::{Attempt, ClientHash, KeyWalk, Misses, Tier, Walk};
 use super::balance::Choice;
+use super::chance::Chance;
 use super::change::{Change, Failures, Label};
+use super::ring::Ring;
 use super::server::{Address, Peer};
 use crate::config::{Balance, Host, Server, Upstream};
+use crate::key::Key;
 use crate::time::Time;
 
 /// The servers of an upstream, and what is known of them. See the module's page.
@@ -26,6 +29,9 @@ pub struct Group {
     tiers: [Peers; 2],
     /// Where each peer stands. Invariant: `tiers[place.tier].peers[place.index].key` is the key of the place.
     places: SlotMap<PeerKey, Place>,
+    /// Without points where the method needs none.
+    ring: Ring,
+    chance: Chance,
 }
 
 /// The peers of a tier, flat and in order, since every choice goes over all of them.
@@ -89,6 +95,11 @@ impl Group {
             in_flight: vec![0; servers.len()],
             tiers: Default::default(),
             places: SlotMap::with_key(),
+            ring: match config.balance {
+                Balance::ConsistentHash => Ring::new(servers),
+                _ => Ring::default(),
+            },
+            chance: Chance::new(0),
         };
         for (line, server) in servers.iter().enumerate() {
             let address = match &server.host {
@@ -109,11 +120,28 @@ impl Group {
         &self.name
     }
 
+    /// The same group, with this seed for what it leaves to chance. Without it all groups choose alike.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Group {
+        self.chance = Chance::new(seed);
+        self
+    }
+
     /// Makes `attempt` that of a new request. `client` counts for `ip_hash`; `None` is a client on a Unix socket.
-    /// `tries` bounds how many servers are asked; 0: each one once, `backup` included (`proxy_next_upstream_tries`).
-    pub fn begin(&self, attempt: &mut Attempt, client: Option<IpAddr>, tries: u32) {
+    /// `key` counts for `hash`. `tries` bounds how many servers are asked; 0: each one once, `backup` included
+    /// (`proxy_next_upstream_tries`).
+    pub fn begin(&self, attempt: &mut Attempt, client: Option<IpAddr>, key: Key, tries: u32) {
         let all = self.tiers[0].tries + self.tiers[1].tries;
-        attempt.restart(client, if tries == 0 { all } else { all.min(tries) });
+        let walk = match self.balance {
+            Balance::RoundRobin => Walk::RoundRobin,
+            Balance::LeastConn => Walk::LeastConn,
+            Balance::IpHash => Walk::IpHash(ClientHash::new(client)),
+            Balance::Hash => Walk::Hash(KeyWalk::new(key, 0)),
+            Balance::ConsistentHash => Walk::ConsistentHash(KeyWalk::new(key, self.ring.find(key.crc()))),
+            Balance::Random => Walk::Random(Misses::default()),
+            Balance::RandomTwo => Walk::RandomTwo(Misses::default()),
+        };
+        attempt.restart(walk, if tries == 0 { all } else { all.min(tries) });
     }
 
     /// Chooses a peer and counts the request there. Every choice is to be given back by [`Group::release`].
@@ -138,10 +166,14 @@ impl Group {
             tried: &attempt.tried,
             now,
         };
-        let index = match (self.balance, attempt.tier) {
-            (Balance::LeastConn, _) => choice.least_conn(),
-            (Balance::IpHash, Tier::Primary) => choice.ip_hash(&mut attempt.client),
-            (Balance::RoundRobin, _) | (Balance::IpHash, Tier::Backup) => choice.round_robin(),
+        let index = match &mut attempt.walk {
+            Walk::RoundRobin => choice.round_robin(),
+            Walk::LeastConn => choice.least_conn(),
+            Walk::IpHash(client) => choice.ip_hash(client),
+            Walk::Hash(walk) => choice.hash(walk),
+            Walk::ConsistentHash(walk) => choice.consistent_hash(&self.ring, walk),
+            Walk::Random(misses) => choice.random(&mut self.chance, misses),
+            Walk::RandomTwo(misses) => choice.random_two(&mut self.chance, misses),
         }?;
         let peer = &mut tier.peers[index];
         peer.chosen(now);
@@ -171,7 +203,7 @@ impl Group {
             Outcome::Neutral => (false, false),
             _ if is_single => (false, peer.forgive()),
             Outcome::Failed => (peer.failed(now), false),
-            Outcome::Served | Outcome::Next => (false, peer.succeeded()),
+            Outcome::Served | Outcome::Next => (false, peer.succeeded(now)),
         };
         if matches!(outcome, Outcome::Failed | Outcome::Next) {
             attempt.mark_tried(key);
@@ -310,6 +342,9 @@ impl Group {
     }
 
     fn state(&self, peer: &Peer, now: Time) -> String {
+        if peer.is_draining() {
+            return format!("draining ({} in flight)", peer.active());
+        }
         if peer.is_down() {
             return "down by configuration".to_owned();
         }

@@ -1,4 +1,4 @@
-//! The choice of a server and the memory of what servers did. Pure: no sockets, clocks or chance.
+//! The choice of a server and the memory of what servers did. Pure: no sockets, no clocks, no chance but what a seed says.
 //!
 //! # Theory
 //!
@@ -33,6 +33,9 @@
 //!   after the last failure. Failures no more than `fail_timeout` apart add up, whatever succeeded between them;
 //! - the only peer of a group is never counted against, and its request has no further tries.
 //!
+//! A server that comes back (`slow_start`) has a share that grows from next to nothing to its weight, in round robin as
+//! well as in `least_conn`: one that is cold is not hit by all requests at once for having none in flight.
+//!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
 //! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
 //! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].
@@ -42,7 +45,8 @@
 //! - `max_conns` bounds a line, over all its addresses, not each address.
 //! - A request whose client left is [`Outcome::Neutral`]; nginx counts it as a success.
 //! - A peer whose reused connection was dead stays open to the attempt; nginx would not choose it again.
-//! - `ip_hash` refuses `backup` in nginx; here backup peers are then taken in round robin.
+//! - `ip_hash`, `hash` and `random` refuse `backup` in nginx; here backup peers are then taken in round robin.
+//! - A name without an address keeps its points in the ring of `hash KEY consistent`, as a `down` server does.
 //! - A name may be resolved later and anew; its health goes over to the address that replaces another.
 //!
 //! # Sharing
@@ -52,14 +56,17 @@
 //! An [`Idle`] pool belongs to one worker.
 //!
 //! Sources: nginx `src/http/ngx_http_upstream_round_robin.c`, `modules/ngx_http_upstream_ip_hash_module.c`,
+//! `modules/ngx_http_upstream_hash_module.c`, `modules/ngx_http_upstream_random_module.c`,
 //! `modules/ngx_http_upstream_least_conn_module.c`, `modules/ngx_http_upstream_keepalive_module.c`, and
-//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance.rs` holds this module against the real one.
+//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance/` holds this module against the real one.
 
 mod attempt;
 mod balance;
+mod chance;
 mod change;
 mod group;
 mod idle;
+mod ring;
 mod server;
 
 #[cfg(test)]

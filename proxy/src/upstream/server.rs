@@ -1,7 +1,7 @@
 //! One peer: where it is, its share, what is in flight to it, and what its failures mean.
 //!
 //! All that changes a peer's health is here: [`Peer::chosen`], [`Peer::failed`], [`Peer::succeeded`],
-//! and [`Peer::eligible`] that reads it. The theory is in the module's page.
+//! and [`Peer::eligible`] and [`Peer::share`] that read it. The theory is in the module's page.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ pub struct Peer {
     pub(super) weight: u32,
     /// The weight less what failures took; grows back by 1 with each choice it takes part in. 0 to `weight`.
     pub(super) effective_weight: u32,
-    /// The credit of the smooth round robin.
+    /// The credit of the smooth round robin, in the units of [`Peer::share`].
     pub(super) current_weight: i64,
     max_fails: u32,
     /// Failures so far. Invariant: 0 where this is the only peer of its group.
@@ -54,6 +54,10 @@ pub struct Peer {
     checked: Time,
     max_conns: u32,
     down: bool,
+    drain: bool,
+    slow_start_ns: u64,
+    /// When its share has grown to what its weight says.
+    grown: Time,
     name: Arc<str>,
     address: Address,
     address_text: Arc<str>,
@@ -74,7 +78,10 @@ impl Peer {
             accessed: Time::ZERO,
             checked: Time::ZERO,
             max_conns: server.max_conns,
-            down: server.down,
+            down: server.down || server.drain,
+            drain: server.drain,
+            slow_start_ns: u64::try_from(server.slow_start.as_nanos()).unwrap_or(u64::MAX),
+            grown: Time::ZERO,
             address_text: address.to_string().into(),
             name,
             address,
@@ -111,9 +118,31 @@ impl Peer {
         self.fails
     }
 
-    /// Whether its line says `down`.
+    /// Whether its line says `down` or `drain`.
     pub fn is_down(&self) -> bool {
         self.down
+    }
+
+    /// Whether its line says `drain`.
+    pub fn is_draining(&self) -> bool {
+        self.drain
+    }
+
+    /// What `weight`, which is its own or its effective one, is worth now, in units of 1/1024: all of it, but for the
+    /// time of `slow_start` after it came back a part that grows with that time.
+    #[inline]
+    pub(super) fn share(&self, weight: u32, now: Time) -> u64 {
+        let whole = u64::from(weight) << 10;
+        if now >= self.grown { whole } else { self.part(whole, now) }
+    }
+
+    /// Never nothing, so that loads can be compared.
+    #[cold]
+    fn part(&self, whole: u64, now: Time) -> u64 {
+        let left = self.grown.as_nanos() - now.as_nanos();
+        let gone = u128::from(self.slow_start_ns.saturating_sub(left));
+        let part = u128::from(whole) * gone / u128::from(self.slow_start_ns);
+        u64::try_from(part).unwrap_or(whole).max(1)
     }
 
     /// Whether it failed `max_fails` times: it gets no request but one each `fail_timeout`.
@@ -171,8 +200,12 @@ impl Peer {
     }
 
     /// It answered. True where that takes it back in.
-    pub(super) fn succeeded(&mut self) -> bool {
-        if self.accessed < self.checked { self.forgive() } else { false }
+    pub(super) fn succeeded(&mut self, now: Time) -> bool {
+        let is_back = self.accessed < self.checked && self.forgive();
+        if is_back {
+            self.grown = now + Duration::from_nanos(self.slow_start_ns);
+        }
+        is_back
     }
 
     /// Its failures are forgotten. True where that takes it back in.
@@ -188,6 +221,9 @@ impl Peer {
         self.accessed = old.accessed;
         self.checked = old.checked;
         self.effective_weight = self.weight.min(old.effective_weight.max(1));
+        if self.slow_start_ns > 0 {
+            self.grown = old.grown;
+        }
     }
 
     /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
@@ -196,6 +232,7 @@ impl Peer {
         self.accessed = gone.accessed;
         self.checked = gone.checked;
         self.effective_weight = gone.effective_weight;
+        self.grown = gone.grown;
         // The credits of a tier add up to zero; a successor keeps it so.
         self.current_weight = gone.current_weight;
     }

@@ -1,31 +1,26 @@
 //! What the tests of this module share.
 
 mod balance;
+mod chance;
 mod health;
 mod idle;
+mod keys;
 mod model;
 mod names;
 mod reload;
+mod standing;
 
 use std::net::IpAddr;
 
 use super::{Attempt, Change, Group, NoLivePeer, Outcome, PeerKey};
 use crate::config::{Balance, Host, Server, Upstream};
+use crate::key::Key;
 use crate::time::{Duration, Time};
 
 /// A `server` line with nginx's defaults, at a literal address of its own.
 fn server(name: &str) -> Server {
     let port = name.bytes().fold(1000, |port, byte| port * 3 % 30_000 + u16::from(byte));
-    Server {
-        name: name.to_owned(),
-        host: Host::Literal(([127, 0, 0, 1], port).into()),
-        weight: 1,
-        max_fails: 1,
-        fail_timeout: Duration::from_secs(10),
-        max_conns: 0,
-        backup: false,
-        down: false,
-    }
+    Server::new(name, Host::Literal(([127, 0, 0, 1], port).into()))
 }
 
 /// `seconds` after an arbitrary start, well above zero as every clock here.
@@ -60,8 +55,12 @@ impl Driver {
     }
 
     fn start(&mut self, client: Option<IpAddr>, now: Time) -> Result<Request, NoLivePeer> {
+        self.start_by(client, "", now)
+    }
+
+    fn start_by(&mut self, client: Option<IpAddr>, key: &str, now: Time) -> Result<Request, NoLivePeer> {
         let mut attempt = Attempt::default();
-        self.group.begin(&mut attempt, client, 0);
+        self.group.begin(&mut attempt, client, Key::new(key.as_bytes()), 0);
         let key = self.group.pick(&mut attempt, now)?;
         Ok(Request { attempt, key })
     }
@@ -94,7 +93,7 @@ impl Driver {
     /// The servers one request goes through while those in `failing` fail it, with `-` for none left.
     fn through(&mut self, failing: &str, outcome: Outcome, tries: u32, now: Time) -> String {
         let mut attempt = Attempt::default();
-        self.group.begin(&mut attempt, None, tries);
+        self.group.begin(&mut attempt, None, Key::default(), tries);
         let mut way = String::new();
         loop {
             let Ok(key) = self.group.pick(&mut attempt, now) else {

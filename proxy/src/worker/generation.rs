@@ -65,11 +65,18 @@ impl Generation {
 pub(super) struct Registry {
     /// Kept while anybody has the group.
     groups: SlotMap<GroupId, Weak<Mutex<Group>>>,
+    /// The seed of the next group.
+    seed: u64,
     /// All addresses that were ever listened on, at the place of their number.
     addresses: Vec<Listen>,
 }
 
 impl Registry {
+    /// The first one of a process; what it leaves to chance follows from `seed`.
+    pub(super) fn new(seed: u64) -> Registry {
+        Registry { seed, ..Registry::default() }
+    }
+
     /// The generation of `config` that follows `last`. Changes nothing for `last`.
     pub(super) fn next(&mut self, config: Config, last: Option<&Generation>) -> Generation {
         self.groups.retain(|_, group| group.strong_count() > 0);
@@ -85,7 +92,8 @@ impl Registry {
                     (last.ids.groups[index], last.groups[index].clone())
                 }
                 before => {
-                    let mut group = Group::new(upstream);
+                    let mut group = Group::new(upstream).seeded(self.seed);
+                    self.seed = self.seed.wrapping_add(1);
                     if let Some((last, index)) = before {
                         group.inherit(&last.groups[index].lock());
                     }

@@ -19,6 +19,9 @@ pub(super) struct Pool {
     pub(super) idle: Idle<UpstreamKey>,
     /// How long a connection may be idle.
     pub(super) idle_timeout: Duration,
+    /// The most requests over one connection.
+    pub(super) requests_max: u64,
+    time_max: Duration,
     /// No configuration names the group any more: it is there for requests that go by an older one.
     pub(super) is_retired: bool,
 }
@@ -29,6 +32,8 @@ impl Pool {
             group,
             idle: Idle::new(config.keepalive),
             idle_timeout: config.idle_timeout,
+            requests_max: config.requests_max,
+            time_max: config.time_max,
             is_retired: false,
         }
     }
@@ -37,6 +42,11 @@ impl Pool {
     pub(super) fn retire(&mut self) -> Idle<UpstreamKey> {
         self.is_retired = true;
         std::mem::replace(&mut self.idle, Idle::new(0))
+    }
+
+    /// Until when a connection opened `now` takes requests.
+    pub(super) fn retires(&self, now: Time) -> Time {
+        now + self.time_max
     }
 
     /// When the connection that is idle for longest has been so for long enough.

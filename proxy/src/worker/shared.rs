@@ -61,9 +61,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Around the process's first configuration; failed connections are told to `resolver`.
-    pub fn new(config: Config, resolver: Option<Sender<Call>>) -> Shared {
-        let mut registry = Registry::default();
+    /// Around the process's first configuration; failed connections are told to `resolver`. What is left to chance
+    /// follows from `seed`.
+    pub fn new(config: Config, resolver: Option<Sender<Call>>, seed: u64) -> Shared {
+        let mut registry = Registry::new(seed);
         Shared {
             generation: Mutex::new(Arc::new(registry.next(config, None))),
             registry: Mutex::new(registry),

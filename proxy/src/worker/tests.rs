@@ -1,4 +1,4 @@
-//! A worker on a network of queues whose receiving can be made to panic.
+//! A worker on a network of queues whose receiving can be made to panic, and whose time stands still until told.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::net::Token;
 use super::*;
-use crate::config::{Config, Host, Server};
+use crate::config::{Config, Host, Server, Upstream};
 use crate::exchange::Found;
 use crate::upstream::Address;
 
@@ -37,6 +37,8 @@ struct Wires {
     wires: HashMap<usize, Wire>,
     waiting: VecDeque<usize>,
     events: Vec<Event>,
+    /// Since the start.
+    time: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -93,7 +95,7 @@ impl Net for FakeNet {
     type File = Infallible;
 
     fn now(&self) -> Time {
-        Time::ZERO + Duration::from_secs(3600)
+        Time::ZERO + Duration::from_secs(3600) + self.0.borrow().time
     }
 
     fn wall(&self) -> Duration {
@@ -173,10 +175,15 @@ struct Stage {
 }
 
 fn stage() -> Stage {
+    stage_with(|_| {})
+}
+
+fn stage_with(change: impl FnOnce(&mut Upstream)) -> Stage {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
+    let mut config = Config::new(vec![Server::new("app:1", Host::Literal(address))]);
+    change(&mut config.upstreams[0]);
     let net = FakeNet::default();
-    let shared = Arc::new(Shared::new(config, None));
+    let shared = Arc::new(Shared::new(config, None, 0));
     let worker = Worker::new(net.clone(), shared.clone());
     Stage { net, worker, shared }
 }
@@ -289,6 +296,31 @@ fn a_panic_that_is_no_client_s_ends_the_worker() {
     }));
     assert_eq!(panic.expect_err("passed on").downcast_ref(), Some(&"the worker itself"));
     assert_eq!(stage.worker.census().lost, 0);
+}
+
+#[test]
+fn an_upstream_connection_takes_so_many_requests_and_no_more() {
+    let mut stage = stage_with(|group| group.requests_max = 2);
+    let client = stage.net.connect_client();
+    stage.settle();
+    for server in [1, 1, 2, 2, 3] {
+        stage.serves(client, server);
+    }
+    assert_eq!([1, 2, 3].map(|server| stage.net.is_closed(server)), [true, true, false]);
+    assert_eq!(stage.worker.census().idle, 1);
+}
+
+#[test]
+fn an_upstream_connection_takes_requests_for_so_long() {
+    let mut stage = stage_with(|group| group.time_max = Duration::from_secs(5));
+    let client = stage.net.connect_client();
+    stage.settle();
+    for (seconds, server) in [(0, 1), (5, 1), (6, 1), (7, 2)] {
+        stage.net.0.borrow_mut().time = Duration::from_secs(seconds);
+        stage.serves(client, server);
+    }
+    // As in nginx it is looked at when a response is over, not when a connection is taken.
+    assert_eq!([1, 2].map(|server| stage.net.is_closed(server)), [true, false]);
 }
 
 /// Puts another configuration to work.

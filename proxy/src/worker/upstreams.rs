@@ -22,6 +22,10 @@ pub(super) struct Upstream<S> {
     /// The group that its server is in.
     group: GroupId,
     peer: PeerKey,
+    /// Requests that it was taken for, this one included.
+    requests: u64,
+    /// After this it takes no further request.
+    retires: Time,
 }
 
 impl<N: Net> Worker<N> {
@@ -75,6 +79,7 @@ impl<N: Net> Worker<N> {
             // or sent something, just now.
             if replay_safe || !self.net.has_input(&mut up.socket) {
                 up.client = Some(key);
+                up.requests += 1;
                 client.upstream = Some(up_key);
                 return client.exchange.acquired(true, self.env.now);
             }
@@ -110,11 +115,13 @@ impl<N: Net> Worker<N> {
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
         let mut socket = self.net.connect(&address)?;
+        let retires = self.pools[group].retires(self.env.now);
         let net = &mut self.net;
         self.upstreams.try_insert_with_key(|up| {
             net.register(&mut socket, Token::from(Target::Upstream(up)))?;
             let client = Some(key);
-            Ok(Upstream { socket, is_connected: false, ready: Readiness::default(), client, group, peer })
+            let ready = Readiness::default();
+            Ok(Upstream { socket, is_connected: false, ready, client, group, peer, requests: 1, retires })
         })
     }
 
@@ -157,12 +164,13 @@ impl<N: Net> Worker<N> {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            let clean = reusable && silent && !up.ready.read_closed;
+            let pool = &mut self.pools[up.group];
+            let spent = up.requests >= pool.requests_max || up.retires < self.env.now;
+            let clean = reusable && silent && !up.ready.read_closed && !spent;
             let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining;
             let closed = if pooled {
                 up.ready.readable = false;
                 up.client = None;
-                let pool = &mut self.pools[up.group];
                 // It may be taken again long before: then that is found when it comes up, as with deadlines.
                 self.idle_due = self.idle_due.min(self.env.now + pool.idle_timeout);
                 pool.idle.put(up.peer, up_key, self.env.now)
@@ -268,7 +276,12 @@ fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time) -> bool {
     let mut group = pool.group.lock();
     if !client.has_chosen || client.exchange.takes_fresh_start() {
         client.has_chosen = true;
-        group.begin(&mut client.attempt, client.exchange.client(), client.exchange.place().tries());
+        group.begin(
+            &mut client.attempt,
+            client.exchange.client(),
+            client.exchange.key(),
+            client.exchange.place().tries(),
+        );
     }
     let peer = group.pick(&mut client.attempt, now).ok();
     if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {

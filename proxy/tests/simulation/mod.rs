@@ -26,6 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use proxy::config::template::{Part, Template, Variable};
 use proxy::config::{Balance, Config, Host, Listen, Listener, NextUpstream, Server, Timeouts};
 use proxy::time::Duration;
 use proxy::worker::shared::{Command, Shared};
@@ -189,7 +190,7 @@ fn build(seed: u64, traced: bool) -> Subject {
     config.listeners = (0..listeners as u16)
         .map(|n| Listener::new(Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080 + n)))))
         .collect();
-    let shared = Arc::new(Shared::new(config.clone(), None));
+    let shared = Arc::new(Shared::new(config.clone(), None, seed));
     let files_max = if weather.no_files_accept > 0.0 { 4 + chance.size(20) } else { usize::MAX };
     let mut trace = Trace::new(traced);
     trace.note(proxy::time::Time::ZERO + Duration::from_secs(3600), || format!("{config:?}"));
@@ -251,7 +252,18 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     }
     let mut config = Config::new(servers);
     let group = &mut config.upstreams[0];
-    group.balance = chance.of(&[Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]);
+    group.balance = chance.of(&[
+        Balance::RoundRobin,
+        Balance::IpHash,
+        Balance::LeastConn,
+        Balance::Hash,
+        Balance::ConsistentHash,
+        Balance::Random,
+        Balance::RandomTwo,
+    ]);
+    if group.balance.goes_by_key() {
+        group.key = Template::default().with(Part::Variable(Variable::RequestUri));
+    }
     let site = &mut config.sites[0];
     site.location.rules.next_upstream = NextUpstream {
         error: chance.yes(0.9),

@@ -18,7 +18,7 @@ const ERROR_LOG: &str = "logs/error.log";
 
 /// The parts of a default build of nginx that are not here, as its `configure` names them. `http_rewrite`
 /// is here in part: `return` and `set`.
-const WITHOUT: [&str; 21] = [
+const WITHOUT: [&str; 19] = [
     "http_charset",
     "http_gzip",
     "http_ssi",
@@ -38,8 +38,6 @@ const WITHOUT: [&str; 21] = [
     "http_limit_req",
     "http_empty_gif",
     "http_browser",
-    "http_upstream_hash",
-    "http_upstream_random",
 ];
 
 /// What the command line asks for.

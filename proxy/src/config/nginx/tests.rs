@@ -162,6 +162,29 @@ fn proxy_pass_in_all_its_forms() {
 }
 
 #[test]
+fn the_methods_of_a_group() {
+    for (words, balance) in [
+        ("", Balance::RoundRobin),
+        ("ip_hash;", Balance::IpHash),
+        ("random;", Balance::Random),
+        ("random two;", Balance::RandomTwo),
+        ("random two least_conn;", Balance::RandomTwo),
+    ] {
+        let config = http(&format!("upstream u {{ {words} server a; }} server {{}}"));
+        assert_eq!((config.upstreams[0].balance, config.upstreams[0].key.is_empty()), (balance, true));
+    }
+    for (words, balance) in [("", Balance::Hash), ("consistent", Balance::ConsistentHash)] {
+        // The key's variable has its definition below.
+        let config = http(&format!(
+            "upstream u {{ hash $k/$arg_a {words}; server a; }} map $host $k {{ default $uri; }} server {{}}"
+        ));
+        let parts = &config.upstreams[0].key.parts;
+        assert_eq!(config.upstreams[0].balance, balance);
+        assert_eq!((parts.len(), &parts[0]), (3, &Part::Variable(Variable::Map(0))));
+    }
+}
+
+#[test]
 fn variables_in_proxy_pass_leave_the_group_known_where_it_can_be() {
     for (text, target, parts) in [
         ("http://u$request_uri", "u", 1),

@@ -2,6 +2,7 @@
 
 use super::play::Wire;
 use super::*;
+use crate::time::Duration;
 
 /// What the client got: the status line and the end of the connection.
 fn outcome(play: &mut Play) -> String {
@@ -338,4 +339,39 @@ fn an_interim_response_that_is_half_sent_comes_to_its_end_first() {
     play.run();
     let got = play.client_got();
     assert!(got.starts_with(&format!("{interim}HTTP/1.1 502 Bad Gateway|")), "{got}");
+}
+
+/// `proxy_next_upstream_timeout`
+#[test]
+fn after_a_time_no_other_server_is_tried() {
+    let sick = "HTTP/1.1 503 Sick\r\nContent-Length: 4\r\n\r\nsick";
+    let play = |after_ms: u64, timeout_ms: u64| {
+        let mut play = Play::new(|config| {
+            let rules = &mut config.sites[0].location.rules;
+            rules.next_upstream.statuses[0] = 503;
+            rules.tries_timeout = Duration::from_millis(timeout_ms);
+        });
+        play.client_sends(GET);
+        play.env.now = play.env.now + Duration::from_millis(after_ms);
+        play
+    };
+    for (after_ms, timeout_ms) in [(4_999, 5_000), (3_600_000, 0)] {
+        let mut play = play(after_ms, timeout_ms);
+        play.upstream_sends(sick);
+        assert_eq!(play.happened(), "fresh, abandon status 503, fresh");
+    }
+    // The status passes, and a failure is the client's to hear of.
+    let mut late = play(5_000, 5_000);
+    late.upstream_sends(sick);
+    assert!(late.client_got().starts_with("HTTP/1.1 503 Sick|"));
+    let mut late = play(5_000, 5_000);
+    late.upstream_ends();
+    assert_eq!(
+        outcome(&mut late),
+        "HTTP/1.1 502 Bad Gateway; fresh, abandon connection closed before the response's end, finish"
+    );
+    // The next request has its own time.
+    late.client_sends(GET);
+    late.upstream_sends(sick);
+    assert_eq!(late.happened(), "fresh, abandon status 503, fresh");
 }

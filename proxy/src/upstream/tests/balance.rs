@@ -7,6 +7,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+const ALL: [Balance; 7] = [
+    Balance::RoundRobin,
+    Balance::LeastConn,
+    Balance::IpHash,
+    Balance::Hash,
+    Balance::ConsistentHash,
+    Balance::Random,
+    Balance::RandomTwo,
+];
+
 #[test]
 fn weighted_round_robin_is_smooth() {
     for (weights, sequence) in [
@@ -98,7 +108,7 @@ fn a_down_server_keeps_its_place_in_ip_hash() {
 fn backup_servers_serve_only_while_no_other_can() {
     let mut servers = weighted(&[1, 1, 1]);
     servers[2].backup = true;
-    for balance in [Balance::RoundRobin, Balance::LeastConn, Balance::IpHash] {
+    for balance in ALL {
         let mut driver = Driver::new(&servers, balance);
         assert!(!driver.served(10, at(0)).contains('c'));
         assert_eq!(driver.through("ab", Outcome::Failed, 0, at(0)).chars().last(), Some('c'));
@@ -141,7 +151,7 @@ fn an_attempt_is_small_and_allocates_nothing_before_a_retry() {
     let mut driver = Driver::round_robin(&weighted(&[1, 1]));
     let mut attempt = Attempt::default();
     for outcome in [Outcome::Served, Outcome::Neutral] {
-        driver.group.begin(&mut attempt, None, 0);
+        driver.group.begin(&mut attempt, None, Key::default(), 0);
         let key = driver.group.pick(&mut attempt, at(0)).unwrap();
         driver.group.release(key, &mut attempt, outcome, at(0));
         assert_eq!(attempt.tried.capacity(), 0);

@@ -170,7 +170,7 @@ fn a_request_tries_each_server_once_backup_included() {
 fn a_neutral_end_costs_no_try_and_no_place() {
     let mut driver = Driver::round_robin(&weighted(&[1, 1]));
     let mut attempt = Attempt::default();
-    driver.group.begin(&mut attempt, None, 1);
+    driver.group.begin(&mut attempt, None, Key::default(), 1);
     for name in ["a", "b", "a"] {
         let key = driver.group.pick(&mut attempt, at(0)).unwrap();
         assert_eq!(&**driver.group.peer(key).unwrap().name(), name);

@@ -1,6 +1,7 @@
 //! The group against a second writing of nginx's rules: one plain function for each of its functions, flags where
 //! the group has keys, whole seconds where it has nanoseconds.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
@@ -25,6 +26,8 @@ struct Peer {
 
 struct Model {
     balance: Balance,
+    /// Points of the consistent hash with the names of their servers.
+    points: Vec<(u32, String)>,
     tiers: Vec<Vec<Peer>>,
 }
 
@@ -35,6 +38,8 @@ struct Search {
     tries: usize,
     octets: Vec<i64>,
     hash: i64,
+    key: String,
+    rounds: usize,
     rehashes: i64,
     current: usize,
 }
@@ -46,21 +51,34 @@ impl Model {
             lines.map(Peer::new).collect::<Vec<_>>()
         };
         let (primary, backup) = (tier(false), tier(true));
-        Model { balance, tiers: if backup.is_empty() { vec![primary] } else { vec![primary, backup] } }
+        let points = points(&tier(false));
+        Model {
+            balance,
+            points,
+            tiers: if backup.is_empty() { vec![primary] } else { vec![primary, backup] },
+        }
     }
 
     fn is_single(&self) -> bool {
         self.tiers.len() == 1 && self.tiers[0].len() == 1
     }
 
-    fn init(&self, client: Ipv4Addr, tries: usize) -> Search {
+    fn init(&self, client: Ipv4Addr, key: &str, tries: usize) -> Search {
         let all = self.tiers.iter().flatten().filter(|peer| !peer.down).count();
         Search {
             tier: 0,
             tried: vec![false; 99],
             tries: if tries != 0 && all > tries { tries } else { all },
             octets: client.octets()[..3].iter().map(|&octet| i64::from(octet)).collect(),
-            hash: 89,
+            hash: match self.balance {
+                Balance::Hash => 0,
+                Balance::ConsistentHash => {
+                    self.points.iter().filter(|(hash, _)| *hash < crc(key.as_bytes())).count() as i64
+                }
+                _ => 89,
+            },
+            key: key.to_owned(),
+            rounds: 0,
             rehashes: 0,
             current: 0,
         }
@@ -72,6 +90,9 @@ impl Model {
             Balance::RoundRobin => self.get_round_robin(search, now),
             Balance::LeastConn => self.get_least_conn(search, now),
             Balance::IpHash => self.get_ip_hash(search, now),
+            Balance::Hash => self.get_hash(search, now),
+            Balance::ConsistentHash => self.get_consistent_hash(search, now),
+            Balance::Random | Balance::RandomTwo => unreachable!("chance has no second writing"),
         };
         if let Some(index) = found {
             let peer = &mut self.tiers[search.tier][index];
@@ -158,6 +179,42 @@ impl Model {
         self.get_round_robin(search, now)
     }
 
+    fn get_hash(&mut self, search: &mut Search, now: i64) -> Option<usize> {
+        if search.tier == 0 && self.tiers[0].len() >= 2 && !search.key.is_empty() {
+            let shares: Vec<usize> = (self.tiers[0].iter().enumerate())
+                .flat_map(|(i, peer)| vec![i; peer.weight as usize])
+                .collect();
+            while search.rehashes <= 20 {
+                let number = if search.rounds == 0 { String::new() } else { search.rounds.to_string() };
+                search.rounds += 1;
+                search.hash += i64::from((crc((number + &search.key).as_bytes()) >> 16) & 0x7fff);
+                let index = shares[search.hash as usize % shares.len()];
+                if self.can(search, index, now) {
+                    return Some(index);
+                }
+                search.rehashes += 1;
+            }
+        }
+        self.get_round_robin(search, now)
+    }
+
+    fn get_consistent_hash(&mut self, search: &mut Search, now: i64) -> Option<usize> {
+        if search.tier == 0 && self.tiers[0].len() >= 2 && !search.key.is_empty() {
+            while search.rehashes <= 20 {
+                let (_, name) = &self.points[search.hash as usize % self.points.len()];
+                let takers: Vec<usize> = (0..self.tiers[0].len())
+                    .filter(|&i| self.tiers[0][i].name == *name && self.can(search, i, now))
+                    .collect();
+                if !takers.is_empty() {
+                    return self.round(0, &takers);
+                }
+                search.hash += 1;
+                search.rehashes += 1;
+            }
+        }
+        self.get_round_robin(search, now)
+    }
+
     fn free(&mut self, search: &mut Search, outcome: Outcome, now: i64) {
         let is_single = self.is_single();
         let peer = &mut self.tiers[search.tier][search.current];
@@ -204,9 +261,34 @@ impl Peer {
     }
 }
 
+fn points(peers: &[Peer]) -> Vec<(u32, String)> {
+    let mut points = BTreeMap::new();
+    for peer in peers {
+        // None of these names has a port.
+        let mut last = 0;
+        for _ in 0..peer.weight * 160 {
+            last = crc(&[peer.name.as_bytes(), b"\0", &u32::to_le_bytes(last)].concat());
+            points.entry(last).or_insert(peer.name.clone());
+        }
+    }
+    points.into_iter().collect()
+}
+
+/// CRC-32 bit by bit.
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = !0_u32;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 * (crc & 1));
+        }
+    }
+    !crc
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    /// A request from this client, with so many tries at most.
+    /// A request from this client, whose number is also its key, with so many tries at most. 0 has no key.
     Start(u32, u32),
     /// The end of one in flight, and another try where one is left.
     End(prop::sample::Index, Outcome),
@@ -221,7 +303,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Outcome::Neutral),
     ];
     prop_oneof![
-        4 => (any::<u32>(), 0..4_u32).prop_map(|(client, tries)| Step::Start(client, tries)),
+        4 => (prop_oneof![9 => any::<u32>(), 1 => Just(0)], 0..4_u32).prop_map(|(client, tries)| Step::Start(client, tries)),
         6 => (any::<prop::sample::Index>(), outcome).prop_map(|(index, outcome)| Step::End(index, outcome)),
         1 => (0..15_u64).prop_map(Step::Wait),
     ]
@@ -263,7 +345,13 @@ proptest! {
     fn the_group_chooses_as_the_model(
         servers in servers(),
         steps in prop::collection::vec(step(), 0..200),
-        balance in prop::sample::select(vec![Balance::RoundRobin, Balance::IpHash, Balance::LeastConn]),
+        balance in prop::sample::select(vec![
+            Balance::RoundRobin,
+            Balance::IpHash,
+            Balance::LeastConn,
+            Balance::Hash,
+            Balance::ConsistentHash,
+        ]),
     ) {
         let mut group = Group::new(&Upstream { balance, ..Upstream::new("app", servers.clone()) });
         let mut model = Model::new(&servers, balance);
@@ -274,10 +362,11 @@ proptest! {
             let model_now = 3600 + seconds as i64;
             let (mut attempt, mut search) = match step {
                 Step::Start(client, tries) => {
+                    let key = if client == 0 { String::new() } else { client.to_string() };
                     let client = Ipv4Addr::from(client);
                     let mut attempt = Attempt::default();
-                    group.begin(&mut attempt, Some(client.into()), tries);
-                    (attempt, model.init(client, tries as usize))
+                    group.begin(&mut attempt, Some(client.into()), Key::new(key.as_bytes()), tries);
+                    (attempt, model.init(client, &key, tries as usize))
                 }
                 Step::End(index, outcome) => {
                     if in_flight.is_empty() {

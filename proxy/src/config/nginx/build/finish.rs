@@ -47,7 +47,7 @@ pub(super) struct Http {
 impl Builder<'_> {
     /// The finished `http` block.
     pub(super) fn finish_http(&mut self) -> Result<Http, Error> {
-        let upstreams = std::mem::take(&mut self.groups).finish()?;
+        let upstreams = std::mem::take(&mut self.groups).finish(&self.variables)?;
         for server in &self.servers {
             check_duplicates(&server.part)?;
         }

@@ -4,6 +4,7 @@ use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
 use super::slots::{number, once, time};
 use super::url::{self, Kind, Url};
+use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
@@ -31,6 +32,7 @@ pub(super) struct Group {
 #[derive(Debug, Default)]
 pub(super) struct Block {
     balance: Option<Balance>,
+    key: Option<Text>,
     keepalive: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
@@ -87,6 +89,25 @@ impl Groups {
             "server" => servers.push(server(statement, block.balance)?),
             "ip_hash" => balance(block, Balance::IpHash, statement, warnings),
             "least_conn" => balance(block, Balance::LeastConn, statement, warnings),
+            "hash" => {
+                block.key = Some(Text::arg(statement, 0)?);
+                balance(block, Balance::Hash, statement, warnings);
+                block.balance = Some(match statement.args.get(1).map(String::as_str) {
+                    None => Balance::Hash,
+                    Some("consistent") => Balance::ConsistentHash,
+                    Some(word) => return Err(invalid_parameter(statement, word)),
+                });
+            }
+            "random" => {
+                balance(block, Balance::Random, statement, warnings);
+                block.balance = Some(match statement.args.as_slice() {
+                    [] => Balance::Random,
+                    [two] if two == "two" => Balance::RandomTwo,
+                    [two, method] if two == "two" && method == "least_conn" => Balance::RandomTwo,
+                    [two, word] if two == "two" => return Err(invalid_parameter(statement, word)),
+                    [word, ..] => return Err(invalid_parameter(statement, word)),
+                });
+            }
             "zone" => zone(statement)?,
             "keepalive" => once(&mut block.keepalive, statement, || {
                 parse_number(statement.arg(0)).ok_or_else(|| {
@@ -141,8 +162,8 @@ impl Groups {
     }
 
     /// The finished groups: what only the whole shows is checked, and implied groups get their server.
-    pub(super) fn finish(self) -> Result<Vec<Upstream>, Error> {
-        self.all.into_iter().map(|(group, place)| group.finish(&place)).collect()
+    pub(super) fn finish(self, variables: &Variables) -> Result<Vec<Upstream>, Error> {
+        self.all.into_iter().map(|(group, place)| group.finish(&place, variables)).collect()
     }
 }
 
@@ -151,7 +172,7 @@ impl Group {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    fn finish(mut self, place: &Place) -> Result<Upstream, Error> {
+    fn finish(mut self, place: &Place, variables: &Variables) -> Result<Upstream, Error> {
         let name = match self.port {
             Some(port) => format!("{}:{port}", self.name),
             None => self.name,
@@ -170,6 +191,7 @@ impl Group {
         let keepalive = block.keepalive.unwrap_or(KEEPALIVE);
         Ok(Upstream {
             balance,
+            key: variables.optional(block.key.as_ref())?.unwrap_or_default(),
             keepalive: usize::try_from(keepalive).unwrap_or(usize::MAX),
             idle_timeout: block.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             requests_max: block.keepalive_requests.unwrap_or(1000).max(1),
@@ -186,13 +208,17 @@ fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: 
     block.balance = Some(method);
 }
 
+fn invalid_parameter(statement: &Statement, word: &str) -> Error {
+    statement.error(format!("invalid parameter \"{word}\""))
+}
+
 /// One `server` line: an address and its parameters.
 fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Error> {
     let name = statement.arg(0);
     // The address is looked at last, as in nginx.
     let mut server = Server::new(name, Host::Unix(Default::default()));
     for word in statement.args.iter().skip(1) {
-        let invalid = || statement.error(format!("invalid parameter \"{word}\""));
+        let invalid = || invalid_parameter(statement, word);
         let count =
             |text: &str| parse_number(text).and_then(|number| u32::try_from(number).ok()).ok_or_else(invalid);
         match word.split_once('=') {
@@ -207,11 +233,18 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             Some(("fail_timeout", value)) => {
                 server.fail_timeout = parse_time(value).map_err(|_| invalid())?;
             }
-            None if word == "backup" && balance == Some(Balance::IpHash) => {
-                return Err(statement.error("balancing method does not support parameter \"backup\""));
+            Some(("slow_start", _)) | None
+                if is_for_ranks(word) && !balance.unwrap_or_default().ranks_servers() =>
+            {
+                let message = format!("balancing method does not support parameter \"{word}\"");
+                return Err(statement.error(message));
+            }
+            Some(("slow_start", value)) => {
+                server.slow_start = parse_time(value).map_err(|_| invalid())?;
             }
             None if word == "backup" => server.backup = true,
             None if word == "down" => server.down = true,
+            None if word == "drain" => server.drain = true,
             // Every name is resolved anew while running.
             None if word == "resolve" => {}
             _ if is_of_nginx_plus(word) => {
@@ -228,8 +261,13 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
     Ok(server)
 }
 
+/// Parameters that mean nothing where a server is not ranked by its standing.
+fn is_for_ranks(word: &str) -> bool {
+    word == "backup" || word.starts_with("slow_start=")
+}
+
 fn is_of_nginx_plus(word: &str) -> bool {
-    word == "drain" || ["slow_start=", "route=", "service="].iter().any(|start| word.starts_with(start))
+    ["route=", "service="].iter().any(|start| word.starts_with(start))
 }
 
 fn zone(statement: &Statement) -> Result<(), Error> {

@@ -143,6 +143,7 @@ const FLAG: Arguments = Arguments::Flag;
 const NONE: Arguments = Arguments::Between(0, 0);
 const ONE: Arguments = Arguments::Between(1, 1);
 const TWO: Arguments = Arguments::Between(2, 2);
+const UP_TO_TWO: Arguments = Arguments::Between(0, 2);
 const ONE_OR_TWO: Arguments = Arguments::Between(1, 2);
 const ONE_TO_FOUR: Arguments = Arguments::Between(1, 4);
 const SOME: Arguments = Arguments::AtLeast(1);

@@ -71,7 +71,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("Files", "disable_symlinks directio_alignment"),
     (
         "Groups of servers",
-        "hash random least_time queue sticky sticky_cookie_insert state ntlm health_check match \
+        "least_time queue sticky sticky_cookie_insert state ntlm health_check match \
       proxy_next_upstream_health",
     ),
     (

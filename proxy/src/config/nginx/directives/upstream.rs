@@ -1,6 +1,8 @@
 //! `upstream`, and what stands in it.
 
-use super::{Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UPSTREAM, block, ignored, row};
+use super::{
+    Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UP_TO_TWO, UPSTREAM, block, ignored, row,
+};
 
 pub(super) const ROWS: &[Directive] = &[
     block("upstream", HTTP, ONE, "A group of servers, by a name that `proxy_pass` can use."),
@@ -10,12 +12,14 @@ pub(super) const ROWS: &[Directive] = &[
         SOME,
         "",
         "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
-         (1), `fail_timeout=` (10s), `backup`, `down`, `resolve`.",
+         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `resolve`.",
     )
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of \
          its addresses at start is one. A name that does not resolve does not keep the proxy from \
-         starting.",
+         starting. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
+         to its weight over the time of `slow_start` (not with `hash`, `ip_hash`, `random`), beginning with its first \
+         answer; a server that drains gets no request, as if it were down.",
     ),
     row(
         "zone",
@@ -31,6 +35,26 @@ pub(super) const ROWS: &[Directive] = &[
         NONE,
         "",
         "Chooses the server with the fewest requests in flight for its weight.",
+    ),
+    row(
+        "hash",
+        UPSTREAM,
+        ONE_OR_TWO,
+        "",
+        "Chooses by a text with variables; with `consistent` so that a server that goes away takes only its own \
+         keys with it (ketama).",
+    )
+    .differs(
+        "With `consistent`, a name has its share of the keys also while it has no address, and other addresses of it \
+         move no key.",
+    ),
+    row(
+        "random",
+        UPSTREAM,
+        UP_TO_TWO,
+        "",
+        "Chooses by chance and weight; `two` or `two least_conn`: of two servers that chance chose the one with fewer \
+         requests in flight for its weight.",
     ),
     row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),

@@ -1,12 +1,14 @@
 //! The head of a request: read, given its place, and written anew for the server.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::request::{Phase, joined};
 use super::{Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
+use crate::config::site::RealIp;
 use crate::http::body::{Coding, Cursor};
-use crate::http::fields::Role;
+use crate::http::fields::{Fields, Role};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender, Wishes};
@@ -130,10 +132,12 @@ impl Exchange {
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
-        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
-        if trusted && head.fields.has(Role::ForwardedFor) {
-            let forwarded = rewrite::forwarded_client(&head.fields, |address| self.place.trusts(address));
-            self.client = forwarded.or(self.peer);
+        let trusted = match self.peer {
+            Some(peer) => self.place.trusts(peer),
+            None => self.place.client.trusts_unix,
+        };
+        if trusted {
+            self.client = told_client(&self.place, &head.fields).or(self.peer);
         }
         if wishes.connection.nominates && length == Length::Chunked {
             self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
@@ -195,6 +199,37 @@ pub(super) struct Message<'a> {
     pub(super) trusted: bool,
     /// The proxy itself has sent the request to its place.
     pub(super) is_sent_here: bool,
+}
+
+/// The client's address as a trusted peer tells it, in the field that the configuration names
+/// (`ngx_http_realip_handler`).
+#[cold]
+fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<IpAddr> {
+    match &place.client.real_ip {
+        RealIp::Forwarded => rewrite::forwarded_client(fields, |address| place.trusts(address)),
+        RealIp::Field { name, is_recursive } => {
+            let called = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
+            let values: Vec<_> = called.map(|(.., value)| value).collect();
+            let mut told = None;
+            for text in values.iter().rev().flat_map(|value| value.rsplit(|&byte| byte == b',')) {
+                let Some(address) = address(text.trim_ascii()) else { break };
+                told = Some(address);
+                if !is_recursive || !place.trusts(address) {
+                    break;
+                }
+            }
+            told
+        }
+        // The connection's first line tells it, not a field.
+        RealIp::ProxyProtocol => None,
+    }
+}
+
+/// An address, with or without a port.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let address = text.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()));
+    address.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
 /// Makes `place` that of a request. `room` is for its path in the normal form.

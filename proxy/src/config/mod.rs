@@ -218,8 +218,6 @@ pub struct Listener {
     pub default_site: usize,
     /// How many connections wait to be accepted (`backlog=`).
     pub backlog: Option<u32>,
-    /// Connections begin with the PROXY protocol's line (`proxy_protocol`).
-    pub proxy_protocol: bool,
     /// How TCP looks after idle connections (`so_keepalive=`); `None`: as the system has it.
     pub tcp_keepalive: Option<TcpKeepalive>,
 }
@@ -240,14 +238,7 @@ pub struct TcpKeepalive {
 impl Listener {
     /// For the only site.
     pub fn new(address: Listen) -> Listener {
-        Listener {
-            address,
-            sites: vec![0],
-            default_site: 0,
-            backlog: None,
-            proxy_protocol: false,
-            tcp_keepalive: None,
-        }
+        Listener { address, sites: vec![0], default_site: 0, backlog: None, tcp_keepalive: None }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Sites and their locations: how a request is treated, and where it ends.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -112,8 +111,6 @@ pub enum RealIp {
         /// It is the last address that is not trusted itself, else the last one (`real_ip_recursive`).
         is_recursive: bool,
     },
-    /// In the PROXY protocol's line.
-    ProxyProtocol,
 }
 
 impl Default for ClientRules {
@@ -354,16 +351,10 @@ pub struct Listed {
     pub fields: Vec<(String, Template)>,
     /// The client's fields are left out (`proxy_pass_request_headers off`).
     pub drops_fields: bool,
-    /// The client's body is left out (`proxy_pass_request_body off`).
-    pub drops_body: bool,
     /// The method instead of the client's (`proxy_method`).
     pub method: Option<Template>,
-    /// The body instead of the client's (`proxy_set_body`).
-    pub body: Option<Template>,
     /// The version is HTTP/1.0, and no connection is kept (`proxy_http_version`).
     pub is_http10: bool,
-    /// The local address of connections to servers; port 0: any (`proxy_bind`).
-    pub bind: Option<SocketAddr>,
     /// The largest head of a response in bytes (`proxy_buffer_size`).
     pub response_head_max: usize,
 }

@@ -49,7 +49,7 @@ mod tests;
 mod values;
 mod waits;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::http::Refusal;
@@ -137,6 +137,8 @@ pub struct Exchange {
     opened: Time,
     /// The address that connected; `None` for a Unix socket.
     peer: Option<IpAddr>,
+    /// Its port; 0 for a Unix socket.
+    port: u16,
     /// The client's address as text, for the next server.
     introduction: Introduction,
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
@@ -150,8 +152,9 @@ pub struct Exchange {
 
 impl Exchange {
     /// For a client that has just connected to this listener, from `peer` (`None`: over a Unix socket).
-    pub fn new(listener: usize, peer: Option<IpAddr>, env: &Env) -> Exchange {
-        let peer = peer.map(|address| address.to_canonical());
+    pub fn new(listener: usize, peer: Option<SocketAddr>, env: &Env) -> Exchange {
+        let port = peer.map_or(0, |peer| peer.port());
+        let peer = peer.map(|peer| peer.ip().to_canonical());
         let mut exchange = Exchange {
             request: RequestSide::default(),
             response: ResponseSide::default(),
@@ -173,6 +176,7 @@ impl Exchange {
             requests: 0,
             opened: env.now,
             peer,
+            port,
             introduction: match peer {
                 Some(address) => Introduction::new(&address.to_string()),
                 None => Introduction::new("unix:"),

@@ -220,8 +220,6 @@ fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<IpAddr> {
             }
             told
         }
-        // The connection's first line tells it, not a field.
-        RealIp::ProxyProtocol => None,
     }
 }
 

@@ -216,6 +216,11 @@ impl Known<'_> {
                 Some(client) if exchange.client != exchange.peer => push(out, format_args!("{client}")),
                 _ => out.extend_from_slice(exchange.introduction.address().as_bytes()),
             },
+            // Where another address counts, nobody has told its port.
+            V::RemotePort if exchange.client != exchange.peer => {}
+            V::RemotePort | V::RealipRemotePort if exchange.port > 0 => {
+                push(out, format_args!("{}", exchange.port));
+            }
             V::RealipRemoteAddr => out.extend_from_slice(exchange.introduction.address().as_bytes()),
             V::BinaryRemoteAddr => match exchange.client {
                 Some(std::net::IpAddr::V4(address)) => out.extend(address.octets()),

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::sync::Arc;
@@ -161,14 +161,14 @@ impl Net for MioNet {
         Ok(())
     }
 
-    fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<IpAddr>)> {
+    fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<SocketAddr>)> {
         let Some(Some(listener)) = self.listeners.get(listener) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (socket, address) = net::acceptfrom_with(listener, flags)?;
         Ok(match address.and_then(|address| SocketAddr::try_from(address).ok()) {
-            Some(address) => (Socket::Tcp(TcpStream::from_std(socket.into())), Some(address.ip())),
+            Some(address) => (Socket::Tcp(TcpStream::from_std(socket.into())), Some(address)),
             None => (Socket::Unix(UnixStream::from_std(socket.into())), None),
         })
     }

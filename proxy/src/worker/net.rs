@@ -1,7 +1,7 @@
 //! What a worker asks of the network: a dozen things, so that a fake can answer them too.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use slotmap::{Key, KeyData, new_key_type};
 
@@ -114,7 +114,7 @@ pub trait Net {
     fn poll(&mut self, events: &mut Vec<Event>, deadline: Time) -> io::Result<()>;
 
     /// Takes the next connection from a listener. The address is `None` on a Unix socket.
-    fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, Option<IpAddr>)>;
+    fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, Option<SocketAddr>)>;
 
     /// Listens at exactly these from now on, by their numbers. What listens elsewhere is closed; `accept` gives
     /// nothing of it any more.

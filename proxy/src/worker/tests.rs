@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -107,9 +107,9 @@ impl Net for FakeNet {
         Ok(())
     }
 
-    fn accept(&mut self, _: usize) -> io::Result<(usize, Option<IpAddr>)> {
+    fn accept(&mut self, _: usize) -> io::Result<(usize, Option<SocketAddr>)> {
         let number = self.0.borrow_mut().waiting.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
-        Ok((number, Some(Ipv4Addr::LOCALHOST.into())))
+        Ok((number, Some((Ipv4Addr::LOCALHOST, 1024).into())))
     }
 
     fn listen(&mut self, _: &[usize]) {}

@@ -222,10 +222,6 @@ pub(crate) const SAME: &[&str] = &[
     "~upstream u { server 127.0.0.1; } server { listen unix:b; location / { proxy_pass http://u:81; } }",
     "~server { listen unix:b; location / { proxy_pass http://u:81; } } upstream u { server 127.0.0.1; }",
     "~server { listen unix:b; location / { proxy_pass http://u; } } upstream u { server 127.0.0.1; }",
-    "@proxy_bind foo;",
-    "@proxy_bind off;",
-    "@proxy_bind 127.0.0.1 foo;",
-    "@proxy_bind 127.0.0.1:80;",
     "@proxy_redirect off;",
     "@proxy_redirect default;",
     "~proxy_redirect default;",
@@ -363,12 +359,6 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
     (
         "%limit_rate 1k;",
         "[emerg] the \"limit_rate\" directive is not supported by this proxy in nginx.conf:4",
-        "",
-    ),
-    (
-        "%proxy_bind 127.0.0.1 transparent;",
-        "[emerg] the \"transparent\" parameter of the \"proxy_bind\" directive is not supported by this proxy in \
-         nginx.conf:4",
         "",
     ),
     (

@@ -277,7 +277,7 @@ impl Net for SimNet {
         }
     }
 
-    fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<IpAddr>)> {
+    fn accept(&mut self, listener: usize) -> io::Result<(Socket, Option<SocketAddr>)> {
         self.interrupted()?;
         if self.w.is_waiting(listener) {
             self.out_of_files(self.w.weather.no_files_accept)?;
@@ -285,7 +285,7 @@ impl Net for SimNet {
         let id = self.w.accept(listener)?;
         self.w.trace.note(self.w.now, || format!("proxy accepts conn {id}"));
         let address = Ipv4Addr::new(10, 0, (id % 7) as u8, (id % 250) as u8);
-        Ok((self.socket(id), Some(address.into())))
+        Ok((self.socket(id), Some((address, 1024).into())))
     }
 
     fn listen(&mut self, listeners: &[usize]) {

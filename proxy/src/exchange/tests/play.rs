@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use super::proxy::config::{Config, Host, Server};
 use super::proxy::exchange::{Counters, Env, Exchange, Failure, FileKind, Found, Missing, Ready, Side, Step};
@@ -118,7 +118,7 @@ impl Play {
         let mut env =
             Env::new(Routes::new(&config, &Ids::first(&config)), Time::from_nanos(3_600_000_000_000));
         env.date.push_str(DATE);
-        let exchange = Exchange::new(0, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))), &env);
+        let exchange = Exchange::new(0, Some((Ipv4Addr::new(192, 0, 2, 7), 1024).into()), &env);
         Play {
             exchange,
             env,

@@ -232,10 +232,7 @@ fn client_rules(scope: &Scope) -> ClientRules {
             })
             .collect(),
         trusts_unix: trusted.iter().any(|trusted| matches!(trusted, Trusted::Unix)),
-        real_ip: match header.as_str() {
-            "proxy_protocol" => RealIp::ProxyProtocol,
-            _ => RealIp::Field { name: header, is_recursive: scope.real_ip_recursive.unwrap_or(false) },
-        },
+        real_ip: RealIp::Field { name: header, is_recursive: scope.real_ip_recursive.unwrap_or(false) },
     }
 }
 
@@ -251,11 +248,8 @@ fn listed(scope: &Scope, variables: &Variables) -> Result<Listed, Error> {
     Ok(Listed {
         fields,
         drops_fields: scope.proxy_pass_request_headers == Some(false),
-        drops_body: scope.proxy_pass_request_body == Some(false),
         method: variables.optional(scope.proxy_method.as_ref())?,
-        body: variables.optional(scope.proxy_set_body.as_ref())?,
         is_http10: scope.proxy_http_version == Some(false),
-        bind: scope.proxy_bind.flatten(),
         response_head_max: usize::try_from(head).unwrap_or(1 << 20),
     })
 }

@@ -1,7 +1,5 @@
 //! Settings about passing requests on: the `proxy_*` directives but `proxy_pass` itself.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::super::error::{Error, Warning};
 use super::super::reader::Statement;
 use super::scope::{Change, ChangeFrom, Field, Scope};
@@ -41,10 +39,13 @@ pub(super) fn set(
             scope.proxy_set_header.get_or_insert_default().push(field);
         }
         "proxy_pass_request_headers" => flag(&mut scope.proxy_pass_request_headers, statement)?,
-        "proxy_pass_request_body" => flag(&mut scope.proxy_pass_request_body, statement)?,
+        "proxy_pass_request_body" => {
+            flag(&mut scope.proxy_pass_request_body, statement)?;
+            if scope.proxy_pass_request_body == Some(false) {
+                return Err(statement.error("\"proxy_pass_request_body off\" is not supported by this proxy"));
+            }
+        }
         "proxy_method" => once(&mut scope.proxy_method, statement, || Text::arg(statement, 0))?,
-        "proxy_set_body" => once(&mut scope.proxy_set_body, statement, || Text::arg(statement, 0))?,
-        "proxy_bind" => once(&mut scope.proxy_bind, statement, || bind(statement))?,
         "proxy_connect_timeout" => time(&mut scope.proxy_connect_timeout, statement)?,
         "proxy_send_timeout" => time(&mut scope.proxy_send_timeout, statement)?,
         "proxy_read_timeout" => time(&mut scope.proxy_read_timeout, statement)?,
@@ -141,30 +142,3 @@ const NONE: NextUpstream = NextUpstream {
     non_idempotent: false,
     statuses: [0; 7],
 };
-
-/// `off`, or a local address with or without a port.
-fn bind(statement: &Statement) -> Result<Option<SocketAddr>, Error> {
-    let word = statement.arg(0);
-    match (word, statement.args.get(1).map(String::as_str)) {
-        ("off", None) => return Ok(None),
-        (word, _) if word.contains('$') => {
-            let message = "variables in \"proxy_bind\" are not supported by this proxy";
-            return Err(statement.error(message));
-        }
-        _ => {}
-    }
-    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(word);
-    let address = match (bare.parse::<IpAddr>(), word.parse::<SocketAddr>()) {
-        (Ok(ip), _) => SocketAddr::new(ip, 0),
-        (_, Ok(address)) => address,
-        _ => return Err(statement.error(format!("invalid address \"{word}\""))),
-    };
-    match statement.args.get(1).map(String::as_str) {
-        None => Ok(Some(address)),
-        Some("transparent") => {
-            let message = "the \"transparent\" parameter of the \"proxy_bind\" directive is not supported by this proxy";
-            Err(statement.error(message))
-        }
-        Some(other) => Err(statement.error(format!("invalid parameter \"{other}\""))),
-    }
-}

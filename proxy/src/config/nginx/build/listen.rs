@@ -32,7 +32,6 @@ pub(super) struct Sockets {
 struct Options {
     is_default: bool,
     is_set: bool,
-    proxy_protocol: bool,
     backlog: Option<u32>,
     tcp_keepalive: Option<TcpKeepalive>,
 }
@@ -66,7 +65,6 @@ impl Sockets {
                 sites: vec![site],
                 default_site: site,
                 backlog: options.backlog,
-                proxy_protocol: options.proxy_protocol,
                 tcp_keepalive: options.tcp_keepalive,
                 ..Listener::new(address)
             };
@@ -80,7 +78,6 @@ impl Sockets {
             return Err(Error::at(place, format!("a duplicate listen {name}")));
         }
         listener.sites.push(site);
-        listener.proxy_protocol |= options.proxy_protocol;
         if options.is_set {
             if socket.has_options {
                 return Err(Error::at(place, format!("duplicate listen options for {name}")));
@@ -208,9 +205,10 @@ fn options(statement: &Statement) -> Result<Options, Error> {
         let (key, value) = word.split_once('=').map_or((&word[..], None), |(key, value)| (key, Some(value)));
         match (key, value) {
             ("default_server" | "default", None) => options.is_default = true,
-            ("proxy_protocol", None) => options.proxy_protocol = true,
             ("bind" | "deferred" | "reuseport", None) => options.is_set = true,
-            ("ssl" | "http2" | "quic", None) | ("ipv6only", Some("off")) => return Err(unsupported()),
+            ("ssl" | "http2" | "quic" | "proxy_protocol", None) | ("ipv6only", Some("off")) => {
+                return Err(unsupported());
+            }
             ("backlog", Some(value)) => {
                 let backlog = parse_number(value).and_then(|backlog| u32::try_from(backlog).ok());
                 options.backlog = Some(backlog.filter(|n| *n > 0).ok_or_else(|| invalid("backlog"))?);

@@ -72,9 +72,7 @@ scope! {
     proxy_pass_request_headers: bool,
     proxy_pass_request_body: bool,
     proxy_method: Text,
-    proxy_set_body: Text,
     /// Nothing for `off`.
-    proxy_bind: Option<std::net::SocketAddr>,
     proxy_connect_timeout: Duration,
     proxy_send_timeout: Duration,
     proxy_read_timeout: Duration,

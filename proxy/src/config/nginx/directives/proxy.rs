@@ -33,17 +33,9 @@ pub(super) const ROWS: &[Directive] = &[
         "on",
         "Whether the client's fields are passed on.",
     ),
-    row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on."),
+    row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on.")
+        .differs("Only `on`."),
     row("proxy_method", HTTP_LOCATION, ONE, "", "The method towards servers."),
-    row("proxy_set_body", HTTP_LOCATION, ONE, "", "The body towards servers."),
-    row(
-        "proxy_bind",
-        HTTP_LOCATION,
-        ONE_OR_TWO,
-        "",
-        "The local address of connections to servers, or `off`.",
-    )
-    .differs("Without variables; `transparent` is not supported."),
     row("proxy_connect_timeout", HTTP_LOCATION, ONE, "60s", "Connecting to a server."),
     row("proxy_send_timeout", HTTP_LOCATION, ONE, "60s", "Between two writes to a server."),
     row("proxy_read_timeout", HTTP_LOCATION, ONE, "60s", "Between two reads from a server."),

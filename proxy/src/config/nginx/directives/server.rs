@@ -16,11 +16,11 @@ pub(super) const ROWS: &[Directive] = &[
         SOME,
         "*:80 or *:8000",
         "Where it listens: `PORT`, `ADDRESS:PORT`, `[IPV6]:PORT`, `unix:PATH`; then \
-         `default_server`, `proxy_protocol`, `backlog=`, `rcvbuf=`, `sndbuf=`, `so_keepalive=`, \
+         `default_server`, `backlog=`, `rcvbuf=`, `sndbuf=`, `so_keepalive=`, \
          `ipv6only=`, `reuseport`, `deferred`, `fastopen=`, `bind`.",
     )
     .differs(
-        "`ssl`, `http2` and `quic` are refused; `ipv6only=off` is too. `reuseport` changes \
+        "`ssl`, `http2`, `quic` and `proxy_protocol` are refused; `ipv6only=off` is too. `reuseport` changes \
          nothing, as each worker has a socket of its own; `deferred`, `fastopen=`, `rcvbuf=` and \
          `sndbuf=` are checked and not used.",
     ),
@@ -86,14 +86,8 @@ pub(super) const ROWS: &[Directive] = &[
         "Proxies whose word about the client is believed: networks, addresses, `unix:`.",
     )
     .differs("In a `location` it is read, and that of the server holds."),
-    row(
-        "real_ip_header",
-        HTTP_LOCATION,
-        ONE,
-        "X-Real-IP",
-        "Where they say it: a field, or `proxy_protocol`.",
-    )
-    .differs("In a `location` it is read, and that of the server holds."),
+    row("real_ip_header", HTTP_LOCATION, ONE, "X-Real-IP", "Where they say it: a field.")
+        .differs("In a `location` it is read, and that of the server holds."),
     row(
         "real_ip_recursive",
         HTTP_LOCATION,

@@ -6,7 +6,7 @@ use crate::config::Action;
 use crate::config::site::Added;
 use crate::http::Method;
 use crate::http::reply::{self, Content, Reply};
-use crate::site::Place;
+use crate::site::{Place, files};
 
 /// The client is sent elsewhere: the text of a `return` is where to.
 pub(super) fn is_redirect(status: u16) -> bool {
@@ -43,7 +43,7 @@ impl Exchange {
         if is_redirect(status) && has_text {
             self.write(status, keep_alive, Content::Page(""), Some(&text), b"", env);
         } else if has_text {
-            let content = Content::Text { kind: &place.rules.default_type, body: &text };
+            let content = Content::Text { kind: files::kind(&place.rules, &env.path), body: &text };
             self.write(status, keep_alive, content, None, b"", env);
         } else if reply::reason(status).is_empty() {
             // There is no page for a status that has no name.

@@ -43,8 +43,7 @@ impl Exchange {
         if is_redirect(status) && has_text {
             self.write(status, keep_alive, Content::Page(""), Some(&text), b"", env);
         } else if has_text {
-            let kind = files::kind(&place.rules, &env.path);
-            let content = Content::Text { kind, body: &text };
+            let content = Content::Text { kind: files::kind(&place.rules, &env.path), body: &text };
             self.write(status, keep_alive, content, None, b"", env);
         } else if reply::reason(status).is_empty() {
             // There is no page for a status that has no name.

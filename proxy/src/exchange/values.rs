@@ -14,7 +14,7 @@ use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::http::{Version, uri};
-use crate::site::{Place, name_of};
+use crate::site::{Place, files, name_of};
 use crate::time::{Duration, Time};
 
 /// A request's head, while it is at hand.
@@ -118,8 +118,14 @@ impl Asked<'_> {
                 self.known.append(&V::RemoteAddr, out);
             }
             V::Map(index) => self.map(&self.maps[*index], out),
+            V::DocumentRoot => out.extend(self.root().unwrap_or_default()),
+            V::RequestFilename => {
+                if let (Action::File(rules), Some(root)) = (&self.known.exchange.place.action, self.root()) {
+                    out.extend(files::path(rules, root, self.path, b"").unwrap_or_default());
+                }
+            }
             // Nothing of these is here.
-            V::RemoteUser | V::RequestBody | V::RequestFilename => {}
+            V::RemoteUser | V::RequestBody => {}
             V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
             V::ProxyHost if self.scope.proxy_host.is_some() => {
@@ -127,6 +133,19 @@ impl Asked<'_> {
             }
             other => self.known.append(other, out),
         }
+    }
+
+    /// The folder of the place's files; `None` where it has none, or one that depends on what asks for it.
+    fn root(&self) -> Option<Vec<u8>> {
+        let Action::File(files) = &self.known.exchange.place.action else { return None };
+        let asks = |variable: &Variable| {
+            matches!(variable, Variable::DocumentRoot | Variable::RequestFilename | Variable::Map(_))
+        };
+        let mut root = Vec::new();
+        if !files.root.variables().any(asks) {
+            self.expand(&files.root, &mut root);
+        }
+        Some(root)
     }
 
     /// nginx's order: a text; what it ends or begins with; regular expressions; the default (`ngx_http_map_find`).

@@ -95,7 +95,7 @@ fn files_are_served_over_one_connection() {
         assert_eq!(conn.get(target).status(), status, "{target}");
     }
     let response = conn.get("/d");
-    let expected = format!("http://127.0.0.1:{}/d/", proxy.address().port());
+    let expected = format!("http://test:{}/d/", proxy.address().port());
     assert_eq!((response.status(), response.field("location")), (301, Some(&*expected)));
 }
 
@@ -235,4 +235,18 @@ fn an_index_may_lie_with_a_server() {
         location = /served {{ proxy_pass http://{origin}; }}"
     ));
     assert_eq!(proxy.connect().get("/app/?a=b").text(), "from the server");
+}
+
+#[test]
+fn variables_name_the_file() {
+    let proxy = start(
+        "location /named/ {
+            alias FOLDER/www/;
+            add_header X-Name $document_root:$request_filename;
+        }",
+    );
+    let response = proxy.connect().get("/named/digits");
+    let folder = proxy.folder().join("www").display().to_string();
+    assert_eq!(response.text(), "0123456789");
+    assert_eq!(response.field("x-name"), Some(&*format!("{folder}/:{folder}/digits")));
 }

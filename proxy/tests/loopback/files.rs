@@ -217,13 +217,17 @@ fn a_file_stands_for_an_error() {
     let proxy = start(&format!(
         "location /gone {{ proxy_pass http://{address}; error_page 502 /50x.html; }}
         location = /50x.html {{ root FOLDER/www; internal; }}
+        location /folder {{ proxy_pass http://{address}; error_page 502 /d/; }}
         location /sorry {{ proxy_pass http://{address}; error_page 502 =200 /50x.html; }}"
     ));
     let mut conn = proxy.connect();
     let response = ask(&mut conn, "GET /gone\nRange: bytes=0-1");
     assert_eq!((response.status(), response.text()), (502, "we are sorry"));
+    assert_eq!(response.field("last-modified"), None);
     let response = ask(&mut conn, "POST /sorry\nContent-Length: 0");
     assert_eq!((response.status(), response.text()), (200, "we are sorry"));
+    let response = ask(&mut conn, "POST /folder\nContent-Length: 0");
+    assert_eq!((response.status(), response.text()), (502, "second"));
     assert_eq!(conn.get("/50x.html").status(), 404);
 }
 

@@ -240,6 +240,7 @@ impl Variable {
             V::Args
                 | V::ContentLength
                 | V::ContentType
+                | V::DocumentRoot
                 | V::Host
                 | V::IsArgs
                 | V::ProxyAddXForwardedFor

@@ -255,7 +255,7 @@ impl Exchange {
         self.request.is_whole() && self.request.keep_alive && !self.is_last(env)
     }
 
-    fn give_up(&mut self, status: u16, env: &mut Env) {
+    pub(super) fn give_up(&mut self, status: u16, env: &mut Env) {
         self.fetch = None;
         // Where it was to stand for another error, it is an error itself.
         self.status_shown = None;
@@ -325,9 +325,13 @@ impl Exchange {
         self.place = self.routes.find_in(self.place.site, &path).clone();
         let mut goal = Vec::new();
         uri::escape(&path, &mut goal);
-        let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
+        let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, &mut env.scratch) else {
             unreachable!("a head that was read before");
         };
+        // What stands for an error is fetched, whatever the request wanted done.
+        if head.method != self.request.method {
+            (head.method, head.method_name) = (self.request.method, b"GET");
+        }
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;
         if let (_, Some(args)) = uri::split(asked.path) {
             goal.push(b'?');

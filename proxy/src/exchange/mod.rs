@@ -522,6 +522,7 @@ impl Exchange {
             self.ending = Ending::Reset;
             return;
         }
+        self.fetch = None;
         self.request.recognise_head_method();
         self.request.cut(env);
         if let Link::Wanted { .. } = self.link {

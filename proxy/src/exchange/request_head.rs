@@ -68,7 +68,11 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
-                    Fate::Fetched => self.pursue(env),
+                    Fate::Fetched => {
+                        // With all of its body here, the connection can go on.
+                        self.advance_request_body(env);
+                        self.pursue(env);
+                    }
                     Fate::Answered(status) => {
                         self.read_over_body(env);
                         self.answer(status, true, env);

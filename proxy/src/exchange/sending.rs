@@ -16,11 +16,11 @@ use super::files::Found;
 use super::values::Known;
 use super::{Ending, Env, Exchange, Step};
 use crate::config::Action;
+use crate::http::Method;
 use crate::http::conditions::{self, Validators, Verdict};
 use crate::http::head::{self, Parsed};
 use crate::http::ranges::{self, Frame, Wanted};
 use crate::http::reply::{self, Content};
-use crate::http::{Method, Refusal};
 use crate::site::files;
 
 /// What is left to be sent of a file.
@@ -78,10 +78,7 @@ impl Exchange {
         let mut lines = Vec::new();
         let kind = files::kind(&place.rules, &fetch.path);
         let (status, parts, frame) = match outcome {
-            Outcome::Fails => {
-                self.fetch = None;
-                return self.refuse(Refusal::new(412, ""), env);
-            }
+            Outcome::Fails => return self.give_up(412, env),
             Outcome::Nothing => return self.tell_the_length(found.length, env),
             Outcome::NotModified => (304, Vec::new(), None),
             Outcome::Whole => {
@@ -104,7 +101,9 @@ impl Exchange {
                 (206, parts, Some(frame))
             }
         };
-        let _ = write!(lines, "Last-Modified: {modified}\r\n");
+        if matches!(status, 200 | 206 | 304) {
+            let _ = write!(lines, "Last-Modified: {modified}\r\n");
+        }
         if let Some(etag) = &etag {
             let _ = write!(lines, "ETag: {etag}\r\n");
         }
@@ -117,6 +116,10 @@ impl Exchange {
     /// None of the ranges is there (RFC 9110 section 15.5.17).
     fn tell_the_length(&mut self, length: u64, env: &mut Env) {
         self.fetch = None;
+        self.status_shown = None;
+        if self.record.is_some() && self.answers_elsewhere(416, env) {
+            return;
+        }
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let line = format!("Content-Range: bytes */{length}\r\n");

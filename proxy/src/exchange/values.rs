@@ -17,7 +17,7 @@ use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::http::{Version, uri};
-use crate::site::{Place, name_of};
+use crate::site::{Place, files, name_of};
 use crate::time::{Duration, Time};
 
 /// A request's head, while it is at hand.
@@ -118,8 +118,14 @@ impl Asked<'_> {
                 self.known.append(&V::RemoteAddr, out);
             }
             V::Map(index) => self.map(&self.maps[*index], out),
+            V::DocumentRoot => out.extend(self.root().unwrap_or_default()),
+            V::RequestFilename => {
+                if let (Action::File(rules), Some(root)) = (&self.known.exchange.place.action, self.root()) {
+                    out.extend(files::path(rules, root, self.path, b"").unwrap_or_default());
+                }
+            }
             // Nothing of these is here.
-            V::RequestBody | V::RequestFilename => {}
+            V::RequestBody => {}
             V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),
             V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
@@ -128,6 +134,19 @@ impl Asked<'_> {
             }
             other => self.known.append(other, out),
         }
+    }
+
+    /// The folder of the place's files; `None` where it has none, or one that depends on what asks for it.
+    fn root(&self) -> Option<Vec<u8>> {
+        let Action::File(files) = &self.known.exchange.place.action else { return None };
+        let asks = |variable: &Variable| {
+            matches!(variable, Variable::DocumentRoot | Variable::RequestFilename | Variable::Map(_))
+        };
+        let mut root = Vec::new();
+        if !files.root.variables().any(asks) {
+            self.expand(&files.root, &mut root);
+        }
+        Some(root)
     }
 
     fn map(&self, map: &Map, out: &mut Vec<u8>) {

@@ -95,7 +95,7 @@ fn files_are_served_over_one_connection() {
         assert_eq!(conn.get(target).status(), status, "{target}");
     }
     let response = conn.get("/d");
-    let expected = format!("http://127.0.0.1:{}/d/", proxy.address().port());
+    let expected = format!("http://test:{}/d/", proxy.address().port());
     assert_eq!((response.status(), response.field("location")), (301, Some(&*expected)));
 }
 
@@ -217,13 +217,17 @@ fn a_file_stands_for_an_error() {
     let proxy = start(&format!(
         "location /gone {{ proxy_pass http://{address}; error_page 502 /50x.html; }}
         location = /50x.html {{ root FOLDER/www; internal; }}
+        location /folder {{ proxy_pass http://{address}; error_page 502 /d/; }}
         location /sorry {{ proxy_pass http://{address}; error_page 502 =200 /50x.html; }}"
     ));
     let mut conn = proxy.connect();
     let response = ask(&mut conn, "GET /gone\nRange: bytes=0-1");
     assert_eq!((response.status(), response.text()), (502, "we are sorry"));
+    assert_eq!(response.field("last-modified"), None);
     let response = ask(&mut conn, "POST /sorry\nContent-Length: 0");
     assert_eq!((response.status(), response.text()), (200, "we are sorry"));
+    let response = ask(&mut conn, "POST /folder\nContent-Length: 0");
+    assert_eq!((response.status(), response.text()), (502, "second"));
     assert_eq!(conn.get("/50x.html").status(), 404);
 }
 
@@ -235,4 +239,18 @@ fn an_index_may_lie_with_a_server() {
         location = /served {{ proxy_pass http://{origin}; }}"
     ));
     assert_eq!(proxy.connect().get("/app/?a=b").text(), "from the server");
+}
+
+#[test]
+fn variables_name_the_file() {
+    let proxy = start(
+        "location /named/ {
+            alias FOLDER/www/;
+            add_header X-Name $document_root:$request_filename;
+        }",
+    );
+    let response = proxy.connect().get("/named/digits");
+    let folder = proxy.folder().join("www").display().to_string();
+    assert_eq!(response.text(), "0123456789");
+    assert_eq!(response.field("x-name"), Some(&*format!("{folder}/:{folder}/digits")));
 }

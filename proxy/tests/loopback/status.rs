@@ -1,5 +1,7 @@
 //! The counters of `stub_status`, over all workers.
 
+use rustix::process::Signal;
+
 use super::support::{Conn, Proxy, wait_until};
 
 const HTTP: &str = "server { listen LISTEN; location = /status { stub_status; } location / { return 204; } }";
@@ -60,4 +62,22 @@ fn only_reading_is_for_counters() {
     let mut conn = proxy.connect();
     let response = conn.post("/status", "x");
     assert_eq!((response.status(), response.field("allow")), (405, Some("GET, HEAD")));
+}
+
+#[test]
+fn counting_begins_with_a_reload() {
+    let proxy = Proxy::start_with("worker_processes 1;", &HTTP.replace("stub_status", "return 404"), |_| {});
+    let mut conn = proxy.connect();
+    assert_eq!(conn.get("/status").status(), 404);
+    let mut begun = proxy.connect();
+    begun.send("GET / HT");
+    let file = proxy.folder().join("nginx.conf");
+    let text = std::fs::read_to_string(&file).expect("a configuration");
+    std::fs::write(&file, text.replace("return 404", "stub_status")).expect("written");
+    proxy.signal(Signal::HUP);
+    wait_until("the new configuration", || conn.get("/status").status() == 200);
+    wait_until("one has begun", || counters(&mut conn)[4..] == [1, 1, 0]);
+    begun.send("TP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(begun.response().status(), 204);
+    wait_until("it is through", || counters(&mut conn)[4..] == [0, 1, 1]);
 }

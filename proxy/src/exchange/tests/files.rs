@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::site::{Answer, Files, IfModifiedSince, Match};
 use crate::config::template::Template;
-use crate::config::{Action, Location};
+use crate::config::{Action, Location, Pass};
 
 fn files(root: &str, index: &[&str]) -> Files {
     Files {
@@ -35,6 +35,9 @@ fn site_with(change: impl FnOnce(&mut Files)) -> Play {
             ..Location::new(Action::Answer(Answer { status: 200, text: Some(Template::text("elsewhere")) }))
         };
         site.locations.push(forwarding("/answered/"));
+        let pass = Action::Proxy(Pass::new(0, "app1:5000".into()));
+        let matches = Match::Exact("/served".into());
+        site.locations.push(Location { matches, ..Location::new(pass) });
     });
     for (name, bytes) in [
         ("/srv/a.txt", &b"0123456789"[..]),
@@ -120,6 +123,30 @@ fn an_index_may_lead_to_another_location() {
     assert!(ask(&mut play, "/none/").ends_with("||elsewhere"));
     let mut play = site_with(|rules| rules.index = vec![Template::text("/")]);
     assert!(ask(&mut play, "/").starts_with(&start("500 Internal Server Error")));
+}
+
+#[test]
+fn a_body_goes_with_the_request_to_another_location() {
+    let mut play = site_with(|rules| rules.index = vec![Template::text("/served")]);
+    play.client_sends("POST /none/?a=b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel");
+    play.client_sends("lo");
+    let got = play.upstream_got();
+    assert!(got.starts_with("POST /served?a=b HTTP/1.1|") && got.ends_with("||hello"), "{got}");
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert!(play.client_got().ends_with("||ok"));
+    assert!(play.closed.is_none());
+}
+
+#[test]
+fn requests_for_files_may_lie_one_behind_the_other() {
+    let mut play = site();
+    let body = "GET /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc";
+    play.client_sends(&format!("{body}GET /d/index.txt HTTP/1.1\r\nHost: h\r\n\r\n{body}"));
+    let got = play.client_got();
+    assert_eq!((got.matches("||0123456789").count(), got.matches("||text").count()), (2, 1), "{got}");
+    assert!(play.closed.is_none());
+    play.client_sends("GET /a.txt HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n");
+    assert!(play.client_got().starts_with(&start("400 Bad Request")));
 }
 
 #[test]

@@ -70,8 +70,13 @@ pub(super) const ROWS: &[Directive] = &[
         "Lets a network in: an address, a network, `unix:`, `all`. The first match counts.",
     ),
     row("deny", HTTP_LOCATION, ONE, "", "Keeps a network out, with 403. The first match counts."),
-    row("root", HTTP_LOCATION, ONE, "html", "The folder of static files."),
-    row("alias", LOCATION, ONE, "", "The folder that stands for what the location matched."),
+    row("root", HTTP_LOCATION, ONE, "html", "The folder of static files.").differs(
+        "One that begins with a variable has to come out absolute, and nothing in a variable leads to a folder above: \
+         404.",
+    ),
+    row("alias", LOCATION, ONE, "", "The folder that stands for what the location matched.").differs(
+        "No path leads out of it, as `/img../x` would below `location /img { alias /data/img/; }`: 404.",
+    ),
     row("index", HTTP_LOCATION, SOME, "index.html", "What stands for a folder."),
     block("types", HTTP_LOCATION, NONE, "Media types by a file's extension."),
     row("default_type", HTTP_LOCATION, ONE, "text/plain", "The media type of other files."),

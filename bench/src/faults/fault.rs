@@ -94,10 +94,8 @@ impl Fault {
     /// The signal by which the subject does this to itself, or why there is none; for other faults `Ok(None)`.
     pub(super) fn own_signal(self, kind: Kind) -> Result<Option<Signal>, &'static str> {
         match (self, kind) {
-            // The day it obeys HUP and USR2, it goes with nginx in the next lines; nothing else is to be done.
-            (Fault::Reload | Fault::Upgrade, Kind::Proxy) => Err("not supported yet"),
-            (Fault::Reload, Kind::Nginx) => Ok(Some(Signal::HUP)),
-            (Fault::Upgrade, Kind::Nginx) => Ok(Some(Signal::USR2)),
+            (Fault::Reload, Kind::Proxy | Kind::Nginx) => Ok(Some(Signal::HUP)),
+            (Fault::Upgrade, Kind::Proxy | Kind::Nginx) => Ok(Some(Signal::USR2)),
             (Fault::Reload, Kind::Haproxy) => Ok(Some(Signal::USR2)),
             (Fault::Upgrade, Kind::Haproxy) => Err("its reload is its upgrade"),
             _ => Ok(None),

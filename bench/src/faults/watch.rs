@@ -86,7 +86,7 @@ mod tests {
         for (kind, line) in [
             (
                 Kind::Proxy,
-                "2026-11-24T08:47:44.564Z warn  127.0.0.1:5002 is down: 1 failure within 2s (reset)",
+                "2026/11/24 08:47:44 [warn] 7#8: 127.0.0.1:5002 is down: 1 failure within 2s (reset)",
             ),
             (
                 Kind::Nginx,

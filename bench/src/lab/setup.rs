@@ -74,30 +74,13 @@ impl Setup {
         }
     }
 
-    /// The words of the proxy's command line.
-    fn flags(&self, address: SocketAddr) -> Vec<String> {
-        let server = |(address, weight): &(SocketAddr, u32)| format!("{address} weight={weight}");
-        let ms = |span: Duration| format!("{}ms", span.as_millis());
-        let pairs = [
-            ("--workers", "1".into()),
-            ("--listen", address.to_string()),
-            ("--upstream", self.servers.iter().map(server).collect::<Vec<_>>().join(",")),
-            ("--balance", method(self.balance).into()),
-            ("--max-fails", self.max_fails.to_string()),
-            ("--fail-timeout", ms(self.fail_timeout)),
-            ("--connect-timeout", ms(self.connect_timeout)),
-            ("--read-timeout", ms(self.read_timeout)),
-            ("--next-upstream", self.next_upstream().replace(' ', ",")),
-        ];
-        pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
-    }
-
     fn next_upstream(&self) -> &'static str {
         if self.moves_on_500 { "error timeout http_500" } else { "error timeout" }
     }
 
-    fn nginx_conf(&self, address: SocketAddr, folder: &Path) -> String {
-        let pid = text(folder.join("nginx.pid"));
+    /// nginx's configuration, which the proxy reads as well.
+    fn nginx_conf(&self, address: SocketAddr, kind: Kind, folder: &Path) -> String {
+        let pid = text(folder.join(format!("{}.pid", kind.name())));
         let log = text(folder.join("log"));
         let temp = text(folder.join("temp"));
         let mut servers = match self.balance {
@@ -250,7 +233,7 @@ impl Arranged {
         match self.kind {
             // It ignores USR2 while whoever started it is its parent: then it has to go to the background.
             Kind::Nginx => command.args(["-g", if is_upgradable { "daemon on;" } else { "daemon off;" }]),
-            Kind::Proxy if is_upgradable => command.arg("--pid-file").arg(&pid_file),
+            Kind::Proxy => command.args(["-g", "daemon off;"]),
             _ => &mut command,
         };
         let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
@@ -264,12 +247,9 @@ impl Arranged {
         let mut command = Command::new(&self.program);
         match self.kind {
             Kind::Relay | Kind::Envoy | Kind::Caddy => unreachable!("it was not arranged"),
-            Kind::Proxy => {
-                command.args(setup.flags(address));
-            }
-            Kind::Nginx => {
+            Kind::Proxy | Kind::Nginx => {
                 let file = self.folder.join("nginx.conf");
-                fs::write(&file, setup.nginx_conf(address, &self.folder))?;
+                fs::write(&file, setup.nginx_conf(address, self.kind, &self.folder))?;
                 command.arg("-p").arg(&self.folder).arg("-e").arg(self.folder.join("log"));
                 command.arg("-c").arg(file);
             }

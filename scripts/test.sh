@@ -6,13 +6,13 @@
 #   bash scripts/test.sh PART...          only these
 #   SKIP="compose deny" bash scripts/test.sh    all but these
 #
-# Parts: fmt clippy deny shellcheck test scripts compose bench fuzz
+# Parts: fmt clippy deny shellcheck test scripts compose bench gate fuzz
 # A part that cannot run is a failure; only SKIP leaves one out.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-readonly PARTS=(fmt clippy deny shellcheck test scripts compose bench fuzz)
+readonly PARTS=(fmt clippy deny shellcheck test scripts compose bench gate fuzz)
 known() {
     [[ " ${PARTS[*]} " == *" $1 "* ]]
 }
@@ -49,7 +49,7 @@ wants() {
 wants curl curl
 wants cc gcc libc6-dev
 if runs shellcheck; then wants shellcheck shellcheck; fi
-if runs test || runs scripts || runs bench; then
+if runs test || runs scripts || runs bench || runs gate; then
     wants nginx nginx-light
     wants redis-server redis-server
     wants wrk wrk
@@ -110,6 +110,11 @@ part_compose() {
 
 part_bench() {
     cargo bench --workspace --locked --no-run
+}
+
+# Counts, not times: what others do on this machine does not matter.
+part_gate() {
+    cargo run --quiet --release --locked --package bench -- gate
 }
 
 # A look at each target; an hour is for a machine that has one: bash scripts/fuzz.sh 3600

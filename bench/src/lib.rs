@@ -5,6 +5,7 @@
 //! - [`compare`]: subjects side by side (`bench compare`)
 //! - [`balance`]: what the methods do to servers, in virtual time and over sockets (`bench balance`)
 //! - [`faults`]: what clients see when servers fail (`bench faults`)
+//! - [`gate`]: what a fixed exchange costs, against what it did (`bench gate`)
 //! - [`load`]: the load generator (`bench load`)
 //! - [`report`]: raw data to a page with plots (`bench report`)
 //! - [`stats`]: medians, their spread, and how sure they are
@@ -15,6 +16,7 @@
 pub mod balance;
 pub mod compare;
 pub mod faults;
+pub mod gate;
 pub mod lab;
 pub mod load;
 pub mod relay;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, compare, faults, load, relay, report};
+use bench::{balance, compare, faults, gate, load, relay, report};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -25,6 +25,8 @@ enum Command {
     Faults(faults::Options),
     /// The raw data of a folder as a page with plots, and as Markdown
     Report(report::Options),
+    /// Instructions and system calls of a fixed exchange, against the committed figures
+    Gate(gate::Options),
     /// A plain TCP relay: what no proxy on the same system calls can go below
     Relay(relay::Options),
 }
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Load(options) => load::main(&options).map_err(Into::into),
         Command::Faults(options) => faults::run(&options).map_err(Into::into),
         Command::Report(options) => report::run(&options).map_err(Into::into),
+        Command::Gate(options) => gate::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
     };
     match result {

@@ -11,22 +11,22 @@ use std::path::{Path, PathBuf};
 
 use crate::lab::{Client, Cores, LabError, Launch, installed};
 
-const CONNECTIONS: u32 = 64;
+pub(crate) const CONNECTIONS: u32 = 64;
 
 /// Counts by callgrind.
-pub(super) struct Callgrind {
+pub(crate) struct Callgrind {
     valgrind: PathBuf,
     folder: PathBuf,
 }
 
 impl Callgrind {
     /// `None` where valgrind is not installed. Its files go to `folder`.
-    pub(super) fn find(folder: &Path) -> Option<Callgrind> {
+    pub(crate) fn find(folder: &Path) -> Option<Callgrind> {
         Some(Callgrind { valgrind: installed("valgrind")?, folder: folder.to_owned() })
     }
 
     /// Instructions per request.
-    pub(super) fn visit(&self, launch: &Launch, cores: Cores, requests: u32) -> Result<f64, LabError> {
+    pub(crate) fn visit(&self, launch: &Launch, cores: Cores, requests: u32) -> Result<f64, LabError> {
         let rounds = requests.div_ceil(CONNECTIONS);
         let once = self.count(launch, cores, rounds)?;
         let twice = self.count(launch, cores, 2 * rounds)?;
@@ -63,7 +63,7 @@ fn total(text: &str) -> Option<u64> {
 }
 
 /// All connections ask, then all are read, `rounds` times.
-fn exchange(address: SocketAddr, rounds: u32) -> io::Result<()> {
+pub(crate) fn exchange(address: SocketAddr, rounds: u32) -> io::Result<()> {
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(Client::connect(address)?);

@@ -17,7 +17,7 @@
 
 mod figures;
 mod folder;
-mod instructions;
+pub(crate) mod instructions;
 mod machine;
 mod memory;
 pub mod model;

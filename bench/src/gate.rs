@@ -1,0 +1,178 @@
+//! `bench gate`: what a fixed exchange costs, held against what it cost when the figures were committed.
+//!
+//! Time cannot gate on a machine that others use too; counts can. Two of them: instructions in user space
+//! (callgrind), and the system calls that move data (`strace`). Both are taken from N and from 2N requests, so that
+//! the start does not count.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::instructions::{CONNECTIONS, Callgrind, exchange};
+use crate::lab::{self, Binaries, Cores, Kind, LabError, Launch, Origins, installed};
+
+/// What is counted and against what.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// The committed figures
+    #[arg(long, value_name = "FILE", default_value = "bench/gate.json")]
+    pub baseline: PathBuf,
+    /// Write what was counted to that file, as the new figures
+    #[arg(long)]
+    pub update: bool,
+    /// Take proxy, backend and bench from this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    pub binaries: Option<PathBuf>,
+}
+
+/// The figures, per request.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Figures {
+    /// Instructions in user space.
+    instructions: f64,
+    /// System calls that move data: receive and send.
+    data_calls: f64,
+}
+
+/// How much more is allowed.
+const MARGIN: f64 = 0.03;
+
+/// Requests of the shorter run.
+const REQUESTS: u32 = 3200;
+
+/// Why the gate is closed.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Something could not be counted.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The committed figures cannot be read or written.
+    #[error("{}: {source}; bench gate --update writes it", path.display())]
+    Baseline {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
+    /// A request costs more than it did.
+    #[error(
+        "{what} per request: {now:.2}, more than 3 % above {then:.2}; make it cheaper, or say why and run bench gate --update"
+    )]
+    Dearer {
+        /// What is counted.
+        what: &'static str,
+        /// What it is now.
+        now: f64,
+        /// What is committed.
+        then: f64,
+    },
+}
+
+/// Counts, prints and compares.
+///
+/// # Errors
+///
+/// See [`GateError`].
+pub fn run(options: &Options) -> Result<(), GateError> {
+    let binaries = match &options.binaries {
+        Some(folder) => Binaries::find(folder)?,
+        None => Binaries::build()?,
+    };
+    let now = count(&binaries)?;
+    println!("instructions per request: {:.0}", now.instructions);
+    println!("data calls per request:   {:.2}", now.data_calls);
+    let at = |source| GateError::Baseline { path: options.baseline.clone(), source };
+    if options.update {
+        let text = serde_json::to_string_pretty(&now).map_err(|error| at(error.into()))?;
+        return fs::write(&options.baseline, text + "\n").map_err(at);
+    }
+    let text = fs::read_to_string(&options.baseline).map_err(at)?;
+    let then: Figures = serde_json::from_str(&text).map_err(|error| at(error.into()))?;
+    hold("instructions", now.instructions, then.instructions)?;
+    hold("data calls", now.data_calls, then.data_calls)
+}
+
+fn hold(what: &'static str, now: f64, then: f64) -> Result<(), GateError> {
+    if now > then * (1.0 + MARGIN) { Err(GateError::Dearer { what, now, then }) } else { Ok(()) }
+}
+
+fn count(binaries: &Binaries) -> Result<Figures, LabError> {
+    let cores = Cores::new(0, 1)?;
+    let folder = lab::folder()?;
+    let origins = Origins::start(binaries, cores)?;
+    let launch = Launch::new(Kind::Proxy, binaries, &origins.addresses, folder.path())?;
+    let launch = launch.ok_or(LabError::Missing("proxy"))?;
+    let callgrind = Callgrind::find(folder.path()).ok_or(LabError::Missing("valgrind"))?;
+    let strace = installed("strace").ok_or(LabError::Missing("strace"))?;
+
+    let instructions = callgrind.visit(&launch, cores, REQUESTS)?;
+    let rounds = REQUESTS / CONNECTIONS;
+    let once = calls(&launch, cores, &strace, folder.path(), rounds)?;
+    let twice = calls(&launch, cores, &strace, folder.path(), 2 * rounds)?;
+    let data_calls = f64::from(twice - once) / f64::from(rounds * CONNECTIONS);
+    Ok(Figures { instructions, data_calls })
+}
+
+/// How often the proxy receives and sends in a run of so many rounds.
+fn calls(launch: &Launch, cores: Cores, strace: &Path, folder: &Path, rounds: u32) -> Result<u32, LabError> {
+    let file = folder.join(format!("calls-{rounds}"));
+    let wrapper = [
+        strace.display().to_string(),
+        // The proxy is the child, so that it is what ends first; the counts are written behind it.
+        "-D".into(),
+        "-f".into(),
+        "-c".into(),
+        "-U".into(),
+        "name,calls".into(),
+        "-e".into(),
+        "trace=recvfrom,recvmsg,sendto,sendmsg,read,readv,write,writev".into(),
+        "-o".into(),
+        file.display().to_string(),
+    ];
+    let mut subject = launch.start(cores, &wrapper)?;
+    exchange(subject.address, rounds)?;
+    subject.process.end();
+    let start = Instant::now();
+    loop {
+        match fs::read_to_string(&file).ok().and_then(|text| total(&text)) {
+            Some(total) => return Ok(total),
+            None if start.elapsed() > Duration::from_secs(10) => {
+                return Err(LabError::Tool { tool: "strace", said: "no counts".into() });
+            }
+            None => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// The last line of a table of `name calls`: `total 1234`.
+fn total(text: &str) -> Option<u32> {
+    let line = text.lines().rev().find(|line| line.starts_with("total"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_is_read_once_it_is_there() {
+        assert_eq!(
+            total("syscall  calls\n-------- -----\nrecvfrom 12\n-------- -----\ntotal    13\n"),
+            Some(13)
+        );
+        assert_eq!(total("syscall  calls\n"), None);
+    }
+
+    #[test]
+    fn three_percent_more_is_too_much() {
+        assert!(hold("x", 103.0, 100.0).is_ok());
+        assert!(hold("x", 50.0, 100.0).is_ok());
+        let error = hold("instructions", 103.1, 100.0).expect_err("too much");
+        assert!(
+            error.to_string().starts_with("instructions per request: 103.10, more than 3 % above 100.00")
+        );
+    }
+}

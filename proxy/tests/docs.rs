@@ -110,7 +110,12 @@ fn every_flag_that_is_named_exists() {
     let mut known: BTreeSet<String> = flags_of_the_program().into_keys().collect();
     known.extend(FOREIGN_FLAGS.iter().map(|flag| (*flag).to_owned()));
     // Those of the other programs are fields with an `arg` attribute.
-    for file in ["backend/src/main.rs", "bench/src/compare/options.rs", "bench/src/load/command.rs"] {
+    for file in [
+        "backend/src/main.rs",
+        "bench/src/compare/options.rs",
+        "bench/src/gate.rs",
+        "bench/src/load/command.rs",
+    ] {
         let mut is_flag = false;
         for line in read(file).lines().map(str::trim) {
             if let Some((field, _)) = line.split_once(':').filter(|_| is_flag) {

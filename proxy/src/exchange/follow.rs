@@ -9,10 +9,11 @@ use super::{Exchange, Failure};
 use crate::buffer::{Buffer, Buffers, Full};
 use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
 use crate::config::{Action, Listen, Pass};
+use crate::http::framing::Length;
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, Delivery, Given};
 use crate::http::target::Target;
-use crate::http::{Refusal, reply, uri};
+use crate::http::{Method, Refusal, reply, uri};
 use crate::key::Key;
 use crate::site::{Place, name_of};
 use crate::time::{Duration, Time};
@@ -125,11 +126,18 @@ impl Exchange {
                     self.forward(message, tools.buffers)?;
                     return Ok(Fate::Forwarded);
                 };
+                // HTTP/1.0 has no chunks (RFC 9112 section 6.1), and a body of no known length cannot be announced.
+                if listed.is_http10 && message.length == Length::Chunked {
+                    return Ok(Fate::Refused(411));
+                }
                 let mut out = tools.buffers.small();
                 let asked = self.asked(message, tools, scope);
-                let written = write(&mut out, place, pass, listed, message, &asked);
+                let method = method_of(listed, message, &asked);
+                let written = write(&mut out, place, pass, listed, message, &asked, &method);
                 self.request.send_first(out);
                 written.map_err(|_| TOO_LARGE)?;
+                // What is sent decides whether it may be sent again.
+                self.request.method = Method::of(&method);
                 Ok(Fate::Forwarded)
             }
             Action::File(files) => {
@@ -242,6 +250,21 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
     })
 }
 
+/// The method to send (`proxy_method`). HEAD is neither put on nor taken off: the client reads the response to what it
+/// sent, and the upstream writes the one to what it got, so both must agree on whether there is a body.
+fn method_of(listed: &Listed, message: &Message<'_>, asked: &Asked<'_>) -> Vec<u8> {
+    let came = message.head.method_name;
+    let mut method = Vec::new();
+    match &listed.method {
+        Some(template) => asked.expand(template, &mut method),
+        None => method.extend_from_slice(came),
+    }
+    if (method == b"HEAD") != (came == b"HEAD") {
+        method = came.to_vec();
+    }
+    method
+}
+
 fn append_args(args: Option<&[u8]>, target: &mut Vec<u8>) {
     if let Some(args) = args.filter(|args| !args.is_empty()) {
         target.push(b'?');
@@ -258,12 +281,9 @@ fn write(
     listed: &Listed,
     message: &Message<'_>,
     asked: &Asked<'_>,
+    method: &[u8],
 ) -> Result<(), Full> {
-    let (mut method, mut target, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    match &listed.method {
-        Some(template) => asked.expand(template, &mut method),
-        None => method.extend_from_slice(message.head.method_name),
-    }
+    let (mut target, mut values) = (Vec::new(), Vec::new());
     let args = asked.args();
     match &pass.uri {
         // Arguments that have been set are part of no target that came.
@@ -300,7 +320,7 @@ fn write(
         out,
         message.head,
         &rewrite::Listed {
-            method: &method,
+            method,
             target: &target,
             fields: &fields,
             drops_fields: listed.drops_fields,

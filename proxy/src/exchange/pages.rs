@@ -93,12 +93,11 @@ impl Exchange {
         if goal.first() == Some(&b'@') {
             self.place = routes.named(self.place.site, goal)?.clone();
         } else {
-            let (path, args) = uri::split(goal);
+            let (path, _) = uri::split(goal);
             env.path.clear();
             uri::normalize(path, &mut env.path).ok()?;
             self.place = routes.find_in(self.place.site, &env.path).clone();
             // Arguments are those of the page, or none.
-            let _ = args;
             target = Target { path: goal, host: target.host };
             // The page is fetched, whatever the request wanted done.
             if head.method != Method::Head {

@@ -18,7 +18,7 @@ pub(super) const ROWS: &[Directive] = &[
          name of a group; `http://` stands before it.",
     ),
     row("proxy_http_version", HTTP_LOCATION, ONE, "1.1", "The version towards servers: `1.0` or `1.1`.")
-        .differs("1.1 with connections that are kept, as nginx since 1.29.7."),
+        .differs("1.1 with connections that are kept, as nginx since 1.29.7; a chunked body towards 1.0 is refused (411)."),
     row(
         "proxy_set_header",
         HTTP_LOCATION,
@@ -35,7 +35,8 @@ pub(super) const ROWS: &[Directive] = &[
     ),
     row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on.")
         .differs("Only `on`."),
-    row("proxy_method", HTTP_LOCATION, ONE, "", "The method towards servers."),
+    row("proxy_method", HTTP_LOCATION, ONE, "", "The method towards servers.")
+        .differs("HEAD stays HEAD, and no other method becomes it."),
     row("proxy_connect_timeout", HTTP_LOCATION, ONE, "60s", "Connecting to a server."),
     row("proxy_send_timeout", HTTP_LOCATION, ONE, "60s", "Between two writes to a server."),
     row("proxy_read_timeout", HTTP_LOCATION, ONE, "60s", "Between two reads from a server."),

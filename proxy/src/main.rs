@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use proxy::config::flags;
 use proxy::config::nginx::cli::{self, Command, CommandLine};
-use proxy::config::nginx::{self, Disk, Loaded, Options, Refused};
+use proxy::config::nginx::{self, Disk, Loaded, Refused};
 use proxy::logging;
 use proxy::process::{self, order};
 
@@ -118,15 +118,6 @@ fn emerg(refused: &Refused) -> String {
 
 fn load(line: &CommandLine) -> Result<Loaded, Box<Refused>> {
     let name = rustix::system::uname();
-    nginx::load(
-        &Disk,
-        &Options {
-            path: line.path.clone(),
-            prefix: line.prefix.clone(),
-            globals: &line.globals,
-            error_log: &line.error_log,
-            is_root: rustix::process::geteuid().is_root(),
-            hostname: &name.nodename().to_string_lossy(),
-        },
-    )
+    let is_root = rustix::process::geteuid().is_root();
+    nginx::load(&Disk, &line.options(is_root, &name.nodename().to_string_lossy()))
 }

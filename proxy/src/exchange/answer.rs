@@ -85,7 +85,7 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            let known = Known::new(self, env.now, env.wall.at(env.now));
+            let known = Known::new(self, env.moment());
             add_fields(&place, status, &known, &mut fields);
             tell_timeout(&place, keep_alive, &mut fields);
         }

@@ -48,6 +48,45 @@ impl Env {
             draining: false,
         }
     }
+
+    /// The time now.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { now: self.now, wall: self.wall }
+    }
+
+    /// The room for a head's lines, and what a message is worked with while its head borrows that.
+    #[inline(always)]
+    pub(super) fn split(&mut self) -> (&mut Scratch, Tools<'_>) {
+        let moment = self.moment();
+        let Env { scratch, buffers, path, text, date, .. } = self;
+        (scratch, Tools { buffers, path, text, date, moment })
+    }
+}
+
+/// The time, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// That which only goes on.
+    pub(super) now: Time,
+    wall: Wall,
+}
+
+impl Moment {
+    /// The time of day, since 1970.
+    pub(super) fn wall(self) -> Duration {
+        self.wall.at(self.now)
+    }
+}
+
+/// What a message is worked with while its head borrows the room that it was read into.
+pub(super) struct Tools<'e> {
+    pub(super) buffers: &'e mut Buffers,
+    /// The path in its normal form.
+    pub(super) path: &'e mut Vec<u8>,
+    pub(super) text: &'e mut Vec<u8>,
+    /// The time of day as an HTTP date.
+    pub(super) date: &'e str,
+    pub(super) moment: Moment,
 }
 
 /// The time of day, as it was read last.

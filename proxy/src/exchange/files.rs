@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 
 use super::follow::own_address;
-use super::request_head::{Fate, Message, Tools};
+use super::request_head::{Fate, Message};
 use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange, Link};
@@ -325,7 +325,8 @@ impl Exchange {
         self.place = self.routes.find_in(self.place.site, &path).clone();
         let mut goal = Vec::new();
         uri::escape(&path, &mut goal);
-        let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, &mut env.scratch) else {
+        let (scratch, mut tools) = env.split();
+        let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, scratch) else {
             unreachable!("a head that was read before");
         };
         // What stands for an error is fetched, whatever the request wanted done.
@@ -339,24 +340,7 @@ impl Exchange {
         }
         let target = Target { path: &goal, host: asked.host };
         let wishes = rewrite::wishes(&head);
-        let trusted = self.peer.is_some_and(|peer| self.place.trusts(peer));
-        let message = Message {
-            head: &head,
-            target: &target,
-            length: fetch.length,
-            wishes: &wishes,
-            trusted,
-            is_sent_here: true,
-        };
-        let routes = self.routes.clone();
-        let mut tools = Tools {
-            buffers: &mut env.buffers,
-            routes: &routes,
-            path: &mut env.path,
-            text: &mut env.text,
-            now: env.now,
-            wall: env.wall.at(env.now),
-        };
+        let message = self.message(&head, &target, fetch.length, &wishes).sent_here();
         self.follow(&message, &mut tools)
     }
 }

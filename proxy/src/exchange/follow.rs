@@ -1,22 +1,22 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::{add_fields, is_redirect, tell_timeout};
+use super::env::Tools;
 use super::files::Fetch;
-use super::request_head::{Fate, Message, TOO_LARGE, Tools};
+use super::request_head::{Fate, Message, TOO_LARGE};
 use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
-use crate::buffer::{Buffer, Buffers, Full};
+use crate::buffer::{Buffer, Full};
 use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
 use crate::config::{Action, Listen, Pass};
 use crate::http::framing::Length;
 use crate::http::head::ResponseHead;
-use crate::http::rewrite::{self, Changes, Delivery, Given};
+use crate::http::rewrite::{self, Changes, Delivery};
 use crate::http::target::Target;
-use crate::http::{Method, Refusal, reply, uri};
+use crate::http::{Method, Refusal, listed, reply, uri};
 use crate::key::Key;
 use crate::site::{Place, name_of};
-use crate::time::{Duration, Time};
 
 impl Exchange {
     /// Does what the place of a request says.
@@ -48,15 +48,14 @@ impl Exchange {
             head: message.head,
             target: message.target,
             path: tools.path,
-            maps: tools.routes.maps(),
             scope,
-            known: Known::new(self, tools.now, tools.wall),
+            known: Known::new(self, tools.moment),
         }
     }
 
     /// Gives variables their values: named groups of expressions, then `set`.
     fn scope(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
-        let mut scope = Scope::new(tools.routes.slots());
+        let mut scope = Scope::new(self.routes.slots());
         if !place.name_patterns.is_empty() {
             let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
             let _ = place.name_patterns.iter().any(|pattern| scope.matches(pattern, &name));
@@ -93,7 +92,7 @@ impl Exchange {
                     self.asked(message, tools, scope).expand(template, &mut text);
                 }
                 if is_redirect(answer.status) && text.first() == Some(&b'/') {
-                    let start = own_address(place, message.target, tools.routes.address(self.listener));
+                    let start = own_address(place, message.target, self.routes.address(self.listener));
                     text.splice(0..0, start);
                 }
                 *tools.text = text;
@@ -109,13 +108,13 @@ impl Exchange {
                 if let PassTarget::Variable(template) = &pass.target {
                     let mut name = Vec::new();
                     self.asked(message, tools, scope).expand(template, &mut name);
-                    self.upstream = tools.routes.upstream(&name);
+                    self.upstream = self.routes.upstream(&name);
                     if self.upstream.is_none() {
                         return Ok(Fate::Refused(502));
                     }
                     scope.proxy_host = Some(name);
                 }
-                if let Some(template) = self.upstream().and_then(|group| tools.routes.key(group)) {
+                if let Some(template) = self.upstream().and_then(|group| self.routes.key(group)) {
                     let mut key = std::mem::take(tools.text);
                     key.clear();
                     self.asked(message, tools, scope).expand(template, &mut key);
@@ -172,15 +171,6 @@ pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: Option<&Li
     text
 }
 
-/// The time, in the forms that are asked for.
-pub(super) struct Moment<'a> {
-    pub(super) now: Time,
-    /// The time of day, since 1970.
-    pub(super) wall: Duration,
-    /// The same as an HTTP date.
-    pub(super) date: &'a [u8],
-}
-
 impl Exchange {
     /// Writes the head of a server's response for the client as the place says, and keeps what that asks for.
     #[inline(never)]
@@ -188,10 +178,9 @@ impl Exchange {
         &mut self,
         head: &ResponseHead<'_, '_>,
         delivery: &Delivery,
-        buffers: &mut Buffers,
-        moment: &Moment<'_>,
+        tools: &mut Tools<'_>,
     ) -> Result<(), Failure> {
-        let place = self.place.clone();
+        let (place, moment) = (self.place.clone(), tools.moment);
         // `error_page` may want the client to see another status.
         let shown = self.status_shown.filter(|_| head.status >= 200);
         let head = &match shown {
@@ -214,7 +203,7 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if changes {
-            let known = Known::new(self, moment.now, moment.wall);
+            let known = Known::new(self, moment);
             add_fields(&place, head.status, &known, &mut added);
             tell_timeout(&place, delivery.keep_alive, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
@@ -222,8 +211,8 @@ impl Exchange {
         let hidden = &place.rules.delivery.hidden;
         let hidden = if changes { hidden.as_slice() } else { &[] };
         let changes = Changes { hidden, added: &added, location: location.as_deref() };
-        let out = self.response.out.get_or_insert_with(|| buffers.small());
-        rewrite::changed_response(out, head, delivery, &changes, moment.date)
+        let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
+        rewrite::changed_response(out, head, delivery, &changes, tools.date.as_bytes())
             .map_err(|_| Failure::Invalid("the response's head is too large"))
     }
 }
@@ -278,7 +267,7 @@ fn write(
     out: &mut Buffer,
     place: &Place,
     pass: &Pass,
-    listed: &Listed,
+    rules: &Listed,
     message: &Message<'_>,
     asked: &Asked<'_>,
     method: &[u8],
@@ -307,24 +296,24 @@ fn write(
             uri::make_sound(&text, &mut target);
         }
     }
-    let mut ends = Vec::with_capacity(listed.fields.len());
-    for (_, template) in &listed.fields {
+    let mut ends = Vec::with_capacity(rules.fields.len());
+    for (_, template) in &rules.fields {
         asked.expand(template, &mut values);
         ends.push(values.len());
     }
     let starts = std::iter::once(0).chain(ends.iter().copied());
-    let fields = listed.fields.iter().zip(starts.zip(&ends));
-    let fields: Vec<Given<'_>> =
+    let fields = rules.fields.iter().zip(starts.zip(&ends));
+    let fields: Vec<listed::Given<'_>> =
         fields.map(|((name, _), (start, end))| (name.as_bytes(), &values[start..*end])).collect();
-    rewrite::listed_request(
+    listed::request(
         out,
         message.head,
-        &rewrite::Listed {
+        &listed::Listed {
             method,
             target: &target,
             fields: &fields,
-            drops_fields: listed.drops_fields,
-            is_http10: listed.is_http10,
+            drops_fields: rules.drops_fields,
+            is_http10: rules.is_http10,
             drops_underscores: !place.client.underscores,
             drops_invalid: place.client.ignores_invalid,
         },

@@ -1,6 +1,6 @@
 //! Another location's answer in place of an error (`error_page`, `ngx_http_send_error_page`).
 
-use super::request_head::{Fate, Message, Tools};
+use super::request_head::Fate;
 use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::config::site::PageStatus;
@@ -43,7 +43,7 @@ impl Exchange {
             return false;
         };
         let mut goal = Vec::new();
-        Known::new(self, env.now, env.wall.at(env.now)).expand(&page.target, &mut goal);
+        Known::new(self, env.moment()).expand(&page.target, &mut goal);
         let bytes = record.head.clone();
 
         self.redirects += 1;
@@ -87,16 +87,16 @@ impl Exchange {
 
     /// Sends the request with this head to `goal`, a path or the name of a location.
     fn go(&mut self, bytes: &[u8], goal: &[u8], env: &mut Env) -> Option<Fate> {
-        let Ok(Parsed::Complete(mut head)) = head::request(bytes, &mut env.scratch) else { return None };
-        let routes = self.routes.clone();
+        let (scratch, mut tools) = env.split();
+        let Ok(Parsed::Complete(mut head)) = head::request(bytes, scratch) else { return None };
         let mut target = target::of(head.method, head.target, head.version, &head.fields).ok()?;
         if goal.first() == Some(&b'@') {
-            self.place = routes.named(self.place.site, goal)?.clone();
+            self.place = self.routes.named(self.place.site, goal)?.clone();
         } else {
             let (path, _) = uri::split(goal);
-            env.path.clear();
-            uri::normalize(path, &mut env.path).ok()?;
-            self.place = routes.find_in(self.place.site, &env.path).clone();
+            tools.path.clear();
+            uri::normalize(path, tools.path).ok()?;
+            self.place = self.routes.find_in(self.place.site, tools.path).clone();
             // Arguments are those of the page, or none.
             target = Target { path: goal, host: target.host };
             // The page is fetched, whatever the request wanted done.
@@ -107,26 +107,11 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.request.cursor = Cursor::default();
-        let message = Message {
-            head: &head,
-            target: &target,
-            length: Length::Empty,
-            wishes: &wishes,
-            trusted: false,
-            is_sent_here: true,
-        };
-        let mut tools = Tools {
-            buffers: &mut env.buffers,
-            routes: &routes,
-            path: &mut env.path,
-            text: &mut env.text,
-            now: env.now,
-            wall: env.wall.at(env.now),
-        };
+        let message = self.message(&head, &target, Length::Empty, &wishes).sent_here();
         match self.follow(&message, &mut tools) {
             Ok(fate) => Some(fate),
             Err(refusal) => {
-                env.text.clear();
+                tools.text.clear();
                 Some(Fate::Refused(refusal.status))
             }
         }

@@ -114,7 +114,8 @@ impl Exchange {
     fn read_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<(usize, Fate)>, Refusal> {
         // Nothing behind the limit has a say, so that it does not matter in what pieces the bytes come.
         let bytes = self.place.bounded(input.filled());
-        let head = match head::request(bytes, &mut env.scratch)? {
+        let (scratch, mut tools) = env.split();
+        let head = match head::request(bytes, scratch)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -122,7 +123,7 @@ impl Exchange {
         self.request.version = head.version;
         let target = target::of(head.method, head.target, head.version, &head.fields)?;
         let length = framing::request(&head.fields, head.version)?;
-        find(&mut self.place, self.listener, &self.routes, &target, &mut env.path)?;
+        find(&mut self.place, self.listener, &self.routes, &target, tools.path)?;
         if head.method == Method::Trace {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
@@ -131,16 +132,14 @@ impl Exchange {
         }
         let wishes = rewrite::wishes(&head);
         self.requests += 1;
-        self.request.keep_alive = wishes.connection.persists(head.version) && self.may_persist(env.now);
+        self.request.keep_alive =
+            wishes.connection.persists(head.version) && self.may_persist(tools.moment.now);
         self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }
-        let trusted = match self.peer {
-            Some(peer) => self.place.trusts(peer),
-            None => self.place.client.trusts_unix,
-        };
-        if trusted {
+        let message = self.message(&head, &target, length, &wishes);
+        if message.trusted {
             self.client = told_client(&self.place, &head.fields).or(self.peer);
         }
         if wishes.connection.nominates && length == Length::Chunked {
@@ -151,23 +150,28 @@ impl Exchange {
             record.request_length += head.len as u64;
         }
         // Whatever goes by variables or keeps some is not the plain way of a request.
-        let message =
-            Message { head: &head, target: &target, length, wishes: &wishes, trusted, is_sent_here: false };
         if self.place.is_plain {
-            self.forward(&message, &mut env.buffers)?;
+            self.forward(&message, tools.buffers)?;
             return Ok(Parsed::Complete((head.len, Fate::Forwarded)));
         }
-        let routes = self.routes.clone();
-        let mut tools = Tools {
-            buffers: &mut env.buffers,
-            routes: &routes,
-            path: &mut env.path,
-            text: &mut env.text,
-            now: env.now,
-            wall: env.wall.at(env.now),
-        };
         let fate = self.follow(&message, &mut tools)?;
         Ok(Parsed::Complete((head.len, fate)))
+    }
+
+    /// A request with this head.
+    #[inline(always)]
+    pub(super) fn message<'a>(
+        &self,
+        head: &'a RequestHead<'a, 'a>,
+        target: &'a Target<'a>,
+        length: Length,
+        wishes: &'a Wishes,
+    ) -> Message<'a> {
+        let trusted = match self.peer {
+            Some(peer) => self.place.trusts(peer),
+            None => self.place.client.trusts_unix,
+        };
+        Message { head, target, length, wishes, trusted, is_sent_here: false }
     }
 
     /// Writes the head as the command line has it.
@@ -203,6 +207,13 @@ pub(super) struct Message<'a> {
     pub(super) trusted: bool,
     /// The proxy itself has sent the request to its place.
     pub(super) is_sent_here: bool,
+}
+
+impl Message<'_> {
+    /// The same, where the proxy itself has sent the request to its place.
+    pub(super) fn sent_here(self) -> Self {
+        Message { is_sent_here: true, ..self }
+    }
 }
 
 /// The client's address as a trusted peer tells it, in the field that the configuration names
@@ -259,15 +270,4 @@ fn find(
         *place = Arc::clone(found);
     }
     Ok(())
-}
-
-/// The request, and what it is worked with while its head borrows the room it was read into.
-pub(super) struct Tools<'e> {
-    pub(super) buffers: &'e mut Buffers,
-    pub(super) routes: &'e Routes,
-    /// The path in its normal form.
-    pub(super) path: &'e mut Vec<u8>,
-    pub(super) text: &'e mut Vec<u8>,
-    pub(super) now: Time,
-    pub(super) wall: Duration,
 }

@@ -1,7 +1,6 @@
 //! The direction from the upstream to the client.
 
 use super::env::{attach, park, put};
-use super::follow::Moment;
 use super::request::{joined, read_trailers};
 use super::{Env, Exchange, Failure};
 use crate::buffer::{Buffer, Buffers};
@@ -319,7 +318,8 @@ impl Exchange {
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
         let is_last = self.is_last(env);
         let bytes = self.place.bounded(input.filled());
-        let head = match head::response(bytes, &mut env.scratch).map_err(Failure::Invalid)? {
+        let (scratch, mut tools) = env.split();
+        let head = match head::response(bytes, scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -329,7 +329,7 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, is_last, env.now)?,
+            status => self.judge_final(status, &head, length, connection, is_last, tools.moment.now)?,
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -349,12 +349,11 @@ impl Exchange {
             nominates: connection.nominates,
         };
         if self.place.changes_answers || self.record.is_some() {
-            let moment = Moment { now: env.now, wall: env.wall.at(env.now), date: env.date.as_bytes() };
-            self.deliver(&head, &delivery, &mut env.buffers, &moment)?;
+            self.deliver(&head, &delivery, &mut tools)?;
             return Ok(Parsed::Complete(head.len));
         }
-        let out = response.out.get_or_insert_with(|| env.buffers.small());
-        rewrite::response(out, &head, &delivery, env.date.as_bytes())
+        let out = response.out.get_or_insert_with(|| tools.buffers.small());
+        rewrite::response(out, &head, &delivery, tools.date.as_bytes())
             .map_err(|_| Failure::Invalid("the response's head is too large"))?;
         Ok(Parsed::Complete(head.len))
     }

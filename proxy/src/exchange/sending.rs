@@ -133,7 +133,7 @@ impl Exchange {
         if self.place.changes_answers {
             let place = self.place.clone();
             self.response.status = status;
-            add_fields(&place, status, &Known::new(self, env.now, env.wall.at(env.now)), &mut fields);
+            add_fields(&place, status, &Known::new(self, env.moment()), &mut fields);
         }
         let out = self.response.out(false, &mut env.buffers);
         if reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive).is_err() {

@@ -8,6 +8,7 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::env::Moment;
 use super::scope::Scope;
 use super::{Env, Exchange, Record};
 use crate::config::site::SiteName;
@@ -27,7 +28,6 @@ pub(super) struct Asked<'a> {
     pub(super) target: &'a Target<'a>,
     /// The path in its normal form.
     pub(super) path: &'a [u8],
-    pub(super) maps: &'a [Map],
     pub(super) scope: &'a Scope,
     /// What is known besides.
     pub(super) known: Known<'a>,
@@ -37,16 +37,14 @@ pub(super) struct Asked<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     exchange: &'a Exchange,
-    now: Time,
-    /// The time of day, since 1970.
-    wall: Duration,
+    moment: Moment,
     /// The request is over.
     is_over: bool,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(exchange: &'a Exchange, now: Time, wall: Duration) -> Known<'a> {
-        Known { exchange, now, wall, is_over: false }
+    pub(super) fn new(exchange: &'a Exchange, moment: Moment) -> Known<'a> {
+        Known { exchange, moment, is_over: false }
     }
 }
 
@@ -117,7 +115,7 @@ impl Asked<'_> {
                 }
                 self.known.append(&V::RemoteAddr, out);
             }
-            V::Map(index) => self.map(&self.maps[*index], out),
+            V::Map(index) => self.map(&self.known.exchange.routes.maps()[*index], out),
             V::DocumentRoot => out.extend(self.root().unwrap_or_default()),
             V::RequestFilename => {
                 if let (Action::File(rules), Some(root)) = (&self.known.exchange.place.action, self.root()) {
@@ -229,7 +227,7 @@ impl Known<'_> {
                 return out.extend_from_slice(value);
             }
         }
-        let since = |time: Option<Time>| time.map_or(Duration::ZERO, |time| self.now.since(time));
+        let since = |time: Option<Time>| time.map_or(Duration::ZERO, |time| self.moment.now.since(time));
         match variable {
             V::RemoteAddr => match exchange.client {
                 Some(client) if exchange.client != exchange.peer => push(out, format_args!("{client}")),
@@ -291,12 +289,12 @@ impl Known<'_> {
                 let name = rustix::system::uname();
                 out.extend(name.nodename().to_bytes().iter().map(u8::to_ascii_lowercase));
             }
-            V::Msec => seconds(out, self.wall),
+            V::Msec => seconds(out, self.moment.wall()),
             V::Pid => push(out, format_args!("{}", std::process::id())),
             V::Pipe => out.push(b'.'),
             V::NginxVersion => out.extend_from_slice(crate::config::LANGUAGE.as_bytes()),
-            V::TimeIso8601 => time_iso8601(out, self.wall),
-            V::TimeLocal => time_local(out, self.wall),
+            V::TimeIso8601 => time_iso8601(out, self.moment.wall()),
+            V::TimeLocal => time_local(out, self.moment.wall()),
             V::ProxyHost => out.extend_from_slice(place.default_host().as_bytes()),
             V::ProxyPort => {
                 if let Action::Proxy(pass) = &place.action {
@@ -305,7 +303,7 @@ impl Known<'_> {
             }
             other => {
                 if let Some(record) = record {
-                    upstream(other, record, exchange.body_bytes(), self.now, out);
+                    upstream(other, record, exchange.body_bytes(), self.moment.now, out);
                 }
             }
         }
@@ -521,8 +519,7 @@ fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
 impl Exchange {
     /// Appends this request's line in a log: of a format, at this time of day.
     pub fn log_line(&self, line: &Template, escape: Escape, env: &Env, out: &mut Vec<u8>) {
-        let known = Known::new(self, env.now, env.wall.at(env.now));
-        Known { is_over: true, ..known }.expand_escaped(line, escape, out);
+        Known { is_over: true, ..Known::new(self, env.moment()) }.expand_escaped(line, escape, out);
     }
 
     /// Appends a text that depends on this request, as it is.

@@ -174,10 +174,16 @@ impl Roles {
         Roles(set)
     }
 
+    /// These too.
+    #[must_use]
+    pub const fn and(self, roles: &[Role]) -> Roles {
+        Roles(self.0 | Roles::of(roles).0)
+    }
+
     /// These too, if so.
     #[must_use]
     pub const fn and_if(self, so: bool, roles: &[Role]) -> Roles {
-        if so { Roles(self.0 | Roles::of(roles).0) } else { self }
+        if so { self.and(roles) } else { self }
     }
 
     /// Whether it has this one.

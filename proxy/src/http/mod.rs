@@ -1,7 +1,7 @@
 //! HTTP/1.x on slices of bytes: no sockets, no clock, no state beyond a body cursor.
 //!
 //! Bytes become a head ([`head`]), a head says how long its body is ([`framing`]), a cursor walks the
-//! body without copying it ([`body`]), and what goes on is written anew ([`rewrite`]). The proxy's own
+//! body without copying it ([`body`]), and what goes on is written anew ([`rewrite`], [`listed`]). The proxy's own
 //! answers are made by [`reply`].
 
 pub mod body;
@@ -11,6 +11,7 @@ pub mod framing;
 pub mod head;
 pub mod lanes;
 pub mod lines;
+pub mod listed;
 pub mod ranges;
 pub mod reply;
 pub mod rewrite;

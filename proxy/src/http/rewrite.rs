@@ -69,6 +69,38 @@ pub struct Wishes {
     pub max_forwards: Option<u64>,
 }
 
+/// Fields of a request that go for this connection alone, or whose place is taken by the proxy's own.
+pub(super) const REPLACED: Roles = Roles::of(&[
+    Role::Connection,
+    Role::HopByHop,
+    Role::Lookalike,
+    Role::Te,
+    Role::ContentLength,
+    Role::TransferEncoding,
+]);
+
+/// What a request says of its connection to the next server (RFC 9110 sections 7.6.1 and 10.1.4). One that closes
+/// says no more than that, unless it is to become another protocol's.
+#[inline(always)]
+pub(super) fn connection(upgrades: bool, te_trailers: bool, closes: bool) -> &'static [u8] {
+    match (upgrades, te_trailers) {
+        (true, true) => b"TE: trailers\r\nConnection: upgrade, TE\r\n",
+        (true, false) => b"Connection: upgrade\r\n",
+        (false, true) => b"TE: trailers\r\nConnection: TE\r\n",
+        (false, false) if closes => b"Connection: close\r\n",
+        (false, false) => b"",
+    }
+}
+
+/// The end of a line, the last line of a request's head, and the blank one behind it.
+#[inline(always)]
+pub(super) fn via(version: Version) -> &'static [u8] {
+    match version {
+        Version::Http10 => b"\r\nVia: 1.0 proxy\r\n\r\n",
+        Version::Http11 => b"\r\nVia: 1.1 proxy\r\n\r\n",
+    }
+}
+
 /// Writes the head of a request for the next server.
 pub fn request(
     out: &mut Buffer,
@@ -87,18 +119,10 @@ pub fn request(
         out.append_all([head.method_name, b" ", root, target.path, b" HTTP/1.1\r\nHost: ", host, b"\r\n"])?;
     }
 
-    const REPLACED: Roles = Roles::of(&[
-        Role::Connection,
-        Role::HopByHop,
-        Role::Lookalike,
-        Role::Te,
-        Role::ContentLength,
-        Role::TransferEncoding,
-        Role::ForwardedFor,
-    ]);
     let fields = &head.fields;
     let old_client = head.version == Version::Http10;
     let dropped = REPLACED
+        .and(&[Role::ForwardedFor])
         .and_if(!is_plain, &[Role::Host])
         .and_if(!sender.trusted, &[Role::ForwardedProto, Role::ForwardedHost, Role::RealIp])
         .and_if(!wishes.upgrade, &[Role::Upgrade])
@@ -124,16 +148,11 @@ pub fn request(
         append_number(out, n.saturating_sub(1))?;
         out.append(b"\r\n")?;
     }
-    match (wishes.upgrade, te_trailers) {
-        (true, true) => out.append(b"TE: trailers\r\nConnection: upgrade, TE\r\n")?,
-        (true, false) => out.append(b"Connection: upgrade\r\n")?,
-        (false, true) => out.append(b"TE: trailers\r\nConnection: TE\r\n")?,
-        (false, false) => {}
+    let connection = connection(wishes.upgrade, te_trailers, false);
+    if !connection.is_empty() {
+        out.append(connection)?;
     }
-    let via: &[u8] = match head.version {
-        Version::Http10 => b"\r\nVia: 1.0 proxy\r\n\r\n",
-        Version::Http11 => b"\r\nVia: 1.1 proxy\r\n\r\n",
-    };
+    let via = via(head.version);
     if sender.trusted || fields.has(Role::ForwardedFor) {
         forwarded(out, fields, host, wishes, sender)?;
         out.append(&via[2..])
@@ -174,98 +193,6 @@ fn forwarded(
         out.append_all([b"X-Forwarded-Host: ", host, b"\r\n"])?;
     }
     Ok(())
-}
-
-/// A field that is given, name and value.
-pub type Given<'a> = (&'a [u8], &'a [u8]);
-
-/// What a request says to its server, as `nginx.conf` has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Listed<'a> {
-    /// The method.
-    pub method: &'a [u8],
-    /// The target.
-    pub target: &'a [u8],
-    /// Fields in their order. One without a value is not sent, and replaces the client's all the same.
-    pub fields: &'a [Given<'a>],
-    /// None of the client's fields pass.
-    pub drops_fields: bool,
-    /// The version is HTTP/1.0.
-    pub is_http10: bool,
-    /// Fields of the client with an underscore in their name do not pass.
-    pub drops_underscores: bool,
-    /// Fields of the client do not pass whose name has something else than letters, digits, `-` and `_`.
-    pub drops_invalid: bool,
-}
-
-/// Writes the head of a request with the fields of a configuration, then those of the client that none of these
-/// replaces (`ngx_http_proxy_create_request`).
-pub fn listed_request(
-    out: &mut Buffer,
-    head: &RequestHead<'_, '_>,
-    listed: &Listed<'_>,
-    length: Length,
-    wishes: &Wishes,
-) -> Result<(), Full> {
-    let version: &[u8] = if listed.is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
-    // A target may come from a variable; nothing of a client's ends the line.
-    let is_sound = |bytes: &[u8]| !bytes.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7f));
-    let target = if is_sound(listed.target) && !listed.target.is_empty() { listed.target } else { b"/" };
-    out.append_all([listed.method, b" ", target, version])?;
-    let mut closes = listed.is_http10;
-    for (name, value) in listed.fields {
-        if name.eq_ignore_ascii_case(b"connection") {
-            closes |= value.eq_ignore_ascii_case(b"close");
-            continue;
-        }
-        // This proxy's own affair, for this connection.
-        const OWN: [&[u8]; 5] = [b"upgrade", b"content-length", b"transfer-encoding", b"te", b"keep-alive"];
-        let is_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(name));
-        let is_line = value.iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0));
-        if !is_own && is_line && !value.is_empty() {
-            field(out, name, value)?;
-        }
-    }
-    append_framing(out, &head.fields, length, listed.method)?;
-    const REPLACED: Roles = Roles::of(&[
-        Role::Connection,
-        Role::HopByHop,
-        Role::Lookalike,
-        Role::Te,
-        Role::ContentLength,
-        Role::TransferEncoding,
-        Role::Upgrade,
-    ]);
-    let fields = &head.fields;
-    let dropped = REPLACED.and_if(head.version == Version::Http10, &[Role::Expect]);
-    let nominates = wishes.connection.nominates;
-    if !listed.drops_fields {
-        copy_lines(out, fields, 0, |line| {
-            let name = line.name(fields.bytes());
-            !dropped.contains(line.role)
-                && (!nominates || !nominated(fields, name))
-                && name.iter().all(|byte| match byte {
-                    b'_' => !listed.drops_underscores,
-                    b'-' => true,
-                    byte => byte.is_ascii_alphanumeric() || !listed.drops_invalid,
-                })
-                && !listed.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
-        })?;
-    }
-    if wishes.upgrade {
-        for value in fields.values(Role::Upgrade) {
-            field(out, b"Upgrade", value)?;
-        }
-    }
-    out.append(match (wishes.upgrade, closes) {
-        (true, _) => b"Connection: upgrade\r\n".as_slice(),
-        (false, true) => b"Connection: close\r\n",
-        (false, false) => b"",
-    })?;
-    out.append(match head.version {
-        Version::Http10 => b"Via: 1.0 proxy\r\n\r\n",
-        Version::Http11 => b"Via: 1.1 proxy\r\n\r\n",
-    })
 }
 
 /// How a response goes to its client.
@@ -450,7 +377,7 @@ const NOT_IN_TRAILERS: [&[u8]; 20] = [
 
 /// The framing of a request, written anew from what was decided about it.
 #[inline(always)]
-fn append_framing(
+pub(super) fn append_framing(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
     length: Length,
@@ -476,7 +403,7 @@ fn append_framing(
 /// Most lines stand there as they would be written, one behind the other: a run of them that all pass is
 /// one copy. The `plain` bytes in front of the fields are the first of a run.
 #[inline(always)]
-fn copy_lines(
+pub(super) fn copy_lines(
     out: &mut Buffer,
     fields: &Fields<'_, '_>,
     plain: usize,
@@ -504,7 +431,7 @@ fn copy_lines(
     if run.is_empty() { Ok(()) } else { out.append(&bytes[run]) }
 }
 
-fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
+pub(super) fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {
     out.append_all([name, b": ", value, b"\r\n"])
 }
 

@@ -18,7 +18,7 @@ mod table;
 use std::fs;
 use std::path::PathBuf;
 
-pub(crate) use table::title;
+pub(crate) use table::{HEADER, groups, row, title};
 
 use crate::compare::model::Machine;
 use crate::lab::{self, Arranged, Binaries, Kind, LabError};

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::model::{Case, Run};
+use super::model::{Case, PerServer, Run};
 
 /// All tables: one for each kind of servers.
 pub(super) fn text(run: &Run) -> String {
@@ -14,12 +14,8 @@ pub(super) fn text(run: &Run) -> String {
          app3 by thirds: its share in each third of the run, in percent.\n",
         plan.rate_per_s, plan.seconds, plan.clients, plan.slots, plan.service_ms
     );
-    let mut cases = run.cases.as_slice();
-    while let Some(first) = cases.first() {
-        let (group, rest) =
-            cases.split_at(cases.iter().take_while(|case| case.servers == first.servers).count());
-        text.push_str(&format!("\n{}\n{}\n", title(&first.servers), table(group)));
-        cases = rest;
+    for group in groups(&run.cases) {
+        text.push_str(&format!("\n{}\n{}\n", title(&group[0].servers), table(group)));
     }
     for (name, version) in &run.versions {
         text.push_str(&format!("{name}: {version}\n"));
@@ -37,38 +33,52 @@ pub(crate) fn title(servers: &str) -> String {
     }
 }
 
+/// Cases with the same kind of servers, in order; none is empty.
+pub(crate) fn groups(cases: &[Case]) -> impl Iterator<Item = &[Case]> {
+    cases.chunk_by(|one, next| one.servers == next.servers)
+}
+
+/// What is told of a case.
+pub(crate) const HEADER: [&str; 10] = [
+    "method",
+    "by",
+    "shares of app1 / 2 / 3, %",
+    "app3 by thirds, %",
+    "longest queues",
+    "mean wait, ms",
+    "median, ms",
+    "p99, ms",
+    "max, ms",
+    "failed",
+];
+
+/// A case under [`HEADER`].
+pub(crate) fn row(case: &Case) -> [String; 10] {
+    let each =
+        |word: fn(&PerServer) -> String| case.per_server.iter().map(word).collect::<Vec<_>>().join(" / ");
+    let ms = |value: f64| format!("{value:.0}");
+    [
+        case.method.clone(),
+        case.by.clone(),
+        each(|server| format!("{:.0}", 100.0 * server.share)),
+        case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
+        each(|server| server.queue_max.to_string()),
+        each(|server| format!("{:.0}", server.waiting_ms_mean)),
+        ms(case.latency.p50_ms),
+        ms(case.latency.p99_ms),
+        ms(case.latency.max_ms),
+        case.failed.to_string(),
+    ]
+}
+
 fn table(cases: &[Case]) -> Table {
-    let header = [
-        "method",
-        "by",
-        "shares, %",
-        "app3 by thirds",
-        "longest queues",
-        "mean wait, ms",
-        "median, ms",
-        "p99, ms",
-        "failed",
-    ];
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(HEADER);
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     for case in cases {
-        let each = |word: fn(&super::model::PerServer) -> String| {
-            case.per_server.iter().map(word).collect::<Vec<_>>().join(" / ")
-        };
-        table.add_row([
-            case.method.clone(),
-            case.by.clone(),
-            each(|server| format!("{:.0}", 100.0 * server.share)),
-            case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
-            each(|server| server.queue_max.to_string()),
-            each(|server| format!("{:.0}", server.waiting_ms_mean)),
-            format!("{:.0}", case.latency.p50_ms),
-            format!("{:.0}", case.latency.p99_ms),
-            case.failed.to_string(),
-        ]);
+        table.add_row(row(case));
     }
     table
 }

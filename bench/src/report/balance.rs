@@ -9,7 +9,7 @@ use super::page::{Block, Section, Table};
 use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
 use crate::balance::model::{Case, Run};
-use crate::balance::title;
+use crate::balance::{HEADER, groups, row, title};
 
 /// Pixels for a bar with its air.
 const ROW: u32 = 20;
@@ -25,17 +25,16 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
     facts.add_command(&run.command);
     let plan = &run.plan;
     let mut blocks = Vec::new();
-    let mut cases = run.cases.as_slice();
-    while let Some(first) = cases.first() {
-        let (group, rest) =
-            cases.split_at(cases.iter().take_while(|case| case.servers == first.servers).count());
+    for group in groups(&run.cases) {
         blocks.push(Block {
-            title: title(&first.servers),
+            title: title(&group[0].servers),
             plots: vec![shares(group)?, latencies(group)?],
-            table: Some(table(group)),
+            table: Some(Table {
+                rows: group.iter().map(|case| row(case).into()).collect(),
+                ..Table::new(&HEADER)
+            }),
             ..Block::default()
         });
-        cases = rest;
     }
     Ok(Section {
         id: "balance",
@@ -51,39 +50,6 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
         data: vec!["balance.json".into()],
         blocks,
     })
-}
-
-fn table(cases: &[Case]) -> Table {
-    let mut table = Table::new(&[
-        "method",
-        "by",
-        "shares of app1 / 2 / 3, %",
-        "app3 by thirds, %",
-        "longest queues",
-        "mean wait, ms",
-        "median, ms",
-        "p99, ms",
-        "max, ms",
-        "failed",
-    ]);
-    for case in cases {
-        let each = |word: fn(&crate::balance::model::PerServer) -> String| {
-            case.per_server.iter().map(word).collect::<Vec<_>>().join(" / ")
-        };
-        table.rows.push(vec![
-            case.method.clone(),
-            case.by.clone(),
-            each(|server| format!("{:.0}", 100.0 * server.share)),
-            case.shares_of_last().map(|share| format!("{:.0}", 100.0 * share)).join(" / "),
-            each(|server| server.queue_max.to_string()),
-            each(|server| format!("{:.0}", server.waiting_ms_mean)),
-            plot::number(&case.latency.p50_ms),
-            plot::number(&case.latency.p99_ms),
-            plot::number(&case.latency.max_ms),
-            case.failed.to_string(),
-        ]);
-    }
-    table
 }
 
 /// Who got which share, as stacked bars.

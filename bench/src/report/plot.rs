@@ -7,7 +7,9 @@
 use std::fmt::Display;
 use std::ops::Range;
 
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -27,7 +29,7 @@ pub(super) const GRID: RGBColor = RGBColor(2, 0, 0);
 pub(super) const BAD: RGBColor = RGBColor(3, 0, 0);
 
 /// How many series can be told apart.
-const SERIES: u8 = 6;
+const SERIES: u8 = 9;
 
 /// What distinguishes series `number` from its neighbours.
 pub(super) fn series(number: usize) -> RGBColor {
@@ -36,8 +38,8 @@ pub(super) fn series(number: usize) -> RGBColor {
 
 /// The colour of a subject, the same in all plots.
 pub(super) fn subject(name: &str) -> RGBColor {
-    let known = ["proxy", "nginx", "haproxy", "relay", "direct"];
-    series(known.iter().position(|known| *known == name).unwrap_or(known.len()))
+    let known = ["proxy", "nginx", "haproxy", "relay", "direct", "envoy", "caddy", "sozu", "pingora"];
+    series(known.iter().position(|known| *known == name).unwrap_or_default())
 }
 
 /// The size of letters as `plotters` counts it; in the SVG it is 12 pixels.
@@ -126,26 +128,32 @@ pub(super) fn legend<'a>(
     Ok(rest)
 }
 
-/// The labels and lines of a chart, in the house's style.
-pub(super) fn mesh<'a, 'b, X, Y>(
-    chart: &mut ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
-    (x_title, y_title): (&str, &str),
-    (x_labels, y_labels): (usize, usize),
-    x_text: &dyn Fn(&f64) -> String,
-    y_text: &dyn Fn(&f64) -> String,
-) -> DrawResult
-where
-    X: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
+/// An axis of numbers.
+pub(super) trait Axis: Ranged<ValueType = f64> + ValueFormatter<f64> {}
+
+impl<T: Ranged<ValueType = f64> + ValueFormatter<f64>> Axis for T {}
+
+/// A chart's labels and lines in the house's style.
+fn styled<'m, 'a, 'b, 'c, X: Axis, Y: Axis>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, SVGBackend<'c>>,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, SVGBackend<'c>> {
+    mesh.bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .axis_style(INK.mix(0.6))
         .label_style(letters())
         .axis_desc_style(letters())
+}
+
+/// The labels and lines of a chart of curves.
+pub(super) fn mesh<'b, X: Axis, Y: Axis>(
+    chart: &mut ChartContext<'_, SVGBackend<'b>, Cartesian2d<X, Y>>,
+    (x_title, y_title): (&str, &str),
+    (x_labels, y_labels): (usize, usize),
+    x_text: &dyn Fn(&f64) -> String,
+    y_text: &dyn Fn(&f64) -> String,
+) -> DrawResult {
+    styled(&mut chart.configure_mesh())
+        .disable_x_mesh()
         .x_desc(x_title)
         .y_desc(y_title)
         .x_labels(x_labels)
@@ -156,23 +164,13 @@ where
 }
 
 /// The labels and lines of a chart of horizontal bars, which are named by its caller.
-pub(super) fn bars_mesh<'b, X, Y>(
+pub(super) fn bars_mesh<'b, X: Axis, Y: Axis>(
     chart: &mut ChartContext<'_, SVGBackend<'b>, Cartesian2d<X, Y>>,
     title: &str,
-) -> DrawResult
-where
-    X: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
-{
-    chart
-        .configure_mesh()
+) -> DrawResult {
+    styled(&mut chart.configure_mesh())
         .disable_y_mesh()
         .disable_y_axis()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(INK.mix(0.6))
-        .label_style(letters())
-        .axis_desc_style(letters())
         .x_desc(title)
         .x_labels(6)
         .x_label_formatter(&number)

@@ -83,7 +83,7 @@ down() {
     fi
 }
 
-for script in up curl_test failover compare compose_test standin_images diagrams test script_test; do
+for script in up curl_test failover compare peers compose_test standin_images diagrams test script_test; do
     is "$script.sh --help tells what it does" says "bash scripts/$script.sh" bash "$scripts/$script.sh" --help
     is "$script.sh turns down an unknown argument" \
         fails 2 'unknown argument "--no-such"' bash "$scripts/$script.sh" --no-such

@@ -3,16 +3,21 @@
 //! - `process.rs`: a child with its core, its descendants and its CPU time
 //! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
-//! - `subjects.rs`: what is compared, each from its own minimal tuned configuration
+//! - `subjects.rs`: what is compared; `configurations.rs`: each one's minimal tuned configuration
+//! - `awake.rs`: cores that do not sleep while something is measured
 //! - `setup.rs`: the same rules on servers and failures, said to each subject in its own words
+//! - `words.rs`: what all configurations of nginx, and all of HAProxy, have in common
 //! - `scripted.rs`: an origin whose every answer is decided by the caller
 
+mod awake;
 mod binaries;
 mod client;
+mod configurations;
 mod process;
 mod scripted;
 mod setup;
 mod subjects;
+mod words;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,6 +26,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+pub use awake::Awake;
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
 pub use process::{Process, installed, is_gone, on_core, version_line};

@@ -257,10 +257,14 @@ fn answers(address: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
-/// Whether a program is in the search path, or where Debian keeps servers.
+/// Whether a program is in the search path, where Debian keeps servers, or where `scripts/peers.sh` puts them.
 pub fn installed(program: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let path = variable("PATH").unwrap_or_default();
+    let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    let caches = caches.or_else(|| Some(Path::new(&variable("HOME")?).join(".cache")));
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let places = places.chain(caches.map(|caches| caches.join("bench-peers/bin")));
     places.map(|place| place.join(program)).find(|file| file.is_file())
 }
 

@@ -5,7 +5,6 @@
 //! a server out, and with health checks, every half of the `fail_timeout`, which bring it back. With them it
 //! notices more than the others, which have no checks of their own: its rows are to be read with that in mind.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +15,7 @@ use proxy::config::Balance;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::process::{END_WITHIN, is_gone};
+use super::words::{HaproxyCfg, NginxConf, lines};
 use super::{Binaries, Kind, LabError, Process, free_address, text, version_line};
 
 /// The servers and the rules.
@@ -80,101 +80,68 @@ impl Setup {
 
     /// nginx's configuration, which the proxy reads as well.
     fn nginx_conf(&self, address: SocketAddr, kind: Kind, folder: &Path) -> String {
-        let pid = text(folder.join(format!("{}.pid", kind.name())));
         let log = text(folder.join("log"));
-        let temp = text(folder.join("temp"));
-        let mut servers = match self.balance {
-            Balance::RoundRobin => String::new(),
-            other => format!("        {};\n", method(other)),
+        let mut upstream = match self.balance {
+            Balance::RoundRobin => Vec::new(),
+            other => vec![method(other).to_owned()],
         };
         let (max_fails, fail_timeout) = (self.max_fails, self.fail_timeout.as_millis().div_ceil(1000));
-        for (upstream, weight) in &self.servers {
-            let _ = writeln!(
-                servers,
-                "        server {upstream} weight={weight} max_fails={max_fails} fail_timeout={fail_timeout}s;"
-            );
-        }
+        upstream.extend(self.servers.iter().map(|(server, weight)| {
+            format!("server {server} weight={weight} max_fails={max_fails} fail_timeout={fail_timeout}s")
+        }));
         let (connect_ms, read_ms) = (self.connect_timeout.as_millis(), self.read_timeout.as_millis());
-        let next_upstream = self.next_upstream();
-        format!(
-            "worker_processes 1;\n\
-             pid {pid};\n\
-             error_log {log} warn;\n\
-             events {{ worker_connections 4096; }}\n\
-             http {{\n\
-             \x20   access_log off;\n\
-             \x20   client_body_temp_path {temp};\n\
-             \x20   proxy_temp_path {temp};\n\
-             \x20   fastcgi_temp_path {temp};\n\
-             \x20   uwsgi_temp_path {temp};\n\
-             \x20   scgi_temp_path {temp};\n\
-             \x20   keepalive_requests 100000000;\n\
-             \x20   upstream app {{\n{servers}\
-             \x20       keepalive 64;\n\
-             \x20       keepalive_requests 100000000;\n\
-             \x20   }}\n\
-             \x20   server {{\n\
-             \x20       listen {address} backlog=1024;\n\
-             \x20       location / {{\n\
-             \x20           proxy_pass http://app;\n\
-             \x20           proxy_http_version 1.1;\n\
-             \x20           proxy_set_header Connection \"\";\n\
-             \x20           proxy_connect_timeout {connect_ms}ms;\n\
-             \x20           proxy_read_timeout {read_ms}ms;\n\
-             \x20           proxy_next_upstream {next_upstream};\n\
-             \x20       }}\n\
-             \x20   }}\n\
-             }}\n"
-        )
+        NginxConf {
+            address,
+            folder,
+            pid_file: &format!("{}.pid", kind.name()),
+            main: &[format!("error_log {log} warn")],
+            http: &[],
+            upstream: &upstream,
+            location: &[
+                format!("proxy_connect_timeout {connect_ms}ms"),
+                format!("proxy_read_timeout {read_ms}ms"),
+                format!("proxy_next_upstream {}", self.next_upstream()),
+            ],
+        }
+        .text()
     }
 
     fn haproxy_cfg(&self, address: SocketAddr) -> String {
-        let (connect_ms, read_ms) = (self.connect_timeout.as_millis(), self.read_timeout.as_millis());
-        let balance = match self.balance {
-            Balance::RoundRobin => "roundrobin",
-            Balance::IpHash => "source",
-            Balance::LeastConn => "leastconn",
-            Balance::Hash => "uri whole",
-            Balance::ConsistentHash => "uri whole\n    hash-type consistent",
-            Balance::Random => "random(1)",
-            Balance::RandomTwo => "random(2)",
+        let read_ms = self.read_timeout.as_millis();
+        let balance: &[&str] = match self.balance {
+            Balance::RoundRobin => &["balance roundrobin"],
+            Balance::IpHash => &["balance source"],
+            Balance::LeastConn => &["balance leastconn"],
+            Balance::Hash => &["balance uri whole"],
+            Balance::ConsistentHash => &["balance uri whole", "hash-type consistent"],
+            Balance::Random => &["balance random(1)"],
+            Balance::RandomTwo => &["balance random(2)"],
         };
         let on_500 = if self.moves_on_500 { " 500" } else { "" };
         let tries = self.servers.len().saturating_sub(1);
         let (fails, between_ms) = (self.max_fails.max(1), self.fail_timeout.as_millis() / 2);
-        let mut servers = String::new();
-        for (number, (upstream, weight)) in self.servers.iter().enumerate() {
-            let _ = writeln!(
-                servers,
-                "    server app{} {upstream} weight {weight} check inter {between_ms}ms fall {fails} rise 1 \
-                 observe layer7 error-limit {fails} on-error mark-down",
-                number + 1
-            );
+        let mut backend = lines(balance.iter().chain(&["option httpchk GET /healthz"]));
+        backend.extend(self.servers.iter().zip(1..).map(|((server, weight), number)| {
+            format!(
+                "server app{number} {server} weight {weight} check inter {between_ms}ms fall {fails} rise 1 \
+                 observe layer7 error-limit {fails} on-error mark-down"
+            )
+        }));
+        HaproxyCfg {
+            address,
+            connect_ms: self.connect_timeout.as_millis(),
+            read_ms,
+            global: &lines(["log stderr format raw daemon notice"]),
+            defaults: &[
+                "log global".into(),
+                format!("timeout check {read_ms}ms"),
+                format!("retries {tries}"),
+                "option redispatch 1".into(),
+                format!("retry-on conn-failure empty-response response-timeout junk-response{on_500}"),
+            ],
+            backend: &backend,
         }
-        format!(
-            "global\n\
-             \x20   nbthread 1\n\
-             \x20   maxconn 4096\n\
-             \x20   log stderr format raw daemon notice\n\
-             defaults\n\
-             \x20   mode http\n\
-             \x20   log global\n\
-             \x20   timeout connect {connect_ms}ms\n\
-             \x20   timeout client 75s\n\
-             \x20   timeout server {read_ms}ms\n\
-             \x20   timeout check {read_ms}ms\n\
-             \x20   http-reuse always\n\
-             \x20   retries {tries}\n\
-             \x20   option redispatch 1\n\
-             \x20   retry-on conn-failure empty-response response-timeout junk-response{on_500}\n\
-             frontend clients\n\
-             \x20   bind {address}\n\
-             \x20   default_backend app\n\
-             backend app\n\
-             \x20   balance {balance}\n\
-             \x20   option httpchk GET /healthz\n\
-             {servers}"
-        )
+        .text()
     }
 }
 
@@ -246,7 +213,6 @@ impl Arranged {
     fn command(&self, setup: &Setup, address: SocketAddr) -> io::Result<Command> {
         let mut command = Command::new(&self.program);
         match self.kind {
-            Kind::Relay | Kind::Envoy | Kind::Caddy => unreachable!("it was not arranged"),
             Kind::Proxy | Kind::Nginx => {
                 let file = self.folder.join("nginx.conf");
                 fs::write(&file, setup.nginx_conf(address, self.kind, &self.folder))?;
@@ -258,6 +224,7 @@ impl Arranged {
                 fs::write(&file, setup.haproxy_cfg(address))?;
                 command.args(["-W", "-db", "-f"]).arg(file);
             }
+            _ => unreachable!("it was not arranged"),
         }
         Ok(command)
     }

@@ -1,11 +1,11 @@
 //! What is compared: each subject from its own minimal tuned configuration, with one worker.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::configurations::{caddyfile, envoy_yaml, haproxy_cfg, nginx_conf, sozu_toml};
 use super::{Binaries, Cores, LabError, Process, free_address, installed, text, version_line};
 
 /// A kind of subject.
@@ -23,12 +23,24 @@ pub enum Kind {
     Envoy,
     /// Caddy.
     Caddy,
+    /// Sōzu.
+    Sozu,
+    /// Pingora, which is a library: the program around it is `bench/peers/pingora`.
+    Pingora,
 }
 
 impl Kind {
     /// All, in the order of the tables.
-    pub const ALL: [Kind; 6] =
-        [Kind::Relay, Kind::Proxy, Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy];
+    pub const ALL: [Kind; 8] = [
+        Kind::Relay,
+        Kind::Proxy,
+        Kind::Nginx,
+        Kind::Haproxy,
+        Kind::Envoy,
+        Kind::Caddy,
+        Kind::Sozu,
+        Kind::Pingora,
+    ];
 
     /// As tables and data name it.
     pub fn name(self) -> &'static str {
@@ -39,6 +51,8 @@ impl Kind {
             Kind::Haproxy => "haproxy",
             Kind::Envoy => "envoy",
             Kind::Caddy => "caddy",
+            Kind::Sozu => "sozu",
+            Kind::Pingora => "pingora",
         }
     }
 
@@ -47,18 +61,21 @@ impl Kind {
         match self {
             Kind::Nginx | Kind::Haproxy => "-v",
             Kind::Caddy => "version",
-            Kind::Relay | Kind::Proxy | Kind::Envoy => "--version",
+            _ => "--version",
         }
+    }
+
+    /// Whether it runs under callgrind: Envoy and Go's runtime do not get ready there in any useful time.
+    pub fn runs_under_callgrind(self) -> bool {
+        !matches!(self, Kind::Envoy | Kind::Caddy)
     }
 
     pub(super) fn program(self, binaries: &Binaries) -> Option<PathBuf> {
         match self {
             Kind::Relay => Some(binaries.bench.clone()),
             Kind::Proxy => Some(binaries.proxy.clone()),
-            Kind::Nginx => installed("nginx"),
-            Kind::Haproxy => installed("haproxy"),
-            Kind::Envoy => installed("envoy"),
-            Kind::Caddy => installed("caddy"),
+            Kind::Pingora => installed("pingora-peer"),
+            other => installed(other.name()),
         }
     }
 }
@@ -147,7 +164,8 @@ impl Launch {
     }
 
     fn setup(&self, address: SocketAddr) -> Setup {
-        let list = self.upstreams.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let servers = self.upstreams.as_slice();
+        let list = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let listen = address.to_string();
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
         let in_folder = |name: &str| text(self.folder.join(name));
@@ -161,180 +179,28 @@ impl Launch {
             Kind::Nginx => {
                 let (log, conf) = (in_folder("error.log"), in_folder("nginx.conf"));
                 let arguments = words(&["-p", &text(self.folder.clone()), "-e", &log, "-c", &conf]);
-                (arguments, with("nginx.conf", self.nginx_conf(address)))
+                (arguments, with("nginx.conf", nginx_conf(address, servers, &self.folder)))
             }
             Kind::Haproxy => {
                 let arguments = words(&["-db", "-f", &in_folder("haproxy.cfg")]);
-                (arguments, with("haproxy.cfg", self.haproxy_cfg(address)))
+                (arguments, with("haproxy.cfg", haproxy_cfg(address, servers)))
             }
             Kind::Envoy => {
                 let fixed = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error", "-c"];
                 let arguments = [words(&fixed), vec![in_folder("envoy.yaml")]].concat();
-                (arguments, with("envoy.yaml", envoy_yaml(address, &self.upstreams)))
+                (arguments, with("envoy.yaml", envoy_yaml(address, servers)))
             }
             Kind::Caddy => {
                 let arguments =
                     words(&["run", "--adapter", "caddyfile", "--config", &in_folder("Caddyfile")]);
-                (arguments, with("Caddyfile", self.caddyfile(address)))
+                (arguments, with("Caddyfile", caddyfile(address, servers, self.folder.clone())))
             }
+            Kind::Sozu => {
+                let arguments = words(&["--config", &in_folder("sozu.toml"), "start"]);
+                (arguments, with("sozu.toml", sozu_toml(address, servers, &self.folder)))
+            }
+            Kind::Pingora => (words(&["--listen", &listen, "--upstream", &list]), None),
         };
         Setup { arguments, file }
     }
-
-    /// The fields that the proxy sends are sent here too, so that all do the same work. Started by root, the
-    /// worker stays root, since callgrind writes its file under the worker's name (else the line is ignored).
-    fn nginx_conf(&self, address: SocketAddr) -> String {
-        let pid = text(self.folder.join("nginx.pid"));
-        let temp = text(self.folder.join("temp"));
-        let mut servers = String::new();
-        for upstream in &self.upstreams {
-            let _ = writeln!(servers, "        server {upstream} max_fails=3 fail_timeout=10s;");
-        }
-        format!(
-            "daemon off;\n\
-             user root;\n\
-             worker_processes 1;\n\
-             pid {pid};\n\
-             error_log stderr error;\n\
-             events {{ worker_connections 4096; multi_accept on; }}\n\
-             http {{\n\
-             \x20   access_log off;\n\
-             \x20   tcp_nodelay on;\n\
-             \x20   client_max_body_size 0;\n\
-             \x20   keepalive_timeout 75s;\n\
-             \x20   keepalive_requests 100000000;\n\
-             \x20   client_body_temp_path {temp};\n\
-             \x20   proxy_temp_path {temp};\n\
-             \x20   fastcgi_temp_path {temp};\n\
-             \x20   uwsgi_temp_path {temp};\n\
-             \x20   scgi_temp_path {temp};\n\
-             \x20   upstream app {{\n{servers}\
-             \x20       keepalive 64;\n\
-             \x20       keepalive_requests 100000000;\n\
-             \x20   }}\n\
-             \x20   server {{\n\
-             \x20       listen {address} backlog=1024;\n\
-             \x20       location / {{\n\
-             \x20           proxy_pass http://app;\n\
-             \x20           proxy_http_version 1.1;\n\
-             \x20           proxy_request_buffering off;\n\
-             \x20           proxy_max_temp_file_size 0;\n\
-             \x20           proxy_set_header Connection \"\";\n\
-             \x20           proxy_set_header Host $host;\n\
-             \x20           proxy_set_header X-Real-IP $remote_addr;\n\
-             \x20           proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
-             \x20           proxy_set_header X-Forwarded-Proto $scheme;\n\
-             \x20           proxy_set_header X-Forwarded-Host $host;\n\
-             \x20       }}\n\
-             \x20   }}\n\
-             }}\n"
-        )
-    }
-
-    fn haproxy_cfg(&self, address: SocketAddr) -> String {
-        let mut servers = String::new();
-        for (number, upstream) in self.upstreams.iter().enumerate() {
-            let _ = writeln!(servers, "    server app{} {upstream}", number + 1);
-        }
-        format!(
-            "global\n\
-             \x20   nbthread 1\n\
-             \x20   maxconn 4096\n\
-             defaults\n\
-             \x20   mode http\n\
-             \x20   timeout connect 5s\n\
-             \x20   timeout client 75s\n\
-             \x20   timeout server 60s\n\
-             \x20   http-reuse always\n\
-             \x20   option forwardfor\n\
-             frontend clients\n\
-             \x20   bind {address}\n\
-             \x20   default_backend app\n\
-             backend app\n\
-             \x20   balance roundrobin\n\
-             \x20   http-request set-header X-Forwarded-Proto http\n\
-             \x20   http-request set-header X-Forwarded-Host %[req.hdr(Host)]\n\
-             \x20   http-request set-header X-Real-IP %[src]\n\
-             {servers}"
-        )
-    }
-}
-
-impl Launch {
-    /// It adds X-Forwarded-For, -Proto and -Host by itself, and has one thread at work for each core it may use: one.
-    fn caddyfile(&self, address: SocketAddr) -> String {
-        let upstreams = self.upstreams.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let (ip, port, folder) = (address.ip(), address.port(), text(self.folder.clone()));
-        format!(
-            "{{\n\
-             \x20   admin off\n\
-             \x20   auto_https off\n\
-             \x20   storage file_system {folder}\n\
-             \x20   log {{\n\
-             \x20       level ERROR\n\
-             \x20   }}\n\
-             }}\n\
-             http://:{port} {{\n\
-             \x20   bind {ip}\n\
-             \x20   reverse_proxy {upstreams} {{\n\
-             \x20       lb_policy round_robin\n\
-             \x20       header_up X-Real-IP {{remote_host}}\n\
-             \x20       transport http {{\n\
-             \x20           keepalive_idle_conns_per_host 64\n\
-             \x20       }}\n\
-             \x20   }}\n\
-             }}\n"
-        )
-    }
-}
-
-fn envoy_yaml(address: SocketAddr, upstreams: &[SocketAddr]) -> String {
-    let mut endpoints = String::new();
-    for upstream in upstreams {
-        let _ = writeln!(
-            endpoints,
-            "        - endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }}",
-            upstream.ip(),
-            upstream.port()
-        );
-    }
-    let (ip, port) = (address.ip(), address.port());
-    format!(
-        "static_resources:\n\
-         \x20 listeners:\n\
-         \x20 - address: {{ socket_address: {{ address: {ip}, port_value: {port} }} }}\n\
-         \x20   filter_chains:\n\
-         \x20   - filters:\n\
-         \x20     - name: envoy.filters.network.http_connection_manager\n\
-         \x20       typed_config:\n\
-         \x20         \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n\
-         \x20         stat_prefix: app\n\
-         \x20         generate_request_id: false\n\
-         \x20         use_remote_address: true\n\
-         \x20         http_protocol_options: {{ accept_http_10: true }}\n\
-         \x20         route_config:\n\
-         \x20           virtual_hosts:\n\
-         \x20           - name: app\n\
-         \x20             domains: [\"*\"]\n\
-         \x20             request_headers_to_add:\n\
-         \x20             - header: {{ key: X-Real-IP, value: \"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%\" }}\n\
-         \x20             - header: {{ key: X-Forwarded-Host, value: \"%REQ(:AUTHORITY)%\" }}\n\
-         \x20             routes:\n\
-         \x20             - match: {{ prefix: / }}\n\
-         \x20               route: {{ cluster: app }}\n\
-         \x20         http_filters:\n\
-         \x20         - name: envoy.filters.http.router\n\
-         \x20           typed_config:\n\
-         \x20             \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\n\
-         \x20             suppress_envoy_headers: true\n\
-         \x20 clusters:\n\
-         \x20 - name: app\n\
-         \x20   type: STATIC\n\
-         \x20   circuit_breakers: {{ thresholds: [{{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }}] }}\n\
-         \x20   load_assignment:\n\
-         \x20     cluster_name: app\n\
-         \x20     endpoints:\n\
-         \x20     - lb_endpoints:\n\
-         {endpoints}"
-    )
 }

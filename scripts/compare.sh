@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
 # From a fresh machine to a report: the proxy beside nginx, HAProxy and the floor, measured here.
 #
-#   bash scripts/compare.sh [--quick] [FOLDER]
+#   bash scripts/compare.sh [--full | --quick] [--faults] [FOLDER]
 #
-#   --quick   a look that takes a minute, instead of a run worth keeping, which takes a quarter of an hour
+#   --full    a run worth keeping, which takes a quarter of an hour; this is the default
+#   --quick   a look that takes a minute
+#   --faults  the failure lab and the methods of balancing as well, ten minutes more
 #   FOLDER    where the results go; else a new folder in bench/runs, named after the time and this machine
 #
 # Installs nginx, HAProxy, Redis, valgrind and perf from Debian packages where they are missing (as root; else it says
-# what to install). Envoy and Caddy are compared too where they are in the search path. The machine is to be left alone meanwhile: a run
-# that was disturbed says so, is kept for a look, and the exit status is 1. docs/benchmarking.md tells how to read it.
+# what to install). Envoy, Caddy, Sōzu and Pingora are compared too where they are there: bash scripts/peers.sh gets them. The
+# machine is to be left alone meanwhile: a run that was disturbed says so, is kept for a look, and the exit status is 1.
+# docs/benchmarking.md tells how to read it.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-extent=(--full --redis) folder=
+extent=(--full --redis) folder='' faults=false
 for word in "$@"; do
     case $word in
         -h | --help) usage; exit ;;
+        --full) extent=(--full --redis) ;;
         --quick) extent=(--quick) ;;
+        --faults) faults=true ;;
         -*) bad_usage "unknown argument \"$word\"" ;;
         *)
             [[ -z $folder ]] || bad_usage "one folder is enough, not \"$folder\" and \"$word\""
@@ -54,5 +59,9 @@ bench=${CARGO_TARGET_DIR:-target}/release
 status=0
 "$bench/bench" compare "${extent[@]}" --binaries "$bench" --out "$folder" || status=$?
 [[ -e $folder/run.json ]] || exit "$status"
+if $faults; then
+    "$bench/bench" faults --binaries "$bench" --json "$folder/faults.json" > "$folder/faults.txt" || status=$?
+    "$bench/bench" balance --binaries "$bench" --json "$folder/balance.json" > "$folder/balance.txt" || status=$?
+fi
 "$bench/bench" report "$folder"
 exit "$status"

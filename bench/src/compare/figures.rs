@@ -7,6 +7,20 @@ use super::scenario::Scenario;
 use crate::load::Percentiles;
 use crate::stats::Sample;
 
+/// So many requests have to lie beyond a percentile for it to be one.
+const BEYOND_MIN: f64 = 10.0;
+
+/// The percentiles of `count` requests that have enough of them beyond; the others are 0.
+pub(super) fn supported(latency: Percentiles, count: u64) -> Percentiles {
+    let keep = |value, one_of: f64| if count as f64 / one_of >= BEYOND_MIN { value } else { 0.0 };
+    Percentiles {
+        p99: keep(latency.p99, 100.0),
+        p99_9: keep(latency.p99_9, 1_000.0),
+        p99_99: keep(latency.p99_99, 10_000.0),
+        ..latency
+    }
+}
+
 /// Fills in the figures of a scenario's entries from the rounds at `good`.
 pub(super) fn fill(scenario: &Scenario, entries: &mut [Entry], good: &[usize]) {
     let values: Vec<Values> = entries.iter().map(|entry| values(scenario, entry, good, entries)).collect();
@@ -18,12 +32,12 @@ pub(super) fn fill(scenario: &Scenario, entries: &mut [Entry], good: &[usize]) {
             let one = |(name, sample): (&&'static str, &Sample)| {
                 let ratio = |to: Option<&Values>| {
                     let to = to?.get(name)?;
-                    // A difference has no ratio, nor has a time that rounds to nothing.
-                    let has_one = !name.starts_with("added") && to.rounds.iter().all(|value| *value > 0.0);
+                    // Throughput is not compared: for the fastest subjects the load's core may be what limits it.
+                    let has_one = *name == figure::CPU && to.rounds.iter().all(|value| *value > 0.0);
                     Sample::of_ratios(sample, to).filter(|_| has_one)
                 };
                 let figure =
-                    Figure { sample: sample.clone(), to_floor: ratio(floor), to_nginx: ratio(nginx) };
+                    Figure { sample: Some(sample.clone()), to_floor: ratio(floor), to_nginx: ratio(nginx) };
                 ((*name).to_owned(), figure)
             };
             values.iter().map(one).collect()
@@ -45,10 +59,7 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
     };
     add(figure::REQUESTS, &|round| round.load.answered_per_s);
     add(figure::P50, &|round| latency(round).p50);
-    add(figure::P90, &|round| latency(round).p90);
     add(figure::P99, &|round| latency(round).p99);
-    add(figure::P99_9, &|round| latency(round).p99_9);
-    add(figure::P99_99, &|round| latency(round).p99_99);
     if entry.rounds.iter().any(|round| round.cpu_ns > 0) {
         let requests = |round: &Round| round.load.answered_in_all.max(1) as f64;
         let cpu_us = move |round: &Round| round.cpu_ns as f64 / 1e3 / requests(round);
@@ -77,4 +88,21 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
 /// From when requests were due; in a closed loop that is when they were sent.
 fn latency(round: &Round) -> &Percentiles {
     if round.load.offered_per_s.is_some() { &round.load.from_due_us } else { &round.load.from_sent_us }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_needs_requests_beyond_it() {
+        let all = Percentiles { p50: 1.0, p99: 2.0, p99_9: 3.0, p99_99: 4.0, ..Percentiles::default() };
+        let tails = |count| {
+            let Percentiles { p50, p99, p99_9, p99_99, .. } = supported(all, count);
+            [p50, p99, p99_9, p99_99]
+        };
+        assert_eq!(tails(999), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(tails(10_000), [1.0, 2.0, 3.0, 0.0]);
+        assert_eq!(tails(100_000), [1.0, 2.0, 3.0, 4.0]);
+    }
 }

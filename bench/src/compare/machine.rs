@@ -42,7 +42,7 @@ pub(super) fn revision() -> String {
 /// What one core has *not* done for this machine's processes since it started.
 ///
 /// proc_stat(5) has busy times as well, but those are sampled by a clock, which a load on a schedule falls into step with.
-/// Idle time is measured, where the kernel stops its clock on an idle core, as all usual ones do.
+/// Idle time is measured, where the kernel can do without its clock on an idle core, as all usual ones can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CoreTime {
     at: Instant,

@@ -32,7 +32,7 @@ mod void;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::lab::{self, Binaries, Cores, LabError, Launch, Origins};
+use crate::lab::{self, Awake, Binaries, Cores, LabError, Launch, Origins};
 use crate::load::{LoadError, Log, Outcome, Percentiles};
 use folder::Folder;
 use model::{Entry, Machine, Run, SubjectInfo};
@@ -68,7 +68,9 @@ pub enum CompareError {
         subject: &'static str,
     },
     /// It was measured, and the figures are not to be believed.
-    #[error("this run is void, {0} reasons stand above; a quiet machine, --rounds or lower --rates may help")]
+    #[error(
+        "this run is void, {0} reasons stand above; a quiet machine, more --rounds or lower --rates may help"
+    )]
     Void(usize),
 }
 
@@ -144,8 +146,15 @@ impl Comparison<'_> {
             sweeps: Vec::new(),
             memory: Vec::new(),
             instructions: BTreeMap::new(),
+            is_awake: false,
+            withheld: Vec::new(),
             voids: Vec::new(),
         };
+        let _awake = match self.settings.may_sleep {
+            true => None,
+            false => Awake::request().map_err(|why| run.left_out.push(format!("awake cores: {why}"))).ok(),
+        };
+        let awake_before = Awake::count(self.cores.load);
         let origins = Origins::start(&self.binaries, self.cores)?;
         let contenders = self.start(&origins, &scratch.path().join("plain"), &mut run)?;
         run.subjects = contenders.iter().map(info).collect();
@@ -175,6 +184,8 @@ impl Comparison<'_> {
             self.compare(&Scenario::with_redis(&self.settings), &contenders, &mut run)?;
         }
         run.left_out.dedup();
+        run.voids.extend(void::of_run(&run.scenarios));
+        run.is_awake = Awake::count(self.cores.load) > awake_before;
         run.took_s = start.elapsed().as_secs_f64();
         Ok(run)
     }
@@ -233,11 +244,7 @@ impl Comparison<'_> {
                 break;
             }
         }
-        let mut used = void::good_rounds(&result);
-        if used.len() < wanted as usize {
-            // The run is void: what there is, is shown with the reason.
-            used = (0..outcomes[0].len()).collect();
-        }
+        let used = void::good_rounds(&result);
         figures::fill(scenario, &mut result.entries, &used);
         for (entry, outcomes) in result.entries.iter_mut().zip(&outcomes) {
             let mut log = Log::default();
@@ -246,7 +253,8 @@ impl Comparison<'_> {
             }
             let sum = log.outcome().tally;
             let is_open = scenario.pace.rate().is_some();
-            entry.latency_us = Percentiles::of(if is_open { &sum.from_due } else { &sum.from_sent });
+            let histogram = if is_open { &sum.from_due } else { &sum.from_sent };
+            entry.latency_us = figures::supported(Percentiles::of(histogram), histogram.len());
             let name = format!("{}-{}.hlog", scenario.key, entry.subject);
             log.write(&self.folder.path().join(&name))?;
             entry.hlog = Some(name);
@@ -254,7 +262,7 @@ impl Comparison<'_> {
         if scenario.counts_calls && self.settings.wants("calls") {
             self.count_calls(scenario, contenders, &mut result.entries, run)?;
         }
-        run.voids.extend(void::of_scenario(&result, wanted));
+        run.withheld.extend(void::withhold(&mut result, wanted));
         run.scenarios.push(result);
         Ok(())
     }
@@ -291,6 +299,10 @@ impl Comparison<'_> {
         };
         for launch in launches {
             let name = launch.kind.name();
+            if !launch.kind.runs_under_callgrind() {
+                run.left_out.push(format!("instructions of {name}: it does not run under callgrind"));
+                continue;
+            }
             eprintln!("instructions of {name}");
             match callgrind.visit(launch, self.cores, INSTRUCTION_REQUESTS) {
                 Ok(count) => {

@@ -6,7 +6,8 @@
 //!      │                                                           └─ figures: medians with ratios
 //!      ├─ sweeps ── one subject ── points ── one offered rate
 //!      ├─ memory, instructions ── by subject
-//!      └─ voids: why the run, or a part of it, is not to be believed; empty for a good one
+//!      ├─ withheld: which figures are left out, and why
+//!      └─ voids: why the whole run is not to be believed; empty for a good one
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use crate::load::{Percentiles, Summary};
 use crate::stats::Sample;
 
 /// The number of this format; it changes when readers have to.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A whole run of `bench compare`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct Run {
     pub subject_core: usize,
     /// The core of load and origins.
     pub load_core: usize,
+    /// Whether cores without work waited for it awake, instead of being halted.
+    pub is_awake: bool,
     /// Good rounds that each figure was to have.
     pub rounds: u32,
     /// In the order of the tables: direct, relay, proxy, then the others that are there.
@@ -52,7 +55,9 @@ pub struct Run {
     pub memory: Vec<Memory>,
     /// User space instructions per request, by subject; empty where valgrind is not there. Not of direct.
     pub instructions: BTreeMap<String, f64>,
-    /// Why this run is not to be believed.
+    /// Figures that are missing above since they cannot be stood behind; their rounds are there.
+    pub withheld: Vec<Void>,
+    /// Why the whole run is not to be believed.
     pub voids: Vec<Void>,
 }
 
@@ -110,9 +115,10 @@ pub struct Entry {
     pub subject: String,
     /// All rounds, void ones too.
     pub rounds: Vec<Round>,
-    /// By the names in [`figure`]; from good rounds alone.
+    /// By the names in [`figure`]; from good rounds alone, without those that are withheld.
     pub figures: BTreeMap<String, Figure>,
-    /// Latency over all good rounds together: from when requests were due, or sent in a closed loop. In µs.
+    /// Latency over all good rounds together: from when requests were due, or sent in a closed loop. In µs; 0 where
+    /// it is withheld, or too few requests lie beyond a percentile.
     pub latency_us: Percentiles,
     /// The histograms of the good rounds, beside `run.json`.
     pub hlog: Option<String>,
@@ -137,13 +143,7 @@ pub mod figure {
     /// Latency percentiles in µs, round by round: from when requests were due, or sent in a closed loop.
     pub const P50: &str = "p50_us";
     /// See [`P50`].
-    pub const P90: &str = "p90_us";
-    /// See [`P50`].
     pub const P99: &str = "p99_us";
-    /// See [`P50`].
-    pub const P99_9: &str = "p99.9_us";
-    /// See [`P50`].
-    pub const P99_99: &str = "p99.99_us";
     /// The median latency less that of direct in the same round, in µs.
     pub const ADDED_P50: &str = "added_p50_us";
     /// The 99th percentile less that of direct in the same round, in µs.
@@ -155,11 +155,11 @@ pub mod figure {
 /// A figure over the good rounds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
-    /// Its values.
-    pub sample: Sample,
-    /// Round by round as a ratio to the relay's, where there is one.
+    /// Its values; `None` where they are withheld.
+    pub sample: Option<Sample>,
+    /// CPU time round by round as a ratio to the relay's, where there is one.
     pub to_floor: Option<Sample>,
-    /// Round by round as a ratio to nginx's, where there is one.
+    /// CPU time round by round as a ratio to nginx's, where there is one.
     pub to_nginx: Option<Sample>,
 }
 
@@ -248,15 +248,26 @@ pub struct Memory {
     pub per_idle_connection: f64,
 }
 
-/// Why a run, or a part of it, is not to be believed.
+/// Why something is not to be believed: a figure, a subject, a load or a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Void {
     /// The scenario's key; empty: the whole run.
     pub scenario: String,
     /// The subject; empty: all.
     pub subject: String,
+    /// The figure, by its name in [`figure`], with `, to floor` or `, to nginx` where it is the ratio; empty: all.
+    pub figure: String,
     /// In words.
     pub reason: String,
+}
+
+impl Void {
+    /// In a line: of what, and the reason.
+    pub fn text(&self) -> String {
+        let place = [&*self.scenario, &*self.subject, &*self.figure];
+        let place: Vec<&str> = place.into_iter().filter(|word| !word.is_empty()).collect();
+        if place.is_empty() { self.reason.clone() } else { format!("{}: {}", place.join(", "), self.reason) }
+    }
 }
 
 impl Run {
@@ -277,5 +288,24 @@ impl Entry {
     /// A figure by its name in [`figure`].
     pub fn figure(&self, name: &str) -> Option<&Figure> {
         self.figures.get(name)
+    }
+
+    /// A figure's values.
+    pub fn sample(&self, name: &str) -> Option<&Sample> {
+        self.figure(name)?.sample.as_ref()
+    }
+
+    /// A mark before throughput, where the load's core was the limit and the subject could have done more; else empty.
+    pub fn at_least(&self) -> &'static str {
+        let is_closed = self.rounds.first().is_some_and(|round| round.load.offered_per_s.is_none());
+        let is_idle = self.median(figure::BUSY).is_some_and(|busy| busy < 0.95);
+        let is_limited =
+            self.rounds.iter().any(|round| round.load_core_busy > super::void::LOAD_CORE_BUSY_MAX);
+        if is_closed && is_idle && is_limited { "> " } else { "" }
+    }
+
+    /// A figure's median.
+    pub fn median(&self, name: &str) -> Option<f64> {
+        Some(self.sample(name)?.median)
     }
 }

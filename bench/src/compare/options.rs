@@ -23,10 +23,10 @@ pub struct Options {
     /// The page with its counter in Redis, too
     #[arg(long)]
     pub redis: bool,
-    /// Good rounds of each load; 3, with --full 5
+    /// Good rounds of each load; 3, with --full 9
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub rounds: Option<u32>,
-    /// Seconds of a round under the first load, others in proportion; 0.5, with --full 2
+    /// Seconds of load on each subject in a round; 0.4, with --full 0.6
     #[arg(long, value_name = "SECONDS")]
     pub seconds: Option<f64>,
     /// Offered rates, in requests per second; 8000, with --full 2000,8000,16000
@@ -38,6 +38,9 @@ pub struct Options {
     /// Only these subjects, and direct; else all that are installed
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub subjects: Vec<String>,
+    /// Let idle cores be halted, as they are outside of measurements
+    #[arg(long)]
+    pub may_sleep: bool,
     /// The subject's core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub subject_core: usize,
@@ -57,6 +60,7 @@ pub struct Options {
 pub(super) struct Settings {
     pub(super) is_full: bool,
     pub(super) redis: bool,
+    pub(super) may_sleep: bool,
     pub(super) rounds: u32,
     pub(super) seconds: f64,
     pub(super) rates: Vec<f64>,
@@ -75,7 +79,7 @@ impl Settings {
         if let Some(rate) = rates.iter().find(|rate| !(1.0..=1e7).contains(*rate)) {
             return Err(format!("--rates {rate}: a rate is 1 to 10000000 requests per second"));
         }
-        let seconds = options.seconds.unwrap_or(if is_full { 2.0 } else { 0.5 });
+        let seconds = options.seconds.unwrap_or(if is_full { 0.6 } else { 0.4 });
         if !(0.1..=3600.0).contains(&seconds) {
             return Err(format!("--seconds {seconds}: a round takes 0.1 to 3600 seconds"));
         }
@@ -91,7 +95,8 @@ impl Settings {
         let settings = Settings {
             is_full,
             redis: options.redis,
-            rounds: options.rounds.unwrap_or(if is_full { 5 } else { 3 }),
+            may_sleep: options.may_sleep,
+            rounds: options.rounds.unwrap_or(if is_full { 9 } else { 3 }),
             seconds,
             rates,
             only: options.only.clone(),
@@ -132,7 +137,7 @@ mod tests {
     fn a_run_is_what_the_line_says() {
         let settings = settings("--full --only sweep,rate-500 --rates 500 --subjects nginx,proxy").unwrap();
         assert_eq!(settings.kinds, [Kind::Proxy, Kind::Nginx]);
-        assert_eq!((settings.rounds, settings.seconds), (5, 2.0));
+        assert_eq!((settings.rounds, settings.seconds), (9, 0.6));
         assert!(settings.wants("sweep") && !settings.wants("memory"));
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Scenario {
 }
 
 /// So long a load is on before it is measured: connections of the subject to its servers are open then.
-const WARM_UP: Duration = Duration::from_millis(200);
+const WARM_UP: Duration = Duration::from_millis(150);
 
 /// As long as the next request of a busy connection, and more: a stalled subject fails a run, and does not hang it.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +33,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 impl Scenario {
     /// Those of a run.
     pub(super) fn all(settings: &Settings) -> Vec<Scenario> {
-        let seconds = |factor: f64| Duration::from_secs_f64(settings.seconds * factor);
         let page = |key: &str, title: &str, connections| Scenario {
             key: key.into(),
             title: title.into(),
@@ -43,7 +42,7 @@ impl Scenario {
             connections,
             pace: Pace::Saturate,
             keep_alive: true,
-            duration: seconds(1.0),
+            duration: Duration::from_secs_f64(settings.seconds),
             counts_calls: false,
         };
         let mut all = vec![
@@ -53,7 +52,6 @@ impl Scenario {
             },
             Scenario {
                 counts_calls: settings.is_full,
-                duration: seconds(0.5),
                 ..page("single", "small page, one connection, one request at a time", 1)
             },
         ];
@@ -62,7 +60,6 @@ impl Scenario {
                 // At random, as independent users ask. An even pace would fall into step with the kernel's clock, which
                 // samples what is user and what is system time.
                 pace: Pace::Poisson(*rate),
-                duration: seconds(if settings.is_full { 1.5 } else { 1.0 }),
                 counts_calls: settings.is_full,
                 ..page(
                     &format!("rate-{rate}"),
@@ -73,25 +70,21 @@ impl Scenario {
         }
         all.push(Scenario {
             path: "/bytes/16384",
-            duration: seconds(0.75),
             ..page("body-16k", "16 KiB page, 64 connections, as fast as they are answered", 64)
         });
         if settings.is_full {
             all.push(Scenario {
                 path: "/bytes/1048576",
-                duration: seconds(0.75),
                 ..page("body-1m", "1 MiB page, 8 connections, as fast as they are answered", 8)
             });
             all.push(Scenario {
                 method: "POST",
                 path: "/bytes/0",
                 upload: 1 << 20,
-                duration: seconds(0.75),
                 ..page("upload-1m", "upload of 1 MiB, 8 connections, as fast as they are answered", 8)
             });
             all.push(Scenario {
                 keep_alive: false,
-                duration: seconds(0.75),
                 ..page("connections", "small page, a new connection for each request, 64 at once", 64)
             });
         }
@@ -122,7 +115,7 @@ impl Scenario {
             connections: 64,
             pace: Pace::Poisson(rate),
             keep_alive: true,
-            duration: Duration::from_secs(1),
+            duration: Duration::from_millis(700),
             counts_calls: false,
         }
     }

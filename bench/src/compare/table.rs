@@ -4,14 +4,16 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::model::{Entry, Figure, Run, Scenario, figure};
+use super::model::{Figure, Run, Scenario, figure};
+use crate::stats::Sample;
 
 /// The whole run: what was measured on what, a table for each load, and why it is void, if it is.
 pub(super) fn text(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
-         Good rounds: {}. Medians, with the 95 % confidence interval; ratios are taken round by round.\n",
+         Cores without work {}. Good rounds: {}. Medians, with the 95 % confidence interval; ratios are taken round by \
+         round. –: not there, or not shown for the reason below.\n",
         run.started,
         if run.revision.is_empty() { "an unknown revision" } else { &run.revision },
         run.took_s,
@@ -20,6 +22,7 @@ pub(super) fn text(run: &Run) -> String {
         machine.processor,
         run.subject_core,
         run.load_core,
+        if run.is_awake { "stay awake" } else { "are halted" },
         run.rounds
     );
     for scenario in &run.scenarios {
@@ -44,22 +47,15 @@ pub(super) fn text(run: &Run) -> String {
     for note in &run.left_out {
         let _ = writeln!(text, "left out: {note}");
     }
-    if !run.voids.is_empty() {
-        text.push_str("\nThis run is VOID:\n");
-    }
-    for void in &run.voids {
-        let place: Vec<&str> = [&void.scenario, &void.subject]
-            .into_iter()
-            .map(String::as_str)
-            .filter(|word| !word.is_empty())
-            .collect();
-        let _ = writeln!(
-            text,
-            "- {}{}{}",
-            place.join(", "),
-            if place.is_empty() { "" } else { ": " },
-            void.reason
-        );
+    for (title, voids) in
+        [("Not shown, since it cannot be stood behind:", &run.withheld), ("This run is VOID:", &run.voids)]
+    {
+        if !voids.is_empty() {
+            let _ = write!(text, "\n{title}\n");
+        }
+        for void in voids {
+            let _ = writeln!(text, "- {}", void.text());
+        }
     }
     text.truncate(text.trim_end().len());
     text
@@ -69,46 +65,48 @@ fn of_scenario(scenario: &Scenario) -> Table {
     let moves_bodies = scenario
         .entries
         .iter()
-        .any(|entry| entry.figure(figure::MB_PER_CPU_S).is_some_and(|figure| figure.sample.median > 20.0));
+        .any(|entry| entry.median(figure::MB_PER_CPU_S).is_some_and(|median| median > 20.0));
     let mut header =
-        vec!["subject", "requests/s", "CPU µs/request", "to floor", "to nginx", "user", "core busy"];
+        vec!["subject", "requests/s", "CPU µs/request", "to floor", "to nginx", "user µs", "core busy"];
     header.push(if moves_bodies { "MB/CPU s" } else { "p50 µs" });
-    header.extend(["p99 µs", "p99.99 µs", "p50 over direct"]);
+    header.extend(["p99 µs", "p99.9 µs", "p99.99 µs", "p50 over direct"]);
     let mut table = table(&header);
     for entry in &scenario.entries {
-        let of = |name: &str| entry.figure(name);
-        let median =
-            |name: &str, digits: usize| of(name).map(|figure| format!("{:.digits$}", figure.sample.median));
-        let cpu = of(figure::CPU);
-        let ratio = |to: fn(&Figure) -> Option<f64>| cpu.and_then(to).map(|ratio| format!("{ratio:.2}"));
-        let latency = &entry.latency_us;
-        let cells = [
-            Some(entry.subject.clone()),
-            Some(at_least(entry) + &median(figure::REQUESTS, 0).unwrap_or_default()),
-            cpu.map(|figure| {
-                let [low, high] = figure.sample.confidence;
-                format!("{:.2} ({low:.2} to {high:.2})", figure.sample.median)
-            }),
-            ratio(|figure| Some(figure.to_floor.as_ref()?.median)),
-            ratio(|figure| Some(figure.to_nginx.as_ref()?.median)),
+        let median = |name: &str, digits: usize| number(entry.median(name), digits);
+        let with_interval = |sample: Option<&Sample>, digits: usize| {
+            sample.map_or_else(none, |sample| {
+                let [low, high] = sample.confidence;
+                format!("{:.digits$} ({low:.digits$} to {high:.digits$})", sample.median)
+            })
+        };
+        let cpu = entry.figure(figure::CPU);
+        let ratio = |to: fn(&Figure) -> Option<&Sample>| with_interval(cpu.and_then(to), 2);
+        let tail = |us: f64| number(Some(us).filter(|us| *us > 0.0), 0);
+        table.add_row([
+            entry.subject.clone(),
+            entry.at_least().to_owned() + &median(figure::REQUESTS, 0),
+            with_interval(entry.sample(figure::CPU), 2),
+            ratio(|figure| figure.to_floor.as_ref()),
+            ratio(|figure| figure.to_nginx.as_ref()),
             median(figure::CPU_USER, 2),
-            of(figure::BUSY).map(|figure| format!("{:.0} %", 100.0 * figure.sample.median)),
-            if moves_bodies { median(figure::MB_PER_CPU_S, 0) } else { Some(format!("{:.0}", latency.p50)) },
-            Some(format!("{:.0}", latency.p99)),
-            Some(format!("{:.0}", latency.p99_99)),
+            entry.median(figure::BUSY).map_or_else(none, |busy| format!("{:.0} %", 100.0 * busy)),
+            median(if moves_bodies { figure::MB_PER_CPU_S } else { figure::P50 }, 0),
+            with_interval(entry.sample(figure::P99), 0),
+            tail(entry.latency_us.p99_9),
+            tail(entry.latency_us.p99_99),
             median(figure::ADDED_P50, 0),
-        ];
-        table.add_row(cells.map(Option::unwrap_or_default));
+        ]);
     }
     table
 }
 
-/// A mark where the load's core was the limit, and the subject could have done more.
-fn at_least(entry: &Entry) -> String {
-    let is_closed = entry.rounds.first().is_some_and(|round| round.load.offered_per_s.is_none());
-    let is_idle = entry.figure(figure::BUSY).is_some_and(|figure| figure.sample.median < 0.95);
-    let is_limited = entry.rounds.iter().any(|round| round.load_core_busy > super::void::LOAD_CORE_BUSY_MAX);
-    if is_closed && is_idle && is_limited { "> ".into() } else { String::new() }
+/// A cell without a number: there is none, or it is withheld.
+fn none() -> String {
+    "–".into()
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(none, |value| format!("{value:.digits$}"))
 }
 
 fn of_sweeps(run: &Run) -> Table {

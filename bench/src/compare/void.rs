@@ -1,14 +1,21 @@
 //! When figures are not to be believed, and why.
 //!
-//! A *round* is void where something else than the subject shaped it; it is made again, up to twice the rounds that
-//! were asked for. A *run* is void where that was not enough, where a response was not what it should be, or where
-//! its figures lie too far apart. A void run is shown, with the reasons, and ends with an error.
+//! - A *round* is void where something else than the subject shaped it; it is made again, up to twice the rounds that
+//!   were asked for.
+//! - A *load* is withheld where that was not enough: it has no figures then.
+//! - A *figure* is withheld where its rounds lie too far apart, and a ratio where its rounds do. A machine may drift by more than
+//!   subjects differ; a ratio taken within rounds does not drift with it, so it is held to a bound of its own, a
+//!   tighter one.
+//! - A *run* is void where a response was not what it should be, a subject left its core, or too much is
+//!   withheld. It is shown, with the reasons, and ends with an error.
+//!
 //! An unoptimised build is not even begun with ([`crate::lab::refuse_debug_build`]), nor two sides on one core
 //! ([`crate::lab::Cores::new`]).
 
-use super::model::{Entry, Round, Scenario, Void, figure};
+use super::model::{Entry, Figure, Round, Scenario, Void, figure};
 use crate::lab::{Cores, Process};
-use crate::load::Summary;
+use crate::load::{Percentiles, Summary};
+use crate::stats::Sample;
 
 /// The generator may be so late, at its 99th percentile, before latencies are its own.
 pub(super) const LAG_P99_US_MAX: f64 = 500.0;
@@ -26,8 +33,19 @@ const STEAL_MAX: f64 = 0.02;
 /// So wide may the confidence interval of a figure be, as a share of its median.
 const UNCERTAINTY_MAX: f64 = 0.2;
 
-/// The figures whose spread is held against [`UNCERTAINTY_MAX`].
-const STEADY: [&str; 2] = [figure::CPU, figure::REQUESTS];
+/// So wide may that of a ratio be. Two runs are to agree within 10 %; the interval of their difference is √2 times as wide as
+/// that of either, and reaches 10 % to both sides.
+const RATIO_UNCERTAINTY_MAX: f64 = 0.14;
+
+/// The figures that are held against these bounds, each with those that are made from it.
+const STEADY: [(&str, &[&str]); 3] = [
+    (figure::CPU, &[figure::CPU_USER, figure::CPU_SYSTEM, figure::MB_PER_CPU_S]),
+    (figure::REQUESTS, &[]),
+    (figure::P50, &[figure::P99, figure::ADDED_P50, figure::ADDED_P99]),
+];
+
+/// So large a share of the comparisons of CPU time may be withheld.
+const WITHHELD_MAX: f64 = 0.25;
 
 /// Why a round does not count.
 pub(super) fn of_round(round: &Round) -> Vec<String> {
@@ -91,54 +109,108 @@ pub(super) fn of_cores(subject: &str, process: &Process, cores: Cores) -> Option
     (found != [wanted]).then(|| Void {
         scenario: String::new(),
         subject: subject.into(),
+        figure: String::new(),
         reason: format!("it may run on cores {}, not on {} alone", found.join(" and "), cores.subject),
     })
 }
 
-/// Why a scenario does not count, after all its rounds.
-pub(super) fn of_scenario(scenario: &Scenario, rounds: u32) -> Vec<Void> {
-    let mut voids = Vec::new();
-    let mut add = |entry: &Entry, reason: String| {
-        voids.push(Void { scenario: scenario.key.clone(), subject: entry.subject.clone(), reason });
+/// Takes out of a load, after all its rounds, what cannot be stood behind, and says why.
+pub(super) fn withhold(scenario: &mut Scenario, rounds: u32) -> Vec<Void> {
+    let void = |subject: &str, figure: String, reason: String| Void {
+        scenario: scenario.key.clone(),
+        subject: subject.into(),
+        figure,
+        reason,
     };
     let good = good_rounds(scenario).len();
-    for entry in &scenario.entries {
-        if let Some(reason) = entry.rounds.iter().find_map(|round| of_answers(&round.load)) {
-            add(entry, reason);
+    if good < rounds as usize {
+        let reason = format!("{good} good rounds of the {rounds} asked for; {}", causes(scenario));
+        let all = vec![void("", String::new(), reason)];
+        for entry in &mut scenario.entries {
+            entry.figures.clear();
+            entry.latency_us = Percentiles::default();
         }
-        // Without enough rounds that is reason enough.
-        for name in STEADY.into_iter().filter(|_| good >= rounds as usize) {
-            let Some(sample) = entry.figure(name).map(|figure| &figure.sample) else { continue };
-            if sample.uncertainty() > UNCERTAINTY_MAX {
-                let [low, high] = sample.confidence;
-                add(
-                    entry,
-                    format!("{name} is not steady: {:.2}, between {low:.2} and {high:.2}", sample.median),
-                );
+        return all;
+    }
+    let mut voids = Vec::new();
+    for entry in &mut scenario.entries {
+        for (name, made_from_it) in STEADY {
+            let Some(Figure { sample, to_floor, to_nginx }) = entry.figures.get_mut(name) else { continue };
+            for (sample, to, bound) in [
+                (&mut *sample, "", UNCERTAINTY_MAX),
+                (to_floor, ", to floor", RATIO_UNCERTAINTY_MAX),
+                (to_nginx, ", to nginx", RATIO_UNCERTAINTY_MAX),
+            ] {
+                if let Some(unsteady) = sample.take_if(|sample| sample.uncertainty() > bound) {
+                    voids.push(void(&entry.subject, format!("{name}{to}"), not_steady(&unsteady)));
+                }
+            }
+            if sample.is_none() {
+                entry.figures.retain(|figure, _| !made_from_it.contains(&figure.as_str()));
+                if name == figure::P50 {
+                    entry.latency_us = Percentiles::default();
+                }
             }
         }
     }
-    if good < rounds as usize {
-        let mut reasons: Vec<_> = scenario
-            .entries
-            .iter()
-            .flat_map(|entry| entry.rounds.iter().map(move |round| (entry, round)))
-            .flat_map(|(entry, round)| {
-                round
-                    .voids
-                    .iter()
-                    .map(|reason| format!("round {} of {}: {reason}", round.number, entry.subject))
-            })
-            .collect();
-        let more = reasons.len().saturating_sub(3);
-        reasons.truncate(3);
-        if more > 0 {
-            reasons.push(format!("and {more} more"));
+    voids
+}
+
+fn not_steady(sample: &Sample) -> String {
+    let [low, high] = sample.confidence;
+    format!("not steady: {:.2}, between {low:.2} and {high:.2}", sample.median)
+}
+
+/// Why rounds of a load were void: the first few reasons.
+fn causes(scenario: &Scenario) -> String {
+    let rounds =
+        scenario.entries.iter().flat_map(|entry| entry.rounds.iter().map(move |round| (entry, round)));
+    let reasons = rounds.flat_map(|(entry, round)| {
+        let of = move |reason| format!("round {} of {}: {reason}", round.number, entry.subject);
+        round.voids.iter().map(of)
+    });
+    let mut reasons: Vec<String> = reasons.collect();
+    let more = reasons.len().saturating_sub(3);
+    reasons.truncate(3);
+    if more > 0 {
+        reasons.push(format!("and {more} more"));
+    }
+    reasons.join("; ")
+}
+
+/// Why a run is void, by all its loads, after what they withhold.
+pub(super) fn of_run(scenarios: &[Scenario]) -> Vec<Void> {
+    let mut voids = Vec::new();
+    let (mut wanted, mut withheld) = (0, 0);
+    for scenario in scenarios {
+        let mut add = |entry: &Entry, figure: &str, reason: String| {
+            let (scenario, subject) = (scenario.key.clone(), entry.subject.clone());
+            voids.push(Void { scenario, subject, figure: figure.into(), reason });
+        };
+        let has_nginx = scenario.entry("nginx").is_some();
+        for entry in &scenario.entries {
+            if let Some(reason) = entry.rounds.iter().find_map(|round| of_answers(&round.load)) {
+                add(entry, "", reason);
+            }
+            if entry.subject == super::DIRECT || has_nginx && entry.subject == "nginx" {
+                continue;
+            }
+            let cpu = entry.figure(figure::CPU);
+            let stands =
+                cpu.and_then(|cpu| if has_nginx { cpu.to_nginx.as_ref() } else { cpu.sample.as_ref() });
+            wanted += 1;
+            withheld += u32::from(stands.is_none());
+            if stands.is_none() && scenario.key == "saturated" && entry.subject == "proxy" {
+                add(entry, figure::CPU, "what the run is first of all about is withheld".into());
+            }
         }
+    }
+    if f64::from(withheld) > WITHHELD_MAX * f64::from(wanted) {
         voids.push(Void {
-            scenario: scenario.key.clone(),
+            scenario: String::new(),
             subject: String::new(),
-            reason: format!("{good} good rounds of the {rounds} asked for; {}", reasons.join("; ")),
+            figure: figure::CPU.into(),
+            reason: format!("{withheld} of its {wanted} comparisons are withheld"),
         });
     }
     voids

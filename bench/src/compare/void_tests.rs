@@ -54,7 +54,10 @@ fn a_wrong_status_voids_round_and_run() {
     let round = visit(&contender, &scenario, CORES, 1).unwrap().0;
     let reasons = round.voids.join("; ");
     assert!(reasons.contains("unexpected status") && reasons.contains("statuses 500"), "{reasons}");
-    let voids = of_scenario(&with_rounds(&scenario, vec![round]), 1);
+    let mut result = with_rounds(&scenario, vec![round]);
+    withhold(&mut result, 1);
+    assert!(result.entries[0].figures.is_empty());
+    let voids = of_run(&[result]);
     assert!(voids.iter().any(|void| void.subject == "direct" && void.reason.contains("unexpected status")));
     server.stop();
 }
@@ -100,33 +103,78 @@ fn good(number: u32, cpu_ns: u64) -> Round {
     round
 }
 
+/// What was measured of one subject.
 fn with_rounds(scenario: &scenario::Scenario, rounds: Vec<Round>) -> Scenario {
+    of_subjects(scenario, [("direct", rounds)])
+}
+
+fn of_subjects<const N: usize>(scenario: &scenario::Scenario, subjects: [(&str, Vec<Round>); N]) -> Scenario {
     let mut result = scenario.model();
-    let entry = Entry { rounds, ..Entry::new("direct") };
-    result.entries.push(entry);
+    result.entries = subjects.map(|(name, rounds)| Entry { rounds, ..Entry::new(name) }).into();
     let good = good_rounds(&result);
     figures::fill(scenario, &mut result.entries, &good);
     result
 }
 
+/// The round with the subject's CPU time at so many nanoseconds, one by one.
+fn rounds(round: &Round, cpu_ns: &[u64]) -> Vec<Round> {
+    cpu_ns.iter().map(|&cpu_ns| Round { cpu_ns, ..round.clone() }).collect()
+}
+
 #[test]
-fn too_few_rounds_and_too_wide_a_spread_void_the_run() {
+fn too_few_rounds_withhold_a_load() {
     let scenario = scenario::Scenario::sweep(200.0);
     let round = good(1, 1_000_000);
-    let steady = with_rounds(&scenario, vec![round.clone(); 3]);
-    assert_eq!(of_scenario(&steady, 3), []);
+    let mut steady = with_rounds(&scenario, vec![round.clone(); 3]);
+    assert_eq!(withhold(&mut steady, 3), []);
+    assert!(steady.entries[0].sample(figure::CPU).is_some());
 
-    let few = of_scenario(&steady, 4);
-    assert!(few.iter().any(|void| void.reason.starts_with("3 good rounds of the 4 asked for")), "{few:?}");
+    let few = withhold(&mut steady, 4);
+    assert!(few[0].reason.starts_with("3 good rounds of the 4 asked for"), "{few:?}");
+    assert!(steady.entries[0].figures.is_empty());
 
     let mut disturbed = round.clone();
     disturbed.voids.push("a cosmic ray".into());
-    let voids = of_scenario(&with_rounds(&scenario, vec![round.clone(), disturbed]), 2);
-    assert!(voids.iter().any(|void| void.reason.contains("a cosmic ray")), "{voids:?}");
+    let voids = withhold(&mut with_rounds(&scenario, vec![round, disturbed]), 2);
+    assert!(voids[0].reason.contains("a cosmic ray"), "{voids:?}");
+}
 
-    let other = Round { cpu_ns: 2_000_000, ..round.clone() };
-    let voids = of_scenario(&with_rounds(&scenario, vec![round, other]), 2);
-    assert!(voids.iter().any(|void| void.reason.contains("cpu_us is not steady")), "{voids:?}");
+#[test]
+fn a_figure_that_is_not_steady_is_withheld_alone() {
+    let scenario = scenario::Scenario::sweep(200.0);
+    let round = good(1, 1_000_000);
+    let wide = rounds(&round, &[1_000_000, 2_000_000, 3_000_000]);
+    let mut result = with_rounds(&scenario, wide);
+    let voids = withhold(&mut result, 3);
+    assert_eq!(voids.len(), 1, "{voids:?}");
+    assert!(voids[0].figure == figure::CPU && voids[0].reason.contains("not steady"), "{voids:?}");
+    let entry = &result.entries[0];
+    assert!(entry.sample(figure::CPU).is_none() && entry.figure(figure::CPU_USER).is_none());
+    assert!(entry.sample(figure::REQUESTS).is_some());
+}
+
+#[test]
+fn a_ratio_outlives_a_machine_that_drifts_and_a_figure_outlives_its_ratio() {
+    let scenario = scenario::Scenario::sweep(200.0);
+    let round = good(1, 1_000_000);
+    let drifting = rounds(&round, &[1_000_000, 2_000_000, 3_000_000]);
+    let mut result = of_subjects(&scenario, [("proxy", drifting.clone()), ("nginx", drifting)]);
+    withhold(&mut result, 3);
+    let figure = result.entries[0].figure(figure::CPU).unwrap();
+    assert!(figure.sample.is_none() && figure.to_nginx.is_some());
+    assert_eq!(of_run(&[result]), []);
+
+    // Either alone is within 20 %, the ratio not within 14 %.
+    let (up, down) = ([1_000_000, 1_050_000, 1_100_000], [1_100_000, 1_050_000, 1_000_000]);
+    let subjects = [("proxy", rounds(&round, &up)), ("nginx", rounds(&round, &down))];
+    let mut result = of_subjects(&scenario, subjects);
+    let voids = withhold(&mut result, 3);
+    assert!(voids.iter().any(|void| void.figure == "cpu_us, to nginx"), "{voids:?}");
+    let figure = result.entries[0].figure(figure::CPU).unwrap();
+    assert!(figure.sample.is_some() && figure.to_nginx.is_none());
+    // It was the only comparison.
+    let voids = of_run(&[result]);
+    assert!(voids[0].reason.contains("1 of its 1 comparisons are withheld"), "{voids:?}");
 }
 
 #[test]

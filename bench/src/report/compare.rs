@@ -6,8 +6,9 @@ use plotters::style::text_anchor::HPos;
 use super::page::{Block, Section, Table};
 use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
-use crate::compare::model::{Figure, Run, Scenario, Sweep, figure};
+use crate::compare::model::{Entry, Run, Scenario, Sweep, Void, figure};
 use crate::load::Percentiles;
+use crate::stats::Sample;
 
 /// Room for the names of subjects.
 const LEFT: u32 = 70;
@@ -30,34 +31,31 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
     }
     blocks.extend(memory(run));
     blocks.extend(instructions(run));
+    blocks.extend(withheld(run));
     Ok(Section {
         id: "compare",
         title: "Side by side",
         how: format!(
             "The subject has core {} to itself, with one worker; load and origins share core {}. A round visits every subject \
-             under one load, the next begins with another one; {} good rounds, of which medians are shown with the \
-             smallest and largest in parentheses. Ratios are taken round by round. What disturbs a round makes it void for all. \
-             CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
+             under one load, the next begins with another one; {} good rounds, of which medians are shown with their 95 % confidence \
+             interval. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
+             lie too far apart is not shown (–). Cores without work {}. \
+             Where > stands before a throughput, the load's core was the limit. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
              split into user and system. At an offered rate latency counts from when a request was due. Direct is \
              the origin with nothing before it, relay a TCP relay that parses nothing: the floor.",
-            run.subject_core, run.load_core, run.rounds
+            run.subject_core,
+            run.load_core,
+            run.rounds,
+            if run.is_awake { "stay awake" } else { "are halted" }
         ),
         data: vec!["run.json".into()],
         blocks,
     })
 }
 
-/// Why the run, or a part of it, is not to be believed.
+/// Why the run is not to be believed.
 pub(super) fn voids(run: &Run) -> Vec<String> {
-    let reason = |void: &crate::compare::model::Void| {
-        let place: Vec<&str> =
-            [&*void.scenario, &*void.subject].into_iter().filter(|word| !word.is_empty()).collect();
-        match place.as_slice() {
-            [] => void.reason.clone(),
-            place => format!("{}: {}", place.join(", "), void.reason),
-        }
-    };
-    run.voids.iter().map(reason).collect()
+    run.voids.iter().map(Void::text).collect()
 }
 
 fn block(scenario: &Scenario) -> Result<Block> {
@@ -74,75 +72,62 @@ fn block(scenario: &Scenario) -> Result<Block> {
 }
 
 fn table(scenario: &Scenario) -> Table {
-    let columns: [(&str, &str); 7] = [
-        ("requests/s", figure::REQUESTS),
-        ("CPU, µs/request", figure::CPU),
-        ("core busy, %", figure::BUSY),
-        ("p50, µs", figure::P50),
-        ("p99, µs", figure::P99),
-        ("p99.9, µs", figure::P99_9),
-        ("MB per CPU second", figure::MB_PER_CPU_S),
-    ];
-    let is_there =
-        |(_, name): &&(&str, &str)| scenario.entries.iter().any(|entry| entry.figure(name).is_some());
-    let columns: Vec<_> = columns.iter().filter(is_there).collect();
+    let has = |name: &str| scenario.entries.iter().any(|entry| entry.figure(name).is_some());
     let has_calls = scenario.entries.iter().any(|entry| entry.calls.is_some());
-    let mut header = vec!["subject".to_owned()];
-    for (title, name) in &columns {
-        header.push((*title).to_owned());
-        if *name == figure::CPU {
-            header.extend(["to relay".to_owned(), "to nginx".to_owned()]);
-        }
-    }
-    if has_calls {
-        header.push("system calls/request".to_owned());
-    }
-    let mut table = Table { header, rows: Vec::new() };
+    type Column = (&'static str, bool, fn(&Entry) -> Option<String>);
+    let columns: [Column; 11] = [
+        ("requests/s", has(figure::REQUESTS), |entry| {
+            Some(entry.at_least().to_owned() + &with_interval(entry.sample(figure::REQUESTS)?)?)
+        }),
+        ("CPU, µs/request", has(figure::CPU), |entry| with_interval(entry.sample(figure::CPU)?)),
+        ("to relay", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_floor.as_ref()?)),
+        ("to nginx", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_nginx.as_ref()?)),
+        ("core busy, %", has(figure::BUSY), |entry| {
+            Some(plot::number(&(100.0 * entry.median(figure::BUSY)?)))
+        }),
+        ("p50, µs", has(figure::P50), |entry| Some(plot::number(&entry.median(figure::P50)?))),
+        ("over direct, µs", has(figure::ADDED_P50), |entry| {
+            Some(plot::number(&entry.median(figure::ADDED_P50)?))
+        }),
+        ("p99, µs", has(figure::P99), |entry| with_interval(entry.sample(figure::P99)?)),
+        ("p99.9, µs", has(figure::P99), |entry| {
+            Some(plot::number(&Some(entry.latency_us.p99_9).filter(|us| *us > 0.0)?))
+        }),
+        ("MB per CPU second", has(figure::MB_PER_CPU_S), |entry| {
+            Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))
+        }),
+        ("system calls/request", has_calls, |entry| Some(format!("{:.2}", entry.calls.as_ref()?.all))),
+    ];
+    let columns: Vec<&Column> = columns.iter().filter(|(_, is_there, _)| *is_there).collect();
+    let mut table = Table::new(&["subject"]);
+    table.header.extend(columns.iter().map(|(title, ..)| (*title).to_owned()));
     for entry in &scenario.entries {
-        let mut row = vec![entry.subject.clone()];
-        for (_, name) in &columns {
-            let found = entry.figure(name);
-            let scale = if *name == figure::BUSY { 100.0 } else { 1.0 };
-            // Where figures are compared by their medians, their range says whether they may be.
-            let has_range = matches!(*name, figure::REQUESTS | figure::CPU);
-            row.push(found.map_or("–".into(), |found| median(found, scale, has_range)));
-            if *name == figure::CPU {
-                row.push(ratio(found.and_then(|found| found.to_floor.as_ref())));
-                row.push(ratio(found.and_then(|found| found.to_nginx.as_ref())));
-            }
-        }
-        if has_calls {
-            row.push(entry.calls.as_ref().map_or("–".into(), |calls| format!("{:.2}", calls.all)));
-        }
-        table.rows.push(row);
+        let cells = columns.iter().map(|(_, _, cell)| cell(entry).unwrap_or_else(|| "–".into()));
+        table.rows.push(std::iter::once(entry.subject.clone()).chain(cells).collect());
     }
     table
 }
 
-/// The median and, where that is asked for and rounds differ, their range.
-fn median(figure: &Figure, scale: f64, has_range: bool) -> String {
-    let sample = &figure.sample;
-    let [median, min, max] =
-        [sample.median, sample.min, sample.max].map(|value| plot::number(&(scale * value)));
-    if min == max || !has_range { median } else { format!("{median} ({min} to {max})") }
+/// The median and, where rounds differ, its confidence interval.
+fn with_interval(sample: &Sample) -> Option<String> {
+    let [low, high] = sample.confidence.map(|value| plot::number(&value));
+    let median = plot::number(&sample.median);
+    Some(if low == high { median } else { format!("{median} ({low} to {high})") })
 }
 
-fn ratio(sample: Option<&crate::stats::Sample>) -> String {
-    sample.map_or("–".into(), |sample| format!("{:.2}", sample.median))
+fn ratio(sample: &Sample) -> Option<String> {
+    let [low, high] = sample.confidence;
+    Some(format!("{:.2} ({low:.2} to {high:.2})", sample.median))
 }
 
 /// CPU time per request as bars of user and system time.
 fn cpu(scenario: &Scenario) -> Result<Plot> {
-    let median = |entry: &crate::compare::model::Entry, name| {
-        entry.figure(name).map_or(0.0, |figure: &Figure| figure.sample.median)
-    };
     let rows: Vec<(&str, f64, f64)> = scenario
         .entries
         .iter()
-        .filter(|entry| entry.figure(figure::CPU_USER).is_some())
-        .map(|entry| {
-            let [user, system] = [figure::CPU_USER, figure::CPU_SYSTEM].map(|name| median(entry, name));
-            (entry.subject.as_str(), user, system)
+        .filter_map(|entry| {
+            let [user, system] = [figure::CPU_USER, figure::CPU_SYSTEM].map(|name| entry.median(name));
+            Some((entry.subject.as_str(), user?, system?))
         })
         .collect();
     let max = rows.iter().map(|(_, user, system)| user + system).fold(0.0, f64::max);
@@ -182,19 +167,19 @@ fn cpu(scenario: &Scenario) -> Result<Plot> {
 
 /// Latency over the percentile, both in decades: what one of so many requests has to expect.
 fn percentiles(scenario: &Scenario) -> Result<Plot> {
-    let points = |latency: &Percentiles| {
+    let points = |latency: &Percentiles| -> Vec<(f64, f64)> {
         let Percentiles { p50, p90, p99, p99_9, p99_99, .. } = *latency;
         // One of so many requests is slower.
-        [(2.0, p50), (10.0, p90), (100.0, p99), (1000.0, p99_9), (10_000.0, p99_99)]
-            .map(|(one_of, us)| (one_of, us / 1e3))
+        let points = [(2.0, p50), (10.0, p90), (100.0, p99), (1000.0, p99_9), (10_000.0, p99_99)];
+        points.into_iter().filter(|(_, us)| *us > 0.0).map(|(one_of, us)| (one_of, us / 1e3)).collect()
     };
-    let curves: Vec<(&str, [(f64, f64); 5])> = scenario
+    let curves: Vec<(&str, Vec<(f64, f64)>)> = scenario
         .entries
         .iter()
         .filter(|entry| entry.latency_us.p50 > 0.0)
         .map(|entry| (entry.subject.as_str(), points(&entry.latency_us)))
         .collect();
-    let scale = plot::decades(curves.iter().flat_map(|(_, points)| points.map(|(_, ms)| ms)));
+    let scale = plot::decades(curves.iter().flat_map(|(_, points)| points.iter().map(|(_, ms)| *ms)));
     let since = if scenario.offered_per_s.is_some() { "it was due" } else { "it was sent" };
     let alt = format!("Latency percentiles by subject; {}", scenario.title);
     plot::draw(&format!("latency-{}", scenario.key), &alt, (560, 330), |area: &Area<'_>| -> DrawResult {
@@ -214,7 +199,7 @@ fn percentiles(scenario: &Scenario) -> Result<Plot> {
         plot::mesh(&mut chart, titles, (5, 6), &percent, &plot::number)?;
         for (name, points) in &curves {
             let colour = plot::subject(name);
-            chart.draw_series(LineSeries::new(*points, colour.stroke_width(2)).point_size(3))?;
+            chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)).point_size(3))?;
         }
         Ok(())
     })
@@ -289,7 +274,7 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         text.push_str(&format!(" Disturbed at their last point: {}.", disturbed.join("; ")));
     }
     let title = "Latency against offered load".into();
-    Ok(Block { title, text, plots: vec![plot], table: Some(table), data: Vec::new() })
+    Ok(Block { title, text, plots: vec![plot], table: Some(table), ..Block::default() })
 }
 
 fn memory(run: &Run) -> Option<Block> {
@@ -324,6 +309,19 @@ fn instructions(run: &Run) -> Option<Block> {
         title: "Instructions".into(),
         text: text.into(),
         table: Some(table),
+        ..Block::default()
+    })
+}
+
+/// What is not shown, and what was not measured.
+fn withheld(run: &Run) -> Option<Block> {
+    let mut notes: Vec<String> = run.withheld.iter().map(Void::text).collect();
+    notes.extend(run.left_out.iter().map(|note| format!("not measured: {note}")));
+    let text = "A figure whose rounds lie too far apart is not shown; the rounds are in the raw data.";
+    (!notes.is_empty()).then(|| Block {
+        title: "Not shown".into(),
+        text: text.into(),
+        notes,
         ..Block::default()
     })
 }

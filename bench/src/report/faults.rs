@@ -110,7 +110,7 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
         table.rows.push(row);
     }
     let title = format!("{}: {}", cases[0].fault, cases[0].what);
-    Ok(Block { title, text, plots, table: Some(table), data: Vec::new() })
+    Ok(Block { title, text, plots, table: Some(table), ..Block::default() })
 }
 
 fn figures(figures: &Figures) -> [String; 9] {

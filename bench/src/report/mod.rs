@@ -1,6 +1,7 @@
 //! `bench report`: a folder of raw data to one page that can be read anywhere, and a summary in Markdown.
 //!
 //! - `compare.rs`, `balance.rs`, `faults.rs`: a section for each kind of run, with its plots
+//! - `readme.rs`: what the READMEs show of a committed run
 //! - `page.rs`: the page as a tree, and the templates that walk through it (`bench/templates/`)
 //! - `plot.rs`: plots as SVG without colours of their own
 //!
@@ -12,6 +13,7 @@ mod compare;
 mod faults;
 mod page;
 mod plot;
+mod readme;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,6 +91,11 @@ pub fn run(options: &Options) -> Result<()> {
     let html = out.join("report.html");
     write(&html, &page.html()?)?;
     write(&out.join("report.md"), &page.markdown()?)?;
+    if let Some(run) = read(&options.folder.join("run.json"))? {
+        for (name, text) in readme::texts(&run, &options.folder) {
+            write(&out.join(name), &text)?;
+        }
+    }
     println!("{}", html.display());
     Ok(())
 }

@@ -46,6 +46,8 @@ pub(super) struct Block {
     pub(super) plots: Vec<Plot>,
     /// Below them.
     pub(super) table: Option<Table>,
+    /// A list below that.
+    pub(super) notes: Vec<String>,
     /// Raw data of this block alone.
     pub(super) data: Vec<String>,
 }

@@ -54,7 +54,7 @@ fn comparison() -> Run {
     let entry = |number: usize| {
         let of = |median: f64| {
             let (to_floor, to_nginx) = (Some(sample(median / 10.0)), Some(sample(median / 20.0)));
-            Figure { sample: sample(median), to_floor, to_nginx }
+            Figure { sample: Some(sample(median)), to_floor, to_nginx }
         };
         let cost = 8.0 + 3.0 * number as f64;
         let mut figures = BTreeMap::from([(figure::REQUESTS.into(), of(60_000.0 / cost))]);
@@ -124,6 +124,7 @@ fn comparison() -> Run {
         machine: Machine::here(),
         subject_core: 0,
         load_core: 1,
+        is_awake: true,
         rounds: 3,
         subjects: SUBJECTS.iter().map(info).collect(),
         left_out: vec!["envoy is not installed".into()],
@@ -131,9 +132,16 @@ fn comparison() -> Run {
         sweeps: (0..SUBJECTS.len()).map(sweep).collect(),
         memory: SUBJECTS[1..].iter().map(memory).collect(),
         instructions: [("proxy".into(), 6_000.0), ("nginx".into(), 20_000.0)].into(),
+        withheld: vec![Void {
+            scenario: "rate-8000".into(),
+            subject: "haproxy".into(),
+            figure: "cpu_us, to nginx".into(),
+            reason: "not steady: 1.02, between 0.91 and 1.20".into(),
+        }],
         voids: vec![Void {
             scenario: "rate-8000".into(),
             subject: String::new(),
+            figure: String::new(),
             reason: "the machine was busy with <other> work & more".into(),
         }],
     }

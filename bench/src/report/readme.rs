@@ -1,0 +1,69 @@
+//! The part of the READMEs that shows a committed run: a table and two plots, in each language.
+
+use std::path::Path;
+
+use super::plot::{number, thousands};
+use crate::compare::model::{Entry, Run, Scenario, figure};
+use crate::stats::Sample;
+
+/// The load under which all do the same work.
+const EQUAL: &str = "rate-8000";
+
+/// File names and texts; none of a run that is void, or kept elsewhere than in `bench/runs`.
+pub(super) fn texts(run: &Run, folder: &Path) -> Vec<(&'static str, String)> {
+    let folder = folder.canonicalize().unwrap_or_default();
+    let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let is_kept = folder.parent().is_some_and(|parent| parent.ends_with("bench/runs"));
+    let loads = run.scenario("saturated").zip(run.scenario(EQUAL));
+    let Some((saturated, equal)) = loads.filter(|_| is_kept && run.voids.is_empty()) else {
+        return Vec::new();
+    };
+    let (folder, rounds) = (format!("bench/runs/{name}"), run.rounds);
+    let rows: String =
+        run.subjects.iter().filter_map(|subject| row(run, saturated, equal, &subject.name)).collect();
+    let rule = "|---|".to_owned() + &"---:|".repeat(8);
+    let english = format!(
+        "From [a committed run]({folder}/report.md) (command, versions, configurations and raw data there): one worker each on a core \
+         of its own,\n\
+         keep-alive, tiny bodies; medians of {rounds} alternating rounds, ratios taken round by round with their 95 % \
+         confidence interval.\n\n\
+         | | requests/s, saturated | CPU per request, µs | to the relay | to nginx | CPU to nginx at 8,000 requests/s \
+         | p99 there, µs | system calls | user instructions |\n{rule}\n{rows}\n\
+         ![CPU time per request by subject, in user and system time]({folder}/plots/cpu-saturated.svg)\n\
+         ![Latency against offered load by subject, with the knee of each]({folder}/plots/knee.svg)\n"
+    );
+    let chinese = format!(
+        "以下数字来自[一次随仓库提交的运行]({folder}/report.md)（命令、版本、配置和原始数据都在其中）：每个程序一个工作线程，独占一个核；\n\
+         长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算，附 95 % 置信区间。\n\n\
+         | | 饱和时每秒请求数 | 每个请求的 CPU 时间，µs | 比中继 | 比 nginx | 每秒 8,000 个请求时 CPU 比 nginx \
+         | 此时 p99，µs | 系统调用 | 用户态指令 |\n{rule}\n{rows}\n\
+         ![各程序每个请求的 CPU 时间，分用户态和内核态]({folder}/plots/cpu-saturated.svg)\n\
+         ![各程序在不同负载下的延迟，以及各自的拐点]({folder}/plots/knee.svg)\n"
+    );
+    vec![("readme.md", english), ("readme.zh-CN.md", chinese)]
+}
+
+/// A subject's line; `None` of direct, which costs no CPU time of a subject.
+fn row(run: &Run, saturated: &Scenario, equal: &Scenario, subject: &str) -> Option<String> {
+    let (saturated, equal) = (saturated.entry(subject)?, equal.entry(subject)?);
+    let cpu = saturated.figure(figure::CPU)?;
+    let to_nginx = |entry: &Entry| ratio(entry.figure(figure::CPU).and_then(|cpu| cpu.to_nginx.as_ref()));
+    let cells = [
+        saturated.median(figure::REQUESTS).map(|value| saturated.at_least().to_owned() + &number(&value)),
+        saturated.median(figure::CPU).map(|value| format!("{value:.1}")),
+        ratio(cpu.to_floor.as_ref()),
+        to_nginx(saturated),
+        to_nginx(equal),
+        equal.median(figure::P99).map(|value| number(&value)),
+        saturated.calls.as_ref().map(|calls| format!("{:.2}", calls.all)),
+        run.instructions.get(subject).map(|count| thousands(count.round() as i64)),
+    ];
+    let cells: Vec<String> = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".into())).collect();
+    let name = if subject == "proxy" { "**proxy**" } else { subject };
+    Some(format!("| {name} | {} |\n", cells.join(" | ")))
+}
+
+fn ratio(sample: Option<&Sample>) -> Option<String> {
+    let Sample { median, confidence: [low, high], .. } = sample?;
+    Some(format!("{median:.2} ({low:.2}–{high:.2})"))
+}

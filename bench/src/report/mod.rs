@@ -34,6 +34,9 @@ pub struct Options {
     /// Where report.html, report.md and plots/ go; without it to the same folder
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
+    /// Put the table and two plots of run.json into the READMEs of this folder, between their marks
+    #[arg(long, value_name = "FOLDER")]
+    pub readmes: Option<PathBuf>,
 }
 
 /// Why there is no report, with the remedy.
@@ -44,8 +47,11 @@ pub enum ReportError {
         "{0} holds none of run.json, balance.json and faults.json; make one: bench faults --json {0}/faults.json"
     )]
     Empty(PathBuf),
+    /// The READMEs show runs that stand, and are kept in the project.
+    #[error("{0}: the READMEs show a run of bench compare --full in bench/runs that is not void")]
+    NotForReadme(PathBuf),
     /// A file is not what this version writes.
-    #[error("{file}: {why}; make it anew with this version of bench")]
+    #[error("{file}: {why}; is it of this version of bench?")]
     Data {
         /// Which one.
         file: PathBuf,
@@ -91,12 +97,24 @@ pub fn run(options: &Options) -> Result<()> {
     let html = out.join("report.html");
     write(&html, &page.html()?)?;
     write(&out.join("report.md"), &page.markdown()?)?;
-    if let Some(run) = read(&options.folder.join("run.json"))? {
-        for (name, text) in readme::texts(&run, &options.folder) {
-            write(&out.join(name), &text)?;
-        }
+    if let Some(readmes) = &options.readmes {
+        put_into_readmes(&options.folder, readmes)?;
     }
     println!("{}", html.display());
+    Ok(())
+}
+
+/// Puts the run in `folder` into the READMEs in `readmes`.
+fn put_into_readmes(folder: &Path, readmes: &Path) -> Result<()> {
+    let run = read(&folder.join("run.json"))?;
+    let parts = run.and_then(|run| readme::parts(&run, folder));
+    let parts = parts.ok_or_else(|| ReportError::NotForReadme(folder.to_owned()))?;
+    for (name, part) in readme::PAGES.into_iter().zip(parts) {
+        let file = readmes.join(name);
+        let page = fs::read_to_string(&file).map_err(|why| ReportError::File { file: file.clone(), why })?;
+        let why = || ReportError::Data { file: file.clone(), why: "it has no marks for the figures".into() };
+        write(&file, &readme::put(&page, &part).ok_or_else(why)?)?;
+    }
     Ok(())
 }
 

@@ -6,18 +6,30 @@ use super::plot::{number, thousands};
 use crate::compare::model::{Entry, Run, Scenario, figure};
 use crate::stats::Sample;
 
+/// The pages, and what stands around the part in each.
+pub(super) const PAGES: [&str; 2] = ["README.md", "README.zh-CN.md"];
+const MARKS: (&str, &str) = ("<!-- figures of a run -->", "<!-- end of the figures -->");
+
+/// The page with another part between the marks; `None` where it has no such marks.
+pub(super) fn put(page: &str, part: &str) -> Option<String> {
+    let (before, rest) = page.split_once(MARKS.0)?;
+    let (_, after) = rest.split_once(MARKS.1)?;
+    Some(format!("{before}{}\n{part}{}{after}", MARKS.0, MARKS.1))
+}
+
 /// The load under which all do the same work.
 const EQUAL: &str = "rate-8000";
 
-/// File names and texts; none of a run that is void, or kept elsewhere than in `bench/runs`.
-pub(super) fn texts(run: &Run, folder: &Path) -> Vec<(&'static str, String)> {
+/// The part for each of [`PAGES`]; `None` of a run that is void, has not both loads, or is kept elsewhere than in
+/// `bench/runs`.
+pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     let folder = folder.canonicalize().unwrap_or_default();
     let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let is_kept = folder.parent().is_some_and(|parent| parent.ends_with("bench/runs"));
-    let loads = run.scenario("saturated").zip(run.scenario(EQUAL));
-    let Some((saturated, equal)) = loads.filter(|_| is_kept && run.voids.is_empty()) else {
-        return Vec::new();
-    };
+    if !is_kept || !run.voids.is_empty() {
+        return None;
+    }
+    let (saturated, equal) = (run.scenario("saturated")?, run.scenario(EQUAL)?);
     let (folder, rounds) = (format!("bench/runs/{name}"), run.rounds);
     let rows: String =
         run.subjects.iter().filter_map(|subject| row(run, saturated, equal, &subject.name)).collect();
@@ -40,7 +52,7 @@ pub(super) fn texts(run: &Run, folder: &Path) -> Vec<(&'static str, String)> {
          ![各程序每个请求的 CPU 时间，分用户态和内核态]({folder}/plots/cpu-saturated.svg)\n\
          ![各程序在不同负载下的延迟，以及各自的拐点]({folder}/plots/knee.svg)\n"
     );
-    vec![("readme.md", english), ("readme.zh-CN.md", chinese)]
+    Some([english, chinese])
 }
 
 /// A subject's line; `None` of direct, which costs no CPU time of a subject.

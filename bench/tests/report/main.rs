@@ -7,11 +7,13 @@ mod data;
 use std::fs;
 use std::path::Path;
 
+use bench::compare::model::{Run, figure};
 use bench::report::{Options, ReportError, run};
+use bench::stats::Sample;
 use browser::{Browser, Scheme};
 
 fn report(folder: &Path) -> Result<(), ReportError> {
-    run(&Options { folder: folder.to_owned(), out: None })
+    run(&Options { folder: folder.to_owned(), out: None, readmes: None })
 }
 
 #[test]
@@ -70,4 +72,56 @@ fn what_cannot_be_reported_is_named() {
     fs::write(folder.path().join("faults.json"), "{}").unwrap();
     let error = report(folder.path()).unwrap_err().to_string();
     assert!(error.contains("faults.json: missing field"), "{error}");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The run that a page shows, by the first link to one.
+fn run_in(page: &str) -> String {
+    let page = fs::read_to_string(root().join(page)).unwrap();
+    page.split_once("](bench/runs/").unwrap().1.split_once('/').unwrap().0.to_owned()
+}
+
+/// The run that the READMEs show; `None` while that is one from before there was a `run.json`.
+fn committed() -> Option<(String, Run)> {
+    let name = run_in("README.md");
+    assert_eq!(run_in("README.zh-CN.md"), name);
+    if name == "2026-11-24-kvm-2-cores" {
+        return None;
+    }
+    let text = fs::read_to_string(root().join("bench/runs").join(&name).join("run.json")).unwrap();
+    Some((name, serde_json::from_str(&text).unwrap()))
+}
+
+/// Makes the part anew from the run and puts it into copies of the pages: nothing may change.
+#[test]
+fn the_readmes_show_a_committed_run() {
+    let Some((name, _)) = committed() else { return };
+    let copy = tempfile::tempdir().unwrap();
+    let folder = copy.path().join("bench/runs").join(&name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(root().join("bench/runs").join(&name).join("run.json"), folder.join("run.json")).unwrap();
+    let pages = ["README.md", "README.zh-CN.md"];
+    for page in pages {
+        fs::copy(root().join(page), copy.path().join(page)).unwrap();
+    }
+    run(&Options { folder, out: None, readmes: Some(copy.path().to_owned()) }).unwrap();
+    for page in pages {
+        let [made, there] =
+            [copy.path(), root()].map(|folder| fs::read_to_string(folder.join(page)).unwrap());
+        assert_eq!(made, there, "{page}");
+    }
+}
+
+/// Its CPU time for a request, with nothing between it and the origin, against nginx's at full batches.
+#[test]
+fn one_generator_could_drive_three_of_nginx() {
+    let Some((_, run)) = committed() else { return };
+    let saturated = run.scenario("saturated").unwrap();
+    let rounds = saturated.entry("direct").unwrap().rounds.iter();
+    let generator = Sample::of(rounds.map(|round| round.load.generator_cpu_us_per_request)).unwrap().median;
+    let nginx = saturated.entry("nginx").unwrap().median(figure::CPU).unwrap();
+    assert!(3.0 * generator <= nginx, "{generator} µs for a request, nginx {nginx} µs");
 }

@@ -208,7 +208,15 @@ impl Comparison<'_> {
                 }
                 continue;
             };
-            let subject = launch.start(self.cores, &[])?;
+            let subject = match launch.start(self.cores, &[]) {
+                Ok(subject) => subject,
+                // A peer that is broken here costs its own figures, not the run.
+                Err(error) if kind.is_peer() => {
+                    run.left_out.push(error.to_string().lines().next().unwrap_or_default().to_owned());
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             run.voids.extend(void::of_cores(name, &subject.process, self.cores));
             contenders.push(Contender { name, address: subject.address, running: Some((launch, subject)) });
         }

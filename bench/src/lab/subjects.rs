@@ -56,6 +56,11 @@ impl Kind {
         }
     }
 
+    /// Whether a comparison can do without it.
+    pub fn is_peer(self) -> bool {
+        !matches!(self, Kind::Relay | Kind::Proxy | Kind::Nginx)
+    }
+
     /// How it is asked for its version.
     pub(super) fn version_flag(self) -> &'static str {
         match self {

@@ -110,20 +110,29 @@ pub(super) fn letters_at(position: HPos) -> TextStyle<'static> {
     letters().pos(Pos::new(position, VPos::Center))
 }
 
-/// A legend in a line at the top of `area`; returns what is below it.
+/// A legend at the top of `area`, in as many lines as it takes; returns what is below it.
 pub(super) fn legend<'a>(
     area: &Area<'a>,
     left: i32,
     entries: &[(&str, ShapeStyle)],
 ) -> Result<Area<'a>, DrawingAreaErrorKind<std::io::Error>> {
-    let (top, rest) = area.split_vertically(LETTER + 10);
-    let middle = (LETTER + 10) / 2;
-    let mut x = left;
-    for (text, style) in entries {
+    const LINE: i32 = LETTER + 10;
+    let right = area.dim_in_pixel().0 as i32;
+    let (mut x, mut middle) = (left, LINE / 2);
+    let mut places = Vec::new();
+    for (text, _) in entries {
+        // No font is measured: a letter is a little wider than half its height.
+        let width = 32 + text.chars().count() as i32 * LETTER / 2;
+        if x + width > right {
+            (x, middle) = (left, middle + LINE);
+        }
+        places.push((x, middle));
+        x += width;
+    }
+    let (top, rest) = area.split_vertically(middle + LINE / 2);
+    for ((text, style), (x, middle)) in entries.iter().zip(places) {
         top.draw(&Rectangle::new([(x, middle - 5), (x + 10, middle + 5)], *style))?;
         top.draw(&Text::new((*text).to_owned(), (x + 15, middle), letters_at(HPos::Left)))?;
-        // No font is measured: a letter is a little wider than half its height.
-        x += 32 + text.chars().count() as i32 * LETTER / 2;
     }
     Ok(rest)
 }

@@ -13,7 +13,11 @@ use bench::load::Percentiles;
 use bench::stats::Sample;
 use clap::ValueEnum;
 
-const SUBJECTS: [&str; 5] = ["direct", "relay", "proxy", "nginx", "haproxy"];
+const SUBJECTS: [&str; 9] =
+    ["direct", "relay", "proxy", "nginx", "haproxy", "envoy", "caddy", "sozu", "pingora"];
+
+/// Those of the failure lab.
+const FAILING: &[&str] = SUBJECTS.split_at(5).0.split_at(2).1;
 
 /// Writes `run.json`, `balance.json` and `faults.json`.
 pub(crate) fn write_all(folder: &Path) {
@@ -194,7 +198,7 @@ fn failures() -> faults::Run {
     };
     let mut cases = Vec::new();
     for fault in bench::faults::Fault::value_variants() {
-        for subject in &SUBJECTS[2..] {
+        for subject in FAILING {
             cases.push(faults::Case {
                 fault: fault.name(),
                 what: fault.what(),
@@ -206,6 +210,6 @@ fn failures() -> faults::Run {
             });
         }
     }
-    let versions = SUBJECTS[2..].iter().map(|name| ((*name).into(), format!("{name} 1.0"))).collect();
+    let versions = FAILING.iter().map(|name| ((*name).into(), format!("{name} 1.0"))).collect();
     faults::Run { command: vec!["faults".into()], machine: Machine::here(), versions, rules, cases }
 }

@@ -3,15 +3,19 @@
 use super::answer::{add_fields, is_redirect, tell_timeout};
 use super::env::Tools;
 use super::files::Fetch;
+use super::request::joined;
 use super::request_head::{Fate, Message, TOO_LARGE};
 use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
 use crate::buffer::{Buffer, Full};
 use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
+use crate::config::template::Variable;
 use crate::config::{Action, Listen, Pass};
+use crate::http::fields::Role;
 use crate::http::framing::Length;
 use crate::http::head::ResponseHead;
+use crate::http::lines::is_token;
 use crate::http::rewrite::{self, Changes, Delivery};
 use crate::http::target::Target;
 use crate::http::{Method, Refusal, listed, reply, uri};
@@ -134,9 +138,17 @@ impl Exchange {
                 let method = method_of(listed, message, &asked);
                 let written = write(&mut out, place, pass, listed, message, &asked, &method);
                 self.request.send_first(out);
-                written.map_err(|_| TOO_LARGE)?;
+                let told = written.map_err(|_| TOO_LARGE)?;
                 // What is sent decides whether it may be sent again.
                 self.request.method = Method::of(&method);
+                self.request.closes = told.closes;
+                self.request.upgrade =
+                    told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));
+                // Who keeps the expectation from the server has to meet it (RFC 9110 section 10.1.1).
+                if !told.expects && !message.is_sent_here && message.awaits_continue() {
+                    let out = self.response.out(false, tools.buffers);
+                    out.append(CONTINUE).expect("a fresh buffer has room");
+                }
                 Ok(Fate::Forwarded)
             }
             Action::File(files) => {
@@ -239,8 +251,12 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
     })
 }
 
+/// The interim response that a client waits for before it sends its body.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// The method to send (`proxy_method`). HEAD is neither put on nor taken off: the client reads the response to what it
-/// sent, and the upstream writes the one to what it got, so both must agree on whether there is a body.
+/// sent, and the upstream writes the one to what it got, so both must agree on whether there is a body. TRACE and
+/// CONNECT are not for a gateway, and what is no method must not end up in the request line.
 fn method_of(listed: &Listed, message: &Message<'_>, asked: &Asked<'_>) -> Vec<u8> {
     let came = message.head.method_name;
     let mut method = Vec::new();
@@ -248,7 +264,9 @@ fn method_of(listed: &Listed, message: &Message<'_>, asked: &Asked<'_>) -> Vec<u
         Some(template) => asked.expand(template, &mut method),
         None => method.extend_from_slice(came),
     }
-    if (method == b"HEAD") != (came == b"HEAD") {
+    let agrees = (method == b"HEAD") == (came == b"HEAD");
+    let is_for_gateways = !matches!(Method::of(&method), Method::Trace | Method::Connect);
+    if !agrees || !is_for_gateways || !is_token(&method) {
         method = came.to_vec();
     }
     method
@@ -271,8 +289,8 @@ fn write(
     message: &Message<'_>,
     asked: &Asked<'_>,
     method: &[u8],
-) -> Result<(), Full> {
-    let (mut target, mut values) = (Vec::new(), Vec::new());
+) -> Result<listed::Told, Full> {
+    let (mut target, mut values, mut host) = (Vec::new(), Vec::new(), Vec::new());
     let args = asked.args();
     match &pass.uri {
         // Arguments that have been set are part of no target that came.
@@ -301,6 +319,7 @@ fn write(
         asked.expand(template, &mut values);
         ends.push(values.len());
     }
+    asked.append(&Variable::ProxyHost, &mut host);
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let fields = rules.fields.iter().zip(starts.zip(&ends));
     let fields: Vec<listed::Given<'_>> =
@@ -311,6 +330,7 @@ fn write(
         &listed::Listed {
             method,
             target: &target,
+            host: &host,
             fields: &fields,
             drops_fields: rules.drops_fields,
             is_http10: rules.is_http10,

@@ -470,7 +470,7 @@ impl Exchange {
             return sequel;
         }
         if sequel.goes_on() {
-            self.response.reset(env);
+            self.response.reset_behind_interim(env);
             self.request.rewind();
             self.link = Link::Wanted { same_server: sequel == Sequel::Renewed };
         } else {

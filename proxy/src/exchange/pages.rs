@@ -79,7 +79,7 @@ impl Exchange {
 
     /// The head that lies in `out` goes to a server, in place of the request that has failed.
     pub(super) fn forward_anew(&mut self, env: &mut Env) {
-        self.response.reset(env);
+        self.response.reset_behind_interim(env);
         self.request.holds_new_head();
         self.want_server(env.now);
         self.starts_anew = true;
@@ -103,8 +103,8 @@ impl Exchange {
             if head.method != Method::Head {
                 (head.method, head.method_name) = (Method::Get, b"GET");
             }
-            self.request.method = head.method;
         }
+        self.request.method = head.method;
         let wishes = rewrite::wishes(&head);
         self.request.cursor = Cursor::default();
         let message = self.message(&head, &target, Length::Empty, &wishes).sent_here();

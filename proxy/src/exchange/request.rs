@@ -60,6 +60,9 @@ pub(super) struct RequestSide {
     pub(super) version: Version,
     /// The client lets the connection persist.
     pub(super) keep_alive: bool,
+    /// The upstream has been told that no other request follows: the connection is not used again
+    /// (RFC 9112 section 9.6).
+    pub(super) closes: bool,
     /// The protocols of a change that was asked for and passed on.
     pub(super) upgrade: Option<Box<[u8]>>,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.

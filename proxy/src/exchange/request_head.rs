@@ -8,12 +8,12 @@ use super::{Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::config::site::RealIp;
 use crate::http::body::{Coding, Cursor};
-use crate::http::fields::{Fields, Role};
+use crate::http::fields::{Fields, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite::{self, Sender, Wishes};
 use crate::http::target::Target;
-use crate::http::{Method, Refusal, target, uri};
+use crate::http::{Method, Refusal, Version, target, uri};
 use crate::site::{Place, Routes};
 use crate::time::{Duration, Time};
 
@@ -213,6 +213,15 @@ impl Message<'_> {
     /// The same, where the proxy itself has sent the request to its place.
     pub(super) fn sent_here(self) -> Self {
         Message { is_sent_here: true, ..self }
+    }
+
+    /// Whether the client waits for an interim response before it sends the body.
+    pub(super) fn awaits_continue(&self) -> bool {
+        let fields = &self.head.fields;
+        let mut expected = fields.values(Role::Expect).flat_map(members);
+        self.head.version == Version::Http11
+            && self.length != Length::Empty
+            && expected.any(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"))
     }
 }
 

@@ -189,6 +189,11 @@ pub fn end_of_text(bytes: &[u8], mut at: usize) -> usize {
     }
 }
 
+/// Whether this is a token.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| TOKEN[usize::from(*byte)])
+}
+
 /// Octets of a token (RFC 9110 section 5.6.2).
 pub static TOKEN: [bool; 256] = {
     let mut table = [false; 256];

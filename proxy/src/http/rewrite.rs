@@ -79,13 +79,14 @@ pub(super) const REPLACED: Roles = Roles::of(&[
     Role::TransferEncoding,
 ]);
 
-/// What a request says of its connection to the next server (RFC 9110 sections 7.6.1 and 10.1.4). One that closes
-/// says no more than that, unless it is to become another protocol's.
+/// What a request says of its connection to the next server (RFC 9110 sections 7.6.1 and 10.1.4). One that is to become
+/// another protocol's does not close.
 #[inline(always)]
 pub(super) fn connection(upgrades: bool, te_trailers: bool, closes: bool) -> &'static [u8] {
     match (upgrades, te_trailers) {
         (true, true) => b"TE: trailers\r\nConnection: upgrade, TE\r\n",
         (true, false) => b"Connection: upgrade\r\n",
+        (false, true) if closes => b"TE: trailers\r\nConnection: close, TE\r\n",
         (false, true) => b"TE: trailers\r\nConnection: TE\r\n",
         (false, false) if closes => b"Connection: close\r\n",
         (false, false) => b"",

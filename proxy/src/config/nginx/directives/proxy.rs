@@ -25,6 +25,10 @@ pub(super) const ROWS: &[Directive] = &[
         TWO,
         "Host $proxy_host",
         "A field of requests; an empty value removes it. Inherited only where a level has none.",
+    )
+    .differs(
+        "HTTP/1.1 always has a Host. Framing, `TE` and `Upgrade` are this proxy's affair; where it keeps `Expect` from \
+         the server it answers 100 itself. A value with a control byte is not sent.",
     ),
     row(
         "proxy_pass_request_headers",
@@ -36,7 +40,7 @@ pub(super) const ROWS: &[Directive] = &[
     row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on.")
         .differs("Only `on`."),
     row("proxy_method", HTTP_LOCATION, ONE, "", "The method towards servers.")
-        .differs("HEAD stays HEAD, and no other method becomes it."),
+        .differs("HEAD stays HEAD, and no other method becomes it, nor TRACE or CONNECT. The method that is sent says whether it may be sent twice."),
     row("proxy_connect_timeout", HTTP_LOCATION, ONE, "60s", "Connecting to a server."),
     row("proxy_send_timeout", HTTP_LOCATION, ONE, "60s", "Between two writes to a server."),
     row("proxy_read_timeout", HTTP_LOCATION, ONE, "60s", "Between two reads from a server."),

@@ -95,6 +95,10 @@ impl Asked<'_> {
             }
             V::ContentLength => out.extend_from_slice(fields.find("content-length").unwrap_or_default()),
             V::ContentType => out.extend_from_slice(fields.find("content-type").unwrap_or_default()),
+            // Of an absolute target it is that one's (RFC 9112 section 3.2.2).
+            V::Http(name) if &**name == "host" => {
+                out.extend_from_slice(self.target.host.unwrap_or_default());
+            }
             V::Http(name) => {
                 let between: &[u8] = if &**name == "cookie" { b"; " } else { b", " };
                 let underscores = self.known.exchange.place.client.underscores;

@@ -4,8 +4,8 @@ use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::config::Action;
 use crate::config::site::Added;
-use crate::http::Method;
 use crate::http::reply::{self, Content, Reply};
+use crate::http::{Method, uri};
 use crate::site::{Place, files};
 
 /// The client is sent elsewhere: the text of a `return` is where to.
@@ -89,12 +89,13 @@ impl Exchange {
             add_fields(&place, status, &known, &mut fields);
             tell_timeout(&place, keep_alive, &mut fields);
         }
+        let location = location.map(uri::as_value);
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
         let out = self.response.out(is_long, &mut env.buffers);
         let answer = Reply {
             status,
             content,
-            location,
+            location: location.as_deref(),
             fields: &fields,
             allowed: match self.place.action {
                 Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,

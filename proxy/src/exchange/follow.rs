@@ -247,7 +247,7 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
                 known.expand_matched(&rule.to, pattern, from, &mut to);
             }
         }
-        Some(to)
+        Some(uri::as_value(&to).into_owned())
     })
 }
 

@@ -1,5 +1,7 @@
 //! Paths as they are compared and as they are sent (RFC 3986 sections 2 and 6.2.2).
 
+use std::borrow::Cow;
+
 /// The path of a request target, without its arguments, and the arguments behind the first `?`.
 pub fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'?', target) {
@@ -109,6 +111,16 @@ pub fn make_sound(target: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// An address that was put together, as it may stand in a field: one that holds control bytes is made sound.
+pub fn as_value(address: &[u8]) -> Cow<'_, [u8]> {
+    if !address.iter().any(u8::is_ascii_control) {
+        return Cow::Borrowed(address);
+    }
+    let mut value = Vec::new();
+    make_sound(address, &mut value);
+    Cow::Owned(value)
+}
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// The value of the first argument called `name`, in any case (`ngx_http_arg`).
@@ -166,6 +178,12 @@ mod tests {
         let mut out = Vec::new();
         make_sound(b"/a b?c%20\r\nX: 1\x7f\0", &mut out);
         assert_eq!(String::from_utf8(out).as_deref(), Ok("/a%20b?c%20%0D%0AX:%201%7F%00"));
+    }
+
+    #[test]
+    fn an_address_ends_no_line() {
+        assert_eq!(as_value(b"http://a/b c"), &b"http://a/b c"[..]);
+        assert_eq!(as_value(b"/a\r\nX: 1"), &b"/a%0D%0AX:%201"[..]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! a name — 9112 6.3
-//!   with     max-body 10          a setting; may be repeated
+//!   with     max-body 10          a setting; may be repeated; before the first case: one for all of them
 //!   sends    GET / HTTP/1.1⏎…     what the client does; further lines go on where the last one ended
 //!   greets   …                    what the origin does on a new connection, before any request
 //!   answers  HTTP/1.1 200 OK⏎…    what it does with a request; a further line is for the next request
@@ -14,6 +14,7 @@
 //!   forwards / hides              bytes that the origin got / did not get
 //!   returns / withholds           bytes that the client got / did not get
 //!   logs     1 sent again         what the proxy logged, its counters at the end among it
+//!   listed   client 400 ✂ — why   what is expected instead of a line where an `nginx.conf` says what goes on
 //! ```
 
 use crate::subject::Setting;
@@ -38,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) returns: Vec<&'static str>,
     pub(crate) withholds: Vec<&'static str>,
     pub(crate) logs: Vec<&'static str>,
+    /// Lines that hold instead where the proxy goes by an `nginx.conf`.
+    listed: Vec<(&'static str, &'static str)>,
 }
 
 impl Case {
@@ -49,6 +52,19 @@ impl Case {
             .count()
     }
 
+    /// The case as it holds for the proxy that goes by an `nginx.conf`.
+    pub(crate) fn by_conf(mut self) -> Case {
+        for (word, text) in std::mem::take(&mut self.listed) {
+            match word {
+                "client" => self.client = text,
+                "origin" => self.origin = text,
+                "forwards" => self.forwards = vec![text],
+                word => panic!("{word} is the same by whatever the proxy goes"),
+            }
+        }
+        self
+    }
+
     /// Whether the client's connection is to live on.
     pub(crate) fn stays_open(&self) -> bool {
         self.client.ends_with('⇄')
@@ -58,15 +74,20 @@ impl Case {
 /// Reads a table.
 pub(crate) fn table(text: &'static str) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
+    let mut for_all: Vec<Setting> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         if !line.starts_with(' ') {
             let (name, section) = line.split_once(" — ").unwrap_or_else(|| panic!("no section: {line}"));
-            cases.push(Case { name, section, ..Case::default() });
+            cases.push(Case { name, section, with: for_all.clone(), ..Case::default() });
             continue;
         }
         let (word, rest) = line.trim().split_once(' ').unwrap_or_else(|| panic!("nothing behind: {line}"));
-        let case = cases.last_mut().expect("a case's name comes first");
         let rest = rest.trim();
+        let Some(case) = cases.last_mut() else {
+            assert!(word == "with", "a case's name comes first");
+            for_all.push(Setting::read(rest));
+            continue;
+        };
         match word {
             "with" => case.with.push(Setting::read(rest)),
             "sends" => case.sends.push_str(rest),
@@ -79,6 +100,10 @@ pub(crate) fn table(text: &'static str) -> Vec<Case> {
             "returns" => case.returns.push(rest),
             "withholds" => case.withholds.push(rest),
             "logs" => case.logs.push(rest),
+            "listed" => {
+                let (line, _) = rest.split_once(" — ").unwrap_or_else(|| panic!("no reason: {line}"));
+                case.listed.push(line.split_once(' ').expect("a word and what is expected"));
+            }
             word => panic!("no such word: {word}"),
         }
     }

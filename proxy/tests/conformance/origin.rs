@@ -256,7 +256,10 @@ impl Visit {
         let words: Vec<&[u8]> = first.splitn(3, |&b| b == b' ').collect();
         let line = words.iter().take(2).map(|word| show(word)).collect::<Vec<_>>().join(" ");
         let body = message::request_body(&head);
-        if head.starts_with(b"GET /probe HTTP/1.1\r\n") && body == Body::Length(0) {
+        // A configuration may have another method, path or version go on.
+        let is_probe =
+            head.split(|&byte| byte == b' ').nth(1).is_some_and(|target| target.ends_with(b"/probe"));
+        if is_probe && body == Body::Length(0) {
             return self.write(&notation::bytes(PROBED));
         }
         self.record(Request { raw: head.clone(), line, ..Request::default() });

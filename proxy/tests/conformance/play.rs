@@ -27,14 +27,16 @@ pub(crate) fn play(kind: Kind, case: &Case, patience: Duration) -> Outcome {
     Outcome { client, origin: origin.stop(), log, is_sound }
 }
 
-/// Plays a table; fails with all that differs.
-pub(crate) fn table(name: &str, text: &'static str) {
+/// Plays a table with this proxy; fails with all that differs.
+pub(crate) fn table(kind: Kind, name: &str, text: &'static str) {
     let only = std::env::var("CONFORMANCE_CASE").unwrap_or_default();
-    let cases: Vec<Case> = case::table(text).into_iter().filter(|case| case.name.contains(&only)).collect();
+    let cases = case::table(text).into_iter().filter(|case| case.name.contains(&only));
+    let cases: Vec<Case> =
+        cases.map(|case| if kind == Kind::Listed { case.by_conf() } else { case }).collect();
     let mut report = String::new();
     let mut failed = 0;
     for case in &cases {
-        let outcome = play(Kind::Ours, case, PATIENCE);
+        let outcome = play(kind, case, PATIENCE);
         let differences = differences(case, &outcome);
         if differences.is_empty() {
             continue;
@@ -51,7 +53,7 @@ pub(crate) fn table(name: &str, text: &'static str) {
             outcome.log
         );
     }
-    if peers::are_asked_for() {
+    if kind == Kind::Ours && peers::are_asked_for() {
         peers::compare(name, &cases);
     }
     assert!(failed == 0, "{failed} of {} cases differ:\n{report}", cases.len());

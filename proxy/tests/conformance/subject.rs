@@ -34,6 +34,8 @@ pub(crate) enum Setting {
     TwoServers,
     /// `servers itself`: it is its own server.
     Loop,
+    /// `conf DIRECTIVES`: what its `nginx.conf` says of requests besides, or instead.
+    Conf(String),
 }
 
 impl Setting {
@@ -49,6 +51,7 @@ impl Setting {
             "read-timeout" => Setting::ReadTimeout(value),
             "idle-timeout" => Setting::IdleTimeout(value),
             "next" => Setting::Next(value),
+            "conf" => Setting::Conf(value),
             "servers" if value == "itself" => Setting::Loop,
             "servers" => Setting::TwoServers,
             word => panic!("no such setting: {word}"),
@@ -65,6 +68,7 @@ impl Setting {
             Setting::IdleTimeout(time) => format!("--keepalive-timeout={time}"),
             Setting::Next(words) => format!("--next-upstream={words}"),
             Setting::TwoServers | Setting::Loop => String::new(),
+            Setting::Conf(_) => panic!("a command line has no {self:?}"),
         }
     }
 
@@ -77,7 +81,7 @@ impl Setting {
             Setting::ReadTimeout(time) => format!("proxy_read_timeout {time};"),
             Setting::IdleTimeout(time) => format!("keepalive_timeout {time};"),
             Setting::Next(words) => format!("proxy_next_upstream {};", words.replace(',', " ")),
-            Setting::TwoServers | Setting::Loop => String::new(),
+            Setting::TwoServers | Setting::Loop | Setting::Conf(_) => String::new(),
         }
     }
 
@@ -92,7 +96,8 @@ impl Setting {
             | Setting::MaxHead(_)
             | Setting::Next(_)
             | Setting::Loop
-            | Setting::TwoServers => String::new(),
+            | Setting::TwoServers
+            | Setting::Conf(_) => String::new(),
         }
     }
 }
@@ -100,7 +105,10 @@ impl Setting {
 /// Whom a case is played with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// This proxy, by its command line.
     Ours,
+    /// This proxy, by an `nginx.conf`: what goes on is written by its list of fields.
+    Listed,
     Nginx,
     HaProxy,
 }
@@ -143,10 +151,11 @@ impl Subject {
                 command.args(case.with.iter().map(Setting::flag).filter(|flag| !flag.is_empty()));
                 command
             }
-            Kind::Nginx => {
-                std::fs::write(at("nginx.conf"), nginx(case, address, &servers)).expect("a file");
-                let mut command = Command::new("nginx");
-                command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
+            Kind::Listed | Kind::Nginx => {
+                std::fs::write(at("nginx.conf"), conf(kind, case, address, &servers)).expect("a file");
+                let program = if kind == Kind::Listed { env!("CARGO_BIN_EXE_proxy") } else { "nginx" };
+                let mut command = Command::new(program);
+                command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "log"]);
                 command
             }
             Kind::HaProxy => {
@@ -174,7 +183,7 @@ impl Subject {
     /// but HAProxy says nothing else.
     fn listens(&self) -> bool {
         match self.kind {
-            Kind::Ours | Kind::Nginx => self.folder.path().join("pid").exists(),
+            Kind::Ours | Kind::Listed | Kind::Nginx => self.folder.path().join("pid").exists(),
             Kind::HaProxy => TcpStream::connect(self.address).is_ok(),
         }
     }
@@ -202,7 +211,8 @@ impl Subject {
 
     /// Ends it. Returns what it logged, and whether it ended as it should.
     pub(crate) fn stop(mut self) -> (String, bool) {
-        if self.kind == Kind::Ours {
+        let is_ours = matches!(self.kind, Kind::Ours | Kind::Listed);
+        if is_ours {
             self.signal(Signal::TERM);
         } else {
             self.child.kill().expect("a running child");
@@ -219,8 +229,7 @@ impl Subject {
         if let Ok(mut file) = std::fs::File::open(self.folder.path().join("log")) {
             let _ = file.read_to_string(&mut log);
         }
-        let sound = self.kind != Kind::Ours
-            || (status.is_some_and(|status| status.success()) && !log.contains("panicked"));
+        let sound = !is_ours || (status.is_some_and(|status| status.success()) && !log.contains("panicked"));
         (log, sound)
     }
 }
@@ -232,15 +241,38 @@ impl Drop for Subject {
     }
 }
 
-/// What the nginx documentation gives for a proxy with kept connections.
-fn nginx(case: &Case, address: SocketAddr, servers: &[String]) -> String {
+/// What the nginx documentation gives for a proxy with kept connections; and for this proxy by such a file, the fields
+/// that its command line has.
+fn conf(kind: Kind, case: &Case, address: SocketAddr, servers: &[String]) -> String {
     let mut text = String::from(
-        "daemon off; master_process off; pid pid; error_log error.log info;\n\
-         events { worker_connections 64; }\n\
-         http {\naccess_log off; client_body_temp_path body; proxy_temp_path temp;\n",
+        "daemon off; master_process off; pid pid; error_log log info;\n\
+         events { worker_connections 512; }\n\
+         http {\naccess_log off;\n",
     );
-    for module in ["fastcgi", "uwsgi", "scgi"] {
-        let _ = writeln!(text, "{module}_temp_path temp;");
+    let mut rules = vec![
+        "proxy_pass http://origin",
+        "proxy_http_version 1.1",
+        "proxy_set_header Connection \"\"",
+        "proxy_set_header Host $http_host",
+    ];
+    if kind == Kind::Listed {
+        text.push_str("underscores_in_headers on; ignore_invalid_headers off;\n");
+        if !case.with.iter().any(|setting| matches!(setting, Setting::MaxHead(_))) {
+            text.push_str("large_client_header_buffers 2 8k;\n");
+        }
+        rules.extend([
+            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for",
+            "proxy_set_header X-Forwarded-Proto $scheme",
+            "proxy_set_header X-Forwarded-Host $http_host",
+            "proxy_set_header X-Real-IP $remote_addr",
+            "proxy_pass_header Server",
+            "proxy_pass_header Date",
+        ]);
+    } else {
+        text.push_str("client_body_temp_path body; proxy_temp_path temp;\n");
+        for module in ["fastcgi", "uwsgi", "scgi"] {
+            let _ = writeln!(text, "{module}_temp_path temp;");
+        }
     }
     for setting in &case.with {
         let _ = writeln!(text, "{}", setting.nginx());
@@ -248,11 +280,20 @@ fn nginx(case: &Case, address: SocketAddr, servers: &[String]) -> String {
     let servers: String = servers.iter().map(|server| format!("server {server}; ")).collect();
     let _ = write!(
         text,
-        "upstream origin {{ {servers}keepalive 8; }}\n\
-         server {{ listen {address}; location / {{\n\
-         proxy_pass http://origin; proxy_http_version 1.1;\n\
-         proxy_set_header Connection \"\"; proxy_set_header Host $http_host;\n}} }}\n}}\n"
+        "upstream origin {{ {servers}keepalive 8; }}\nserver {{ listen {address}; location / {{\n"
     );
+    let own = case.with.iter().filter_map(|setting| match setting {
+        Setting::Conf(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let own: Vec<&str> = own.collect();
+    // What the case says itself stands instead.
+    let words = |rule: &str| rule.rsplit_once(' ').map_or(String::new(), |(words, _)| format!("{words} "));
+    rules.retain(|rule| !own.iter().any(|own| own.contains(&words(rule))));
+    for rule in rules {
+        let _ = writeln!(text, "{rule};");
+    }
+    let _ = writeln!(text, "{}\n}} }}\n}}", own.join("\n"));
     text
 }
 

@@ -14,10 +14,12 @@
 //!
 //! - `site.rs`: sites and their locations
 //! - `upstream.rs`: groups of servers
+//! - `health.rs`: how these are checked
 
 pub mod address;
 mod exit;
 pub mod flags;
+pub mod health;
 mod help;
 pub mod nginx;
 mod pattern;
@@ -29,6 +31,7 @@ pub mod upstream;
 mod values;
 
 pub use exit::{Exit, Stream};
+pub use health::HealthCheck;
 pub use pattern::Pattern;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
 pub use upstream::{Balance, Host, NextUpstream, Server, Upstream};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::health::HealthCheck;
 use super::template::Template;
 use crate::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Upstream {
     pub requests_max: u64,
     /// The longest life of a connection that is used again (`keepalive_time`).
     pub time_max: Duration,
+    /// How its servers are checked, each of them by all of these (`health_check`).
+    pub checks: Vec<HealthCheck>,
 }
 
 impl Upstream {
@@ -39,6 +42,7 @@ impl Upstream {
             idle_timeout: Duration::from_secs(60),
             requests_max: u64::MAX,
             time_max: Duration::from_secs(100 * 365 * 24 * 3600),
+            checks: Vec::new(),
         }
     }
 }

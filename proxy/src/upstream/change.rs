@@ -28,6 +28,28 @@ pub enum Change {
         /// Which of the line's addresses, where there are several.
         address: Option<Address>,
     },
+    /// Its checks failed, and it gets no request.
+    Unhealthy {
+        /// Its `server` line as written.
+        name: Arc<str>,
+        /// Which of the line's addresses, where there are several.
+        address: Option<Address>,
+        /// How many in a row.
+        checks: u32,
+        /// The time to the next one.
+        interval: Duration,
+    },
+    /// Its checks passed, and it gets requests.
+    Healthy {
+        /// Its `server` line as written.
+        name: Arc<str>,
+        /// Which of the line's addresses, where there are several.
+        address: Option<Address>,
+        /// How many in a row.
+        checks: u32,
+        /// It was unhealthy before.
+        again: bool,
+    },
     /// Its name resolves to other addresses than before.
     Address {
         /// Its `server` line as written.
@@ -63,6 +85,17 @@ impl Change {
                 write!(f, "; next try in {span}")
             }
             Change::Up { name, address } => write!(f, "{} is up again", Label(name, address)),
+            Change::Unhealthy { name, address, checks, interval } => {
+                write!(f, "{} is unhealthy: {} failed", Label(name, address), Checks(*checks))?;
+                if let Some(cause) = cause {
+                    write!(f, " ({cause})")?;
+                }
+                write!(f, "; next check in {}", Span(*interval))
+            }
+            Change::Healthy { name, address, checks, again } => {
+                let again = if *again { " again" } else { "" };
+                write!(f, "{} is healthy{again}: {} passed", Label(name, address), Checks(*checks))
+            }
             Change::Address { name, added, removed } => {
                 write!(f, "{name}:")?;
                 let mut separator = " ";
@@ -106,6 +139,18 @@ impl fmt::Display for Failures {
         match self.0 {
             1 => f.write_str("1 failure"),
             count => write!(f, "{count} failures"),
+        }
+    }
+}
+
+/// A count of checks with its noun.
+pub(super) struct Checks(pub(super) u32);
+
+impl fmt::Display for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 check"),
+            count => write!(f, "{count} checks"),
         }
     }
 }

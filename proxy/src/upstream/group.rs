@@ -9,10 +9,11 @@ use super::PeerKey;
 use super::attempt::{Attempt, ClientHash, KeyWalk, Misses, Tier, Walk};
 use super::balance::Choice;
 use super::chance::Chance;
-use super::change::{Change, Failures, Label};
+use super::change::{Change, Checks, Failures, Label};
+use super::health::Opinion;
 use super::ring::Ring;
 use super::server::{Address, Peer};
-use crate::config::{Balance, Host, Server, Upstream};
+use crate::config::{Balance, HealthCheck, Host, Server, Upstream};
 use crate::key::Key;
 use crate::time::Time;
 
@@ -26,27 +27,30 @@ pub struct Group {
     /// Requests in flight by line.
     in_flight: Vec<u32>,
     /// By [`Tier`].
-    tiers: [Peers; 2],
+    pub(super) tiers: [Peers; 2],
     /// Where each peer stands. Invariant: `tiers[place.tier].peers[place.index].key` is the key of the place.
-    places: SlotMap<PeerKey, Place>,
+    pub(super) places: SlotMap<PeerKey, Place>,
     /// Without points where the method needs none.
     ring: Ring,
     chance: Chance,
+    pub(super) checks: Vec<HealthCheck>,
+    /// Apart from `chance`, so that checks do not move the choice.
+    pub(super) jitter: Chance,
 }
 
 /// The peers of a tier, flat and in order, since every choice goes over all of them.
 #[derive(Debug, Default)]
-struct Peers {
-    peers: Vec<Peer>,
+pub(super) struct Peers {
+    pub(super) peers: Vec<Peer>,
     total_weight: u64,
     /// How many are not `down`: each may be tried once.
     tries: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    tier: Tier,
-    index: u32,
+pub(super) struct Place {
+    pub(super) tier: Tier,
+    pub(super) index: u32,
 }
 
 /// What came of a request that went to a peer.
@@ -100,6 +104,8 @@ impl Group {
                 _ => Ring::default(),
             },
             chance: Chance::new(0),
+            checks: config.checks.clone(),
+            jitter: Chance::new(0),
         };
         for (line, server) in servers.iter().enumerate() {
             let address = match &server.host {
@@ -124,6 +130,7 @@ impl Group {
     #[must_use]
     pub fn seeded(mut self, seed: u64) -> Group {
         self.chance = Chance::new(seed);
+        self.jitter = Chance::new(!seed);
         self
     }
 
@@ -297,7 +304,7 @@ impl Group {
     }
 
     /// Takes over what `old` knows of the servers that are in both: those are the lines of the same name. It
-    /// is the failures, and for a name its addresses, so that no request has to wait for the resolver. Turns, and
+    /// is the failures, what checks think of them, and for a name its addresses, so that no request has to wait for the resolver. Turns, and
     /// requests in flight, begin anew: those of `old` end there.
     ///
     /// To be called before the first request.
@@ -313,7 +320,7 @@ impl Group {
             let range = self.range(line);
             for peer in &mut self.tiers[tier_of(&self.servers[line]) as usize].peers[range] {
                 if let Some(old) = known.iter().find(|old| old.address() == peer.address()) {
-                    peer.remember(old);
+                    peer.remember(&self.checks, old);
                 }
             }
         }
@@ -348,6 +355,13 @@ impl Group {
         if peer.is_down() {
             return "down by configuration".to_owned();
         }
+        match peer.health.opinion() {
+            Opinion::Unhealthy => {
+                return format!("unhealthy ({} failed)", Checks(peer.health.failed_in_a_row()));
+            }
+            Opinion::Unchecked => return "not checked yet".to_owned(),
+            Opinion::Healthy => {}
+        }
         if peer.is_failed() {
             // Rounded up: "in 0s" would say the next request goes there.
             let next_try = match peer.rest(now).as_nanos().div_ceil(1_000_000_000) {
@@ -371,7 +385,7 @@ impl Group {
         let server = &self.servers[line];
         // The index is set by `reindex`, which follows every change of a tier.
         let key = self.places.insert(Place { tier: tier_of(server), index: 0 });
-        Peer::new(key, line as u32, server, self.names[line].clone(), address)
+        Peer::new(key, line as u32, server, self.names[line].clone(), address, &self.checks)
     }
 
     fn reindex(&mut self, tier: Tier) {
@@ -392,7 +406,7 @@ impl Group {
     }
 
     /// How a peer is called: by its line, and by its address where the line has several.
-    fn label(&self, place: Place) -> (Arc<str>, Option<Address>) {
+    pub(super) fn label(&self, place: Place) -> (Arc<str>, Option<Address>) {
         let peer = &self.tiers[place.tier as usize].peers[place.index as usize];
         let has_siblings = self.range(peer.server()).len() > 1;
         (peer.name().clone(), has_siblings.then(|| peer.address().clone()))

@@ -18,7 +18,7 @@
 //!                         └───────────────────────────────────── yes
 //! ```
 //!
-//! *Eligible* is a peer that is not `down`, whose line is below `max_conns` and that has not failed
+//! *Eligible* is a peer that is neither `down` nor unhealthy, whose line is below `max_conns` and that has not failed
 //! `max_fails` times (or was last checked longer than `fail_timeout` ago). That is written once, in
 //! `server.rs`; *open* to an attempt is an eligible peer that this attempt has not tried. The methods in
 //! `balance.rs` choose among the open ones and check nothing themselves. Where a tier has no open peer the
@@ -32,6 +32,10 @@
 //! - a success clears the count only where `accessed` lies before `checked`: where such a renewed check came
 //!   after the last failure. Failures no more than `fail_timeout` apart add up, whatever succeeded between them;
 //! - the only peer of a group is never counted against, and its request has no further tries.
+//!
+//! Health checks ([`Group::begin_checks`], [`Group::checked`]) are apart from that: what they think of a peer (`health.rs`)
+//! holds until they think otherwise, for the only peer of a group too. A peer that they take back in has its failures
+//! forgiven.
 //!
 //! A server that comes back (`slow_start`) has a share that grows from next to nothing to its weight, in round robin as
 //! well as in `least_conn`: one that is cold is not hit by all requests at once for having none in flight.
@@ -64,7 +68,9 @@ mod attempt;
 mod balance;
 mod chance;
 mod change;
+mod checks;
 mod group;
+mod health;
 mod idle;
 mod ring;
 mod server;
@@ -74,7 +80,9 @@ mod tests;
 
 pub use attempt::Attempt;
 pub use change::Change;
+pub use checks::DueCheck;
 pub use group::{Group, Name, NoLivePeer, Outcome};
+pub use health::Checked;
 pub use idle::Idle;
 pub use server::{Address, Peer};
 

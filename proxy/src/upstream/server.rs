@@ -1,6 +1,6 @@
 //! One peer: where it is, its share, what is in flight to it, and what its failures mean.
 //!
-//! All that changes a peer's health is here: [`Peer::chosen`], [`Peer::failed`], [`Peer::succeeded`],
+//! All that changes a peer's standing is here: [`Peer::chosen`], [`Peer::failed`], [`Peer::succeeded`], [`Peer::checked`],
 //! and [`Peer::eligible`] and [`Peer::share`] that read it. The theory is in the module's page.
 
 use std::fmt;
@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::PeerKey;
-use crate::config::Server;
+use super::health::{Checked, Health, Opinion};
+use crate::config::{HealthCheck, Server};
 use crate::time::{Duration, Time};
 
 /// Where a peer is.
@@ -55,6 +56,9 @@ pub struct Peer {
     max_conns: u32,
     down: bool,
     drain: bool,
+    pub(super) health: Health,
+    /// No request may go to it, whatever came of others. Invariant: it is `down`, or its checks think so.
+    is_out: bool,
     slow_start_ns: u64,
     /// When its share has grown to what its weight says.
     grown: Time,
@@ -64,8 +68,15 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(key: PeerKey, line: u32, server: &Server, name: Arc<str>, address: Address) -> Peer {
-        Peer {
+    pub(super) fn new(
+        key: PeerKey,
+        line: u32,
+        server: &Server,
+        name: Arc<str>,
+        address: Address,
+        checks: &[HealthCheck],
+    ) -> Peer {
+        let mut peer = Peer {
             key,
             line,
             active: 0,
@@ -80,12 +91,16 @@ impl Peer {
             max_conns: server.max_conns,
             down: server.down || server.drain,
             drain: server.drain,
+            health: Health::new(checks),
+            is_out: false,
             slow_start_ns: u64::try_from(server.slow_start.as_nanos()).unwrap_or(u64::MAX),
             grown: Time::ZERO,
             address_text: address.to_string().into(),
             name,
             address,
-        }
+        };
+        peer.update();
+        peer
     }
 
     /// Where to connect, as text.
@@ -165,7 +180,7 @@ impl Peer {
 
     /// Whether a request may go to it; `in_flight` counts each line's requests.
     pub(super) fn eligible(&self, in_flight: &[u32], now: Time) -> bool {
-        !self.down
+        !self.is_out
             && (!self.is_failed() || self.check_is_due(now))
             && (self.max_conns == 0 || in_flight[self.line as usize] < self.max_conns)
     }
@@ -215,8 +230,36 @@ impl Peer {
         was_failed
     }
 
-    /// Takes over the failures of `old`, the same server in a group that was configured otherwise.
-    pub(super) fn remember(&mut self, old: &Peer) {
+    /// A check of it is over, and the next one is due then. Gives what its checks thought of it and what they think now,
+    /// where that is not the same.
+    pub(super) fn checked(
+        &mut self,
+        check: usize,
+        rule: &HealthCheck,
+        how: Checked,
+        due: Time,
+        now: Time,
+    ) -> Option<(Opinion, Opinion)> {
+        let before = self.health.opinion();
+        self.health.end(check, rule, how, due);
+        let after = self.health.opinion();
+        self.update();
+        if before == Opinion::Unhealthy && after == Opinion::Healthy {
+            self.fails = 0;
+            self.grown = now + Duration::from_nanos(self.slow_start_ns);
+        }
+        (before != after).then_some((before, after))
+    }
+
+    /// Keeps the invariant of `is_out`.
+    fn update(&mut self) {
+        self.is_out = self.down || self.health.opinion() != Opinion::Healthy;
+    }
+
+    /// Takes over the standing of `old`, the same server in a group that was configured otherwise.
+    pub(super) fn remember(&mut self, checks: &[HealthCheck], old: &Peer) {
+        self.health.remember(checks, &old.health);
+        self.update();
         self.fails = old.fails;
         self.accessed = old.accessed;
         self.checked = old.checked;
@@ -228,6 +271,8 @@ impl Peer {
 
     /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
     pub(super) fn inherit(&mut self, gone: &Peer) {
+        self.health.inherit(&gone.health);
+        self.update();
         self.fails = gone.fails;
         self.accessed = gone.accessed;
         self.checked = gone.checked;

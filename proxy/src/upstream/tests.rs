@@ -2,6 +2,7 @@
 
 mod balance;
 mod chance;
+mod checks;
 mod health;
 mod idle;
 mod keys;

@@ -10,6 +10,7 @@
 //! | [`ids`] | how the parts of a configuration are called beyond its end | [`config`]'s values |
 //! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
 //! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`key`], [`config`]'s values |
+//! | [`probe`] | a health check: its request, and what the response is worth | [`http`], [`config`]'s values |
 //! | [`site`] | what the configuration says about a request: its site, its location, its rules | [`config`]'s values |
 //! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
 //! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
@@ -45,6 +46,7 @@ pub mod key;
 pub mod logging;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod probe;
 pub mod process;
 pub mod site;
 pub mod time;

@@ -50,6 +50,12 @@ const RULES: &[Rule] = &[
         words: &["crate::http", "crate::worker", "crate::exchange", "log::"],
         why: "http and upstream never meet, and a group is held under a lock",
     },
+    Rule { place: "src/probe", words: WORLD, why: "a check's response is judged by its bytes alone" },
+    Rule {
+        place: "src/probe",
+        words: &["crate::upstream", "crate::worker", "crate::exchange", "log::"],
+        why: "what a check asks and hears has nothing to do with who is asked, and by whom",
+    },
     Rule { place: "src/buffer.rs", words: WORLD, why: "buffers are memory" },
     Rule { place: "src/time.rs", words: &["Instant::now", "SystemTime"], why: "time is passed in" },
     Rule {
@@ -66,6 +72,11 @@ const RULES: &[Rule] = &[
         place: "src/worker/upstreams.rs",
         words: WORLD,
         why: "the worker sees the network through Net alone",
+    },
+    Rule {
+        place: "src/worker/checker",
+        words: WORLD,
+        why: "health checks see the network through Net alone",
     },
     Rule {
         place: "src/worker/panics.rs",

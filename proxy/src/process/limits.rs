@@ -5,6 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
+use crate::worker::checker::VISITS_MAX;
 
 /// Descriptors beside connections and listeners: standard streams, signals, logs, name resolution, the
 /// pollers, and some room.
@@ -40,7 +41,9 @@ pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
     // Each worker has its own listeners, a poller with its waker, and idle connections to servers.
     let idle = config.upstreams.iter().fold(0, |sum: u64, group| sum.saturating_add(count(group.keepalive)));
     let per_worker = count(config.listeners.len()).saturating_add(idle).saturating_add(2);
-    let fixed = workers.saturating_mul(per_worker).saturating_add(OTHER_FILES);
+    let checks: usize = config.upstreams.iter().map(|group| group.checks.len() * group.servers.len()).sum();
+    let fixed = workers.saturating_mul(per_worker).saturating_add(count(checks.min(VISITS_MAX)));
+    let fixed = fixed.saturating_add(OTHER_FILES);
     // Each client may hold a connection to a server.
     let needed = clients.saturating_mul(2).saturating_add(fixed);
     if limit >= needed {

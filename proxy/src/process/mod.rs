@@ -30,7 +30,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
@@ -42,6 +42,7 @@ use crate::config::nginx::shown;
 use crate::exchange::Sequel;
 use crate::logging;
 use crate::worker::Worker;
+use crate::worker::checker::Checker;
 use crate::worker::generation::Generation;
 use crate::worker::listen::{self, Bound, ListenError};
 use crate::worker::logs::Logs;
@@ -168,8 +169,14 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let asked = shared.clone();
     thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&asked, &called))?;
     announce(&generation.config);
-    drop(generation);
-    let process = Process {
+    let remotes = Arc::new(remotes);
+    let crew = Crew {
+        left: AtomicUsize::new(0),
+        remotes: remotes.clone(),
+        shared: shared.clone(),
+        signals: signals.handle(),
+    };
+    let mut process = Process {
         shared,
         source,
         bound,
@@ -178,9 +185,17 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
         in_background,
         inheritance,
         successor: None,
-        remotes: Arc::new(remotes),
+        remotes,
+        crew: Arc::new(crew),
+        threads: Vec::new(),
+        clock,
     };
-    process.serve(workers, signals)
+    for (number, worker) in workers.into_iter().enumerate() {
+        process.enlist(format!("worker {number}"), || worker.run())?;
+    }
+    process.check_health(&generation)?;
+    drop(generation);
+    process.serve(signals)
 }
 
 /// A process that is bound, as its main thread has it.
@@ -199,34 +214,21 @@ struct Process<'a> {
     successor: Option<Child>,
     /// One for each worker.
     remotes: Arc<Vec<Remote>>,
+    crew: Arc<Crew>,
+    /// Those of the crew.
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    /// What all event loops count their time from.
+    clock: Instant,
 }
 
 impl Process<'_> {
-    fn serve(mut self, workers: Vec<Worker<MioNet>>, mut signals: Signals) -> Result<(), RunError> {
-        let crew = Arc::new(Crew {
-            left: AtomicUsize::new(workers.len()),
-            remotes: self.remotes.clone(),
-            shared: self.shared.clone(),
-            signals: signals.handle(),
-        });
-        let mut threads = Vec::new();
-        for (number, worker) in workers.into_iter().enumerate() {
-            let crew = crew.clone();
-            let body = move || {
-                let on_duty = OnDuty(&crew);
-                let result = worker.run();
-                drop(on_duty);
-                result
-            };
-            threads.push(thread::Builder::new().name(format!("worker {number}")).spawn(body)?);
-        }
-
+    fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
         for signal in signals.forever() {
             self.obey(signal);
         }
         self.close();
         let mut result = Ok(());
-        for thread in threads {
+        for thread in self.threads {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => result = Err(RunError::Worker(error.to_string())),
@@ -235,6 +237,36 @@ impl Process<'_> {
         }
         log_sequels(&self.shared);
         result
+    }
+
+    /// Starts one more thread of the crew.
+    fn enlist(
+        &mut self,
+        name: String,
+        run: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let crew = self.crew.clone();
+        crew.left.fetch_add(1, Ordering::AcqRel);
+        let on_duty = OnDuty(crew);
+        let body = move || {
+            let result = run();
+            drop(on_duty);
+            result
+        };
+        self.threads.push(thread::Builder::new().name(name).spawn(body)?);
+        Ok(())
+    }
+
+    /// Starts the loop for health checks, where a configuration has some and it does not run yet.
+    fn check_health(&mut self, generation: &Generation) -> io::Result<()> {
+        let has_checks = generation.config.upstreams.iter().any(|group| !group.checks.is_empty());
+        if !has_checks || self.shared.has_checker() {
+            return Ok(());
+        }
+        let (net, remote) = MioNet::new(Vec::new(), self.clock)?;
+        let checker = Checker::new(net, self.shared.clone());
+        self.shared.set_checker(remote);
+        self.enlist("checker".into(), || checker.run())
     }
 
     fn obey(&mut self, signal: i32) {
@@ -387,7 +419,7 @@ fn wake(remotes: &[Remote]) {
     }
 }
 
-/// The workers of a process, as they see each other.
+/// The workers of a process, and the loop for health checks, as they see each other.
 struct Crew {
     left: AtomicUsize,
     remotes: Arc<Vec<Remote>>,
@@ -396,11 +428,11 @@ struct Crew {
     signals: Handle,
 }
 
-/// A worker that is running. However it ends, the others are told: with one worker lost, part of the
+/// One of them that is running. However it ends, the others are told: with one worker lost, part of the
 /// clients would hang, so the process ends and whoever supervises it starts it anew.
-struct OnDuty<'a>(&'a Crew);
+struct OnDuty(Arc<Crew>);
 
-impl Drop for OnDuty<'_> {
+impl Drop for OnDuty {
     fn drop(&mut self) {
         if thread::panicking() || self.0.shared.command() == Command::Run {
             log::error!(target: "alert", "a worker has ended unasked: the process ends");

@@ -59,6 +59,7 @@ impl Process<'_> {
         }
         let (new, old) = (&next.config.process, &last.config.process);
         next.supply_logs(open_logs(&next.config)?);
+        self.check_health(&next)?;
         let before: Vec<usize> = self.bound.keys().copied().collect();
         bind(&next, &mut self.bound, &mut self.inheritance)?;
         if new.pid_file != old.pid_file {

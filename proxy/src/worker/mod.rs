@@ -14,9 +14,11 @@
 //! - `files.rs`: opening and reading files
 //! - `counts.rs`: what `stub_status` tells
 //! - `pool.rs`: a group of servers as one worker sees it
+//! - `checker/`: health checks, a loop of its own beside the workers
 //! - `generation.rs`, `reload.rs`: a new configuration, and what becomes of the old one
 //! - `panics.rs`: what becomes of a panic
 
+pub mod checker;
 mod clients;
 pub mod counts;
 pub mod deadlines;

@@ -86,6 +86,7 @@ impl Resolver {
                     let is_suspect = |name: &&mut Name| all.contains(&Call::Suspect(name.of));
                     let suspects = self.names.iter_mut().filter(is_suspect).map(Name::resolve).count();
                     if suspects > 0 {
+                        shared.wake_checker();
                         // Many connections fail at once: one look-up serves them all.
                         std::thread::sleep(SUSPECT_PAUSE.min(self.interval));
                     }
@@ -95,6 +96,7 @@ impl Resolver {
             }
             if last.elapsed() >= interval {
                 self.names.iter_mut().for_each(Name::resolve);
+                shared.wake_checker();
                 last = Instant::now();
             }
         }

@@ -1,14 +1,15 @@
 //! What all workers of a process share: the configuration at work with the servers' state, the count of
 //! connections, commands.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
+use super::mio_net::Remote;
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
@@ -58,6 +59,8 @@ pub struct Shared {
     /// What became of requests whose upstream connection failed, by [`Sequel`].
     sequels: [AtomicU64; Sequel::ALL.len()],
     resolver: Option<Sender<Call>>,
+    /// There once a configuration has had health checks.
+    checker: OnceLock<Remote>,
 }
 
 impl Shared {
@@ -75,6 +78,7 @@ impl Shared {
             reopened: AtomicU32::new(0),
             sequels: Default::default(),
             resolver,
+            checker: OnceLock::new(),
         }
     }
 
@@ -98,11 +102,30 @@ impl Shared {
     pub fn publish(&self, generation: Generation) {
         *self.generation.lock() = Arc::new(generation);
         self.call(Call::Reloaded);
+        self.wake_checker();
     }
 
     /// Asks all workers for this; they are to be woken after it. A stop is not taken back.
     pub fn order(&self, command: Command) {
         self.command.fetch_max(command as u8, Ordering::Relaxed);
+        self.wake_checker();
+    }
+
+    /// Whether there is a loop for health checks.
+    pub fn has_checker(&self) -> bool {
+        self.checker.get().is_some()
+    }
+
+    /// There is one now, which is woken this way.
+    pub fn set_checker(&self, remote: Remote) {
+        self.checker.set(remote).expect("there is one loop for health checks");
+    }
+
+    /// Has the loop for health checks look around: something is different, for one the addresses of a name.
+    pub fn wake_checker(&self) {
+        if let Some(Err(error)) = self.checker.get().map(Remote::wake) {
+            log::error!("the loop for health checks cannot be woken: {error}");
+        }
     }
 
     /// What workers are to do.

@@ -1,6 +1,8 @@
 //! Whole configurations, and what becomes of them. What is wrong with others is held against nginx itself in
 //! `proxy/tests/nginx_errors.rs`.
 
+mod health;
+
 use std::collections::BTreeMap;
 use std::io;
 

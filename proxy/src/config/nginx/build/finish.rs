@@ -47,7 +47,7 @@ pub(super) struct Http {
 impl Builder<'_> {
     /// The finished `http` block.
     pub(super) fn finish_http(&mut self) -> Result<Http, Error> {
-        let upstreams = std::mem::take(&mut self.groups).finish(&self.variables)?;
+        let mut upstreams = std::mem::take(&mut self.groups).finish(&self.variables)?;
         for server in &self.servers {
             check_duplicates(&server.part)?;
         }
@@ -57,6 +57,7 @@ impl Builder<'_> {
         for server in &servers {
             let mut scope = server.part.scope.clone();
             scope.inherit(&self.http_scope);
+            self.add_checks(&server.part, &scope, &server.names, &mut upstreams)?;
             sites.push(Site {
                 names: server.names.clone(),
                 client: client_rules(&scope),
@@ -145,16 +146,9 @@ impl Builder<'_> {
 
     fn rules(&self, part: &Part, scope: &Scope) -> Result<Rules, Error> {
         let variables = &self.variables;
-        let wait = |time: Option<Duration>| time.unwrap_or(Duration::from_secs(60)).max(WAIT_MIN);
         let tries = scope.proxy_next_upstream_tries.unwrap_or(0);
         Ok(Rules {
-            timeouts: Timeouts {
-                connect: wait(scope.proxy_connect_timeout),
-                read: wait(scope.proxy_read_timeout),
-                send: wait(scope.proxy_send_timeout),
-                client_body: wait(scope.client_body_timeout),
-                client_send: wait(scope.send_timeout),
-            },
+            timeouts: timeouts(scope),
             next_upstream: scope.proxy_next_upstream.unwrap_or_default(),
             tries: u32::try_from(tries).unwrap_or(u32::MAX),
             tries_timeout: scope.proxy_next_upstream_timeout.unwrap_or_default(),
@@ -236,7 +230,20 @@ fn client_rules(scope: &Scope) -> ClientRules {
     }
 }
 
-fn listed(scope: &Scope, variables: &Variables) -> Result<Listed, Error> {
+/// The bounds on waiting for servers and clients.
+pub(super) fn timeouts(scope: &Scope) -> Timeouts {
+    let wait = |time: Option<Duration>| time.unwrap_or(Duration::from_secs(60)).max(WAIT_MIN);
+    Timeouts {
+        connect: wait(scope.proxy_connect_timeout),
+        read: wait(scope.proxy_read_timeout),
+        send: wait(scope.proxy_send_timeout),
+        client_body: wait(scope.client_body_timeout),
+        client_send: wait(scope.send_timeout),
+    }
+}
+
+/// What requests to servers say.
+pub(super) fn listed(scope: &Scope, variables: &Variables) -> Result<Listed, Error> {
     let fields = scope.proxy_set_header.as_deref().unwrap_or_default();
     let finish = |field: &Field| Ok((field.name.clone(), variables.template(&field.value)?));
     let mut fields: Vec<_> = fields.iter().map(finish).collect::<Result<_, Error>>()?;

@@ -10,7 +10,7 @@ use super::answers::{self, Around};
 use super::pass::{self, PassTo};
 use super::scope::Scope;
 use super::variables::{Text, Variables};
-use super::{Builder, client, forwarding, listen};
+use super::{Builder, client, forwarding, health, listen};
 use crate::config::site::{Match, SiteName};
 use crate::config::template::Variable;
 
@@ -24,6 +24,7 @@ pub(super) struct Part {
     pub(super) sets: Vec<(Variable, Text)>,
     pub(super) answer: Option<(u16, Option<Text>)>,
     pub(super) end: End,
+    pub(super) check: Option<health::Check>,
     pub(super) nested: Vec<Part>,
 }
 
@@ -53,6 +54,7 @@ impl Part {
             sets: Vec::new(),
             answer: None,
             end: End::File,
+            check: None,
             nested: Vec::new(),
         }
     }
@@ -67,6 +69,7 @@ impl Builder<'_> {
                 "server" => self.server(&statement)?,
                 "upstream" => self.upstream(&statement)?,
                 "map" => self.map(&statement)?,
+                "match" => self.match_block(&statement)?,
                 "log_format" => self.log_format(&statement)?,
                 _ => self.setting(&mut scope, &statement)?,
             }
@@ -157,6 +160,8 @@ impl Builder<'_> {
                 let can_replace = matches!(part.matches, Match::Exact(_) | Match::Prefix { .. });
                 part.end = End::Pass(pass::read(statement, can_replace, &mut self.groups)?);
             }
+            "health_check" if part.check.is_some() => return Err(statement.fault("is duplicate")),
+            "health_check" => part.check = Some(health::read(statement)?),
             "proxy_redirect" if statement.args == ["default"] => {
                 let to = match &part.end {
                     End::Pass(to) => Some(to),

@@ -8,6 +8,7 @@
 //! | `http.rs` | `http`, `server`, `location`: the blocks themselves |
 //! | `listen.rs`, `upstream.rs`, `map.rs`, `pass.rs` | `listen` and `server_name`; `upstream`; `map` and `log_format`; `proxy_pass` |
 //! | `client.rs`, `forwarding.rs`, `answers.rs` | settings of several levels, by what they are about |
+//! | `health.rs` | `health_check` and `match` |
 //! | `scope.rs`, `finish.rs` | what is taken over, and what comes of it |
 //! | `slots.rs`, `url.rs`, `variables.rs` | common kinds of arguments |
 
@@ -15,6 +16,7 @@ mod answers;
 mod client;
 mod finish;
 mod forwarding;
+mod health;
 mod http;
 mod listen;
 mod map;
@@ -44,6 +46,7 @@ struct Builder<'o> {
     sockets: listen::Sockets,
     servers: Vec<http::ServerBlock>,
     maps: Vec<map::MapBlock>,
+    matches: Vec<health::MatchBlock>,
     format_names: Vec<String>,
     formats: Vec<map::Format>,
     http_scope: scope::Scope,
@@ -63,6 +66,7 @@ pub(super) fn load(files: &dyn Files, options: &Options<'_>) -> Result<Loaded, B
         sockets: listen::Sockets::default(),
         servers: Vec::new(),
         maps: Vec::new(),
+        matches: Vec::new(),
         format_names: Vec::new(),
         formats: Vec::new(),
         http_scope: scope::Scope::default(),

@@ -1,7 +1,8 @@
 //! `upstream`, and what stands in it.
 
 use super::{
-    Directive, HTTP, HTTP_LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UP_TO_TWO, UPSTREAM, block, ignored, row,
+    Arguments, Directive, HTTP, HTTP_LOCATION, LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UP_TO_TWO, UPSTREAM,
+    block, ignored, row,
 };
 
 pub(super) const ROWS: &[Directive] = &[
@@ -60,6 +61,25 @@ pub(super) const ROWS: &[Directive] = &[
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),
     row("keepalive_time", UPSTREAM, ONE, "1h", "How long one connection takes requests."),
     row("keepalive_timeout", UPSTREAM, ONE, "60s", "How long an idle connection is kept."),
+    row(
+        "health_check",
+        LOCATION,
+        Arguments::AtLeast(0),
+        "",
+        "Asks each server of the group that the location's `proxy_pass` names, from time to time, and sends requests \
+         only to those that answer well: `interval=` (5s), `jitter=` (0), `fails=` (1), `passes=` (1), `uri=` (/), \
+         `port=` (the server's), `match=` (status 200 to 399), `mandatory`, `mandatory persistent`, `keepalive_time=`. \
+         The location's `proxy_set_header`, `proxy_http_version` and timeouts hold.",
+    )
+    .differs(
+        "Of nginx Plus. No `zone` is needed, as all workers share a group anyway, and `type=grpc` is refused. A reload \
+         that does not change the group and its checks keeps what they have found, also without `persistent`; \
+         otherwise a server that was unhealthy still is, until a check passes. `proxy_read_timeout` bounds the whole \
+         response.",
+    ),
+    block("match", HTTP, ONE, "What a response to a check has to be like, in all points: `status [!] 200 301-303`, \
+         `header [!] NAME`, `header NAME =|!=|~|!~ VALUE` (the field must be there), `body ~|!~ REGEX` (of the first 256k).")
+    .differs("Of nginx Plus. `require` is refused. Regular expressions have no look-around and no back-references."),
     row("resolver", HTTP_LOCATION.or(UPSTREAM), SOME, "", "Name servers to ask.").differs(
         "The addresses are checked and not used: names are resolved as the system does \
          (/etc/hosts, /etc/resolv.conf).",

@@ -11,7 +11,9 @@ use super::exit::{Exit, from_clap, invalid};
 use super::server::{GroupError, ListError, ServerDefaults, check_group, parse_list};
 use super::values::{self, number, wait};
 
-use super::{Balance, ClientRules, Config, Listen, Listener, NextUpstream, Process, Rules, Timeouts, help};
+use super::{
+    Balance, ClientRules, Config, HealthCheck, Listen, Listener, NextUpstream, Process, Rules, Timeouts, help,
+};
 use crate::time::Duration;
 
 /// The flags, each value checked by itself. Their descriptions are the help's text, line by line.
@@ -75,6 +77,21 @@ struct Flags {
     #[arg(long, value_name = "N", default_value = "0", value_parser = number::<u32>(0, u32::MAX.into()))]
     #[arg(verbatim_doc_comment)]
     tries: u32,
+
+    /// a path to ask each server for, in turn
+    ///
+    /// /healthz, say. A server whose answer is not 2xx or 3xx, or does not come
+    /// within --health-interval, gets no request until it answers well again.
+    /// Without this flag failures are learnt from requests alone.
+    #[arg(long, value_name = "URI", value_parser = values::uri, verbatim_doc_comment)]
+    health_check: Option<String>,
+
+    /// how often it is asked for
+    ///
+    /// As in nginx: a server that is ill is found within this time.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = wait)]
+    #[arg(verbatim_doc_comment)]
+    health_interval: Duration,
 
     /// idle connections to keep, per worker
     ///
@@ -286,6 +303,8 @@ impl Flags {
                 return Err(invalid("--listen", &listen.to_string(), &"it is there twice; drop one"));
             }
         }
+        let host = servers[0].default_host();
+        let checks = self.health_check.iter().map(|uri| self.health(uri, &host)).collect();
         let mut config = Config::new(servers);
         config.process = Process {
             workers: self.workers,
@@ -301,6 +320,7 @@ impl Flags {
         upstream.balance = self.balance;
         upstream.keepalive = self.keepalive;
         upstream.idle_timeout = self.upstream_idle_timeout;
+        upstream.checks = checks;
         let [site] = config.sites.as_mut_slice() else { unreachable!("there is one site") };
         site.client = ClientRules {
             header_timeout: self.client_header_timeout,
@@ -326,6 +346,17 @@ impl Flags {
             config.log_to(&self.access_log);
         }
         Ok(config)
+    }
+
+    /// The check of `--health-check`. It ends before the next one is due.
+    fn health(&self, uri: &str, host: &str) -> HealthCheck {
+        let mut check = HealthCheck::new(uri, host);
+        check.interval = self.health_interval;
+        check.response_head_max = self.max_header_size;
+        check.timeouts.connect = self.connect_timeout.min(self.health_interval);
+        check.timeouts.send = self.send_timeout.min(self.health_interval);
+        check.timeouts.read = self.read_timeout.min(self.health_interval);
+        check
     }
 }
 

@@ -51,7 +51,7 @@ fn every_flag_reaches_the_config() {
         --trust-forwarded 10.1.2.3/8,::1 --max-body-size 0 --max-header-size 32k --max-connections 5 \
         --connect-timeout 1s --read-timeout 2s --send-timeout 3s --client-header-timeout 4s \
         --client-body-timeout 5s --keepalive-timeout 6s --upstream-idle-timeout 7s --access-log /a \
-        --log-level debug --workers 3 --pid-file /p";
+        --log-level debug --workers 3 --pid-file /p --health-check /h?x --health-interval 1500ms";
     let mut words = vec!["--upstream", "a:1,b:1 max_fails=9", "--upstream", "c:1 fail_timeout=2s"];
     words.extend(flags.split_ascii_whitespace());
     let server = |name: &str, max_fails, seconds| Server {
@@ -77,6 +77,17 @@ fn every_flag_reaches_the_config() {
     let group = &mut expected.upstreams[0];
     (group.balance, group.keepalive) = (Balance::LeastConn, 8);
     group.idle_timeout = Duration::from_secs(7);
+    group.checks.push(HealthCheck {
+        interval: Duration::from_millis(1500),
+        response_head_max: 32 << 10,
+        timeouts: Timeouts {
+            connect: Duration::from_secs(1),
+            read: Duration::from_millis(1500),
+            send: Duration::from_millis(1500),
+            ..Timeouts::default()
+        },
+        ..HealthCheck::new("/h?x", "a:1")
+    });
     expected.sites[0].client = ClientRules {
         header_timeout: Duration::from_secs(4),
         keepalive_timeout: Duration::from_secs(6),
@@ -180,6 +191,8 @@ fn bad_values_are_explained() {
         ("--next-upstream", "error,error", "error is there twice; drop one"),
         ("--tries", "-1", "not a number in range; write 0 to 4294967295"),
         ("--keepalive", "1000001", "not a number in range; write 0 to 1000000"),
+        ("--health-check", "healthz", "not a path; write /healthz"),
+        ("--health-check", "/a b", "not a path; write /healthz"),
         ("--max-body-size", "1mb", "not a size; write 8k, 1m, 1g or a number of bytes"),
         ("--max-header-size", "1023", "out of range; write a size from 1k to 1m"),
         ("--max-header-size", "1025k", "out of range; write a size from 1k to 1m"),
@@ -208,6 +221,7 @@ fn no_wait_may_be_zero() {
         "--keepalive-timeout",
         "--upstream-idle-timeout",
         "--resolve-interval",
+        "--health-interval",
     ] {
         assert_eq!(
             error(&["--upstream", "a", flag, "0"]),
@@ -308,7 +322,7 @@ fn long_help_explains_every_flag_with_a_value() {
         assert!(arg.get_long_help().is_some(), "{name} has no explanation");
     }
     let text = help("--help");
-    assert!(text.lines().count() < 180, "{} lines", text.lines().count());
+    assert!(text.lines().count() < 190, "{} lines", text.lines().count());
     assert!(!text.contains("<") && text.matches("    proxy --upstream").count() >= 4);
 }
 
@@ -332,7 +346,7 @@ fn the_examples_of_the_help_are_good() {
         run(&words).unwrap_or_else(|exit| panic!("{line}: {}", exit.text));
         count += 1;
     }
-    assert_eq!(count, 5);
+    assert_eq!(count, 6);
 }
 
 #[test]

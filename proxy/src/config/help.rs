@@ -53,6 +53,9 @@ Examples:
     proxy --upstream app1:5000,app2:5000 --max-fails 3 --fail-timeout 30s \\
           --next-upstream error,timeout,http_502,http_503
 
+  Ask each server for /healthz, and leave out those that do not answer well:
+    proxy --upstream app1:5000,app2:5000 --health-check /healthz
+
   Behind another proxy, on IPv4 and IPv6, with one log line per request:
     proxy --upstream unix:/run/app.sock --listen 8080 --listen '[::]:8080' \\
           --trust-forwarded 10.0.0.0/8 --access-log -

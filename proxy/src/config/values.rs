@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use log::LevelFilter;
 
 use super::address::parse_listen;
+use super::health::is_uri;
 use super::units::{parse_number, parse_size, parse_time};
 use super::{Balance, Listen, NextUpstream};
 use crate::time::Duration;
@@ -46,6 +47,14 @@ pub(super) fn head_size(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|size| (1 << 10..=1 << 20).contains(size))
         .ok_or_else(|| "out of range; write a size from 1k to 1m".to_owned())
+}
+
+/// The path and the arguments of a request.
+pub(super) fn uri(text: &str) -> Result<String, String> {
+    match is_uri(text) {
+        true => Ok(text.to_owned()),
+        false => Err("not a path; write /healthz".to_owned()),
+    }
 }
 
 /// A whole number within bounds, which must fit `T`.

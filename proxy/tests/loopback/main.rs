@@ -7,6 +7,7 @@ mod support;
 
 mod balance;
 mod bodies;
+mod checks;
 mod command_line;
 mod connections;
 mod fields;

@@ -64,7 +64,7 @@ impl Proxy {
         let (address, folder) = (free_address(), tempfile::tempdir().expect("a folder"));
         fill(folder.path());
         let text = format!(
-            "daemon off; pid proxy.pid; error_log stderr; events {{}} {main} http {{ access_log off; {http} }}"
+            "daemon off; pid proxy.pid; error_log stderr info; events {{}} {main} http {{ access_log off; {http} }}"
         );
         let text = text.replace("LISTEN", &address.to_string());
         let text = text.replace("FOLDER", &folder.path().display().to_string());

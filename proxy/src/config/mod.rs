@@ -162,11 +162,20 @@ pub struct Map {
     pub wildcards: Vec<(SiteName, Template)>,
     /// Values by regular expressions, in the file's order.
     pub patterns: Vec<(Pattern, Template)>,
+    /// Texts are host names: a dot at their end says nothing (`hostnames`).
+    pub has_hostnames: bool,
     /// The value of all others (`default`).
     pub default: Template,
 }
 
 impl Map {
+    /// Takes off what says nothing in what is looked up (`ngx_http_map_variable`).
+    pub fn prune(&self, source: &mut Vec<u8>) {
+        if self.has_hostnames {
+            source.pop_if(|last| *last == b'.');
+        }
+    }
+
     /// The variables that it asks for, whichever value is chosen.
     pub fn variables(&self) -> impl Iterator<Item = &template::Variable> {
         let values = self.exact.iter().map(|(_, value)| value);

@@ -98,6 +98,14 @@ pub struct ClientRules {
     pub real_ip: RealIp,
 }
 
+impl ClientRules {
+    /// Whether fields with an underscore in their name are left out: one makes a name invalid, and invalid fields are
+    /// (`ngx_http_parse_header_line`, `ngx_http_process_request_headers`).
+    pub fn drops_underscores(&self) -> bool {
+        self.ignores_invalid && !self.underscores
+    }
+}
+
 /// Where a peer says who the client is (`real_ip_header`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RealIp {

@@ -334,7 +334,7 @@ fn write(
             fields: &fields,
             drops_fields: rules.drops_fields,
             is_http10: rules.is_http10,
-            drops_underscores: !place.client.underscores,
+            drops_underscores: place.client.drops_underscores(),
             drops_invalid: place.client.ignores_invalid,
         },
         message.length,

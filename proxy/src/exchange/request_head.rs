@@ -269,8 +269,8 @@ fn find(
         room.clear();
         let (path, _) = uri::split(target.path);
         match path {
-            // OPTIONS for the server as a whole, and an absolute target without a path.
-            b"*" | b"" => room.push(b'/'),
+            // OPTIONS for the server as a whole.
+            b"*" => room.push(b'/'),
             path => uri::normalize(path, room).map_err(|_| Refusal::bad("invalid path"))?,
         }
         routes.find(listener, target.host.unwrap_or_default(), room)

@@ -17,7 +17,7 @@ use crate::config::{Action, Escape, Listen, Map, Pattern};
 use crate::http::fields::Fields;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
-use crate::http::{Version, uri};
+use crate::http::{Version, target, uri};
 use crate::site::{Place, files, name_of};
 use crate::time::{Duration, Time};
 
@@ -79,7 +79,9 @@ impl Asked<'_> {
                 out.extend_from_slice(value.unwrap_or_default());
             }
             V::Uri => out.extend_from_slice(self.path),
-            V::RequestUri => out.extend_from_slice(self.head.target),
+            V::RequestUri => {
+                target::origin_form(self.head.target).iter().for_each(|part| out.extend_from_slice(part));
+            }
             V::RequestMethod => out.extend_from_slice(self.head.method_name),
             V::Request => {
                 for part in [self.head.method_name, b" ", self.head.target, b" ", version(self.head.version)]
@@ -101,9 +103,10 @@ impl Asked<'_> {
             }
             V::Http(name) => {
                 let between: &[u8] = if &**name == "cookie" { b"; " } else { b", " };
-                let underscores = self.known.exchange.place.client.underscores;
-                let counts = |field: &[u8]| underscores || memchr::memchr(b'_', field).is_none();
-                join(fields, name, between, counts, out);
+                let drops = self.known.exchange.place.client.drops_underscores();
+                let counts = |field: &[u8]| !drops || memchr::memchr(b'_', field).is_none();
+                let fields = fields.iter().map(|(_, field, value)| (field, value));
+                join(fields.filter(|(field, _)| counts(field)), name, between, out);
             }
             V::Cookie(name) => {
                 let cookies = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"cookie"));
@@ -154,6 +157,7 @@ impl Asked<'_> {
     fn map(&self, map: &Map, out: &mut Vec<u8>) {
         let mut source = Vec::new();
         self.expand(&map.source, &mut source);
+        map.prune(&mut source);
         match find(map, &source) {
             (None, value) => self.expand(value, out),
             (Some(pattern), value) => {
@@ -319,6 +323,7 @@ impl Known<'_> {
     fn map(&self, map: &Map, out: &mut Vec<u8>) {
         let mut source = Vec::new();
         self.expand(&map.source, &mut source);
+        map.prune(&mut source);
         let (pattern, value) = find(map, &source);
         let Some(pattern) = pattern else { return self.expand(value, out) };
         self.expand_matched(value, pattern, &source, out);
@@ -380,7 +385,8 @@ fn upstream(variable: &Variable, record: &Record, body: u64, now: Time, out: &mu
     }
 }
 
-/// The value of the first cookie of this name in any case (`ngx_http_parse_multi_header_lines`).
+/// The value of the first cookie of this name in any case (`ngx_http_parse_multi_header_lines`). A comma ends none,
+/// as in RFC 6265 and in nginx since 1.29.6.
 fn cookie<'a>(mut field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     loop {
         if let Some((start, behind)) = field.split_at_checked(name.len())
@@ -389,7 +395,7 @@ fn cookie<'a>(mut field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         {
             return without_spaces(value).split(|&byte| byte == b';').next();
         }
-        let at = memchr::memchr2(b';', b',', field)?;
+        let at = memchr::memchr(b';', field)?;
         field = without_spaces(&field[at + 1..]);
     }
 }
@@ -417,16 +423,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Appends the values of all fields that a variable's name is for, and that count by their names.
-fn join(
-    fields: &Fields<'_, '_>,
+/// Appends the values of all fields, names and values, that a variable's name is for.
+pub(super) fn join<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     name: &str,
     between: &[u8],
-    counts: impl Fn(&[u8]) -> bool,
     out: &mut Vec<u8>,
 ) {
-    let fields = fields.iter().filter(|(_, field, _)| is_called(field, name) && counts(field));
-    let values = fields.map(|(.., value)| value);
+    let values = fields.filter(|(field, _)| is_called(field, name)).map(|(_, value)| value);
     for (number, value) in values.enumerate() {
         if number > 0 {
             out.extend_from_slice(between);
@@ -545,7 +549,7 @@ impl Exchange {
         for variable in &place.kept_of_answer {
             record.of_answer.keep(|out| match variable {
                 Variable::SentHttp(name) | Variable::UpstreamHttp(name) => {
-                    join(fields, name, b", ", |_| true, out);
+                    join(fields.iter().map(|(_, field, value)| (field, value)), name, b", ", out);
                 }
                 Variable::UpstreamCookie(name) => {
                     let cookies =

@@ -62,6 +62,13 @@ fn absolute(method: Method, target: &[u8]) -> Result<Target<'_>, Refusal> {
     Ok(Target { path, host: Some(authority) })
 }
 
+/// A target that [`of`] takes in origin-form: what it starts with, and the rest (RFC 9112 section 3.2.1).
+pub fn origin_form(target: &[u8]) -> [&[u8]; 2] {
+    let Some(rest) = strip_prefix_ignore_case(target, b"http://") else { return [b"", target] };
+    let path = rest.iter().position(|b| matches!(b, b'/' | b'?')).map_or(&b""[..], |at| &rest[at..]);
+    [if path.first() == Some(&b'/') { b"" } else { b"/" }, path]
+}
+
 /// Exactly one valid Host field, or none in HTTP/1.0 (RFC 9112 section 3.2).
 #[inline(always)]
 fn host_field<'b>(version: Version, fields: &Fields<'_, 'b>) -> Result<Option<&'b [u8]>, Refusal> {

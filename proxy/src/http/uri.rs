@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-/// The path of a request target, without its arguments, and the arguments behind the first `?`.
+/// The path of a request target, without its arguments, and the arguments behind the first `?`. Where nothing is in
+/// front of that, as in `http://example.com?a`, the path is `/` (RFC 9110 section 4.2.3).
 pub fn split(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'?', target) {
+        Some(0) => (b"/", Some(&target[1..])),
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     }
@@ -197,6 +199,7 @@ mod tests {
         assert_eq!(find("ab=1&a", "a"), None);
         assert_eq!(split(b"/a?b?c"), (&b"/a"[..], Some(&b"b?c"[..])));
         assert_eq!(split(b"/a"), (&b"/a"[..], None));
+        assert_eq!(split(b"?b"), (&b"/"[..], Some(&b"b"[..])));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use super::Place;
 use crate::config::site::{Answer, Match};
 use crate::config::template::{Part, Template, Variable};
 use crate::config::{Action, Config, Location, Pattern};
+use crate::http::uri;
 use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
@@ -71,8 +72,14 @@ impl Paths {
             if is_there {
                 continue;
             }
-            let path = Part::Text(path.as_bytes().into());
-            let parts = [path, Part::Variable(Variable::IsArgs), Part::Variable(Variable::Args)];
+            // In a location a path is as it is compared, in a URI as it is sent (`ngx_http_core_find_config_phase`).
+            let mut escaped = Vec::new();
+            uri::escape(path.as_bytes(), &mut escaped);
+            let parts = [
+                Part::Text(escaped.into()),
+                Part::Variable(Variable::IsArgs),
+                Part::Variable(Variable::Args),
+            ];
             let text = Template { parts: Box::new(parts) };
             let redirect = Location {
                 matches: Match::Exact(short.to_owned()),

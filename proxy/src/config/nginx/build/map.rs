@@ -185,6 +185,7 @@ impl MapBlock {
             exact: finish(&self.exact, variables)?,
             wildcards: finish(&self.wildcards, variables)?,
             patterns: finish(&self.patterns, variables)?,
+            has_hostnames: self.hostnames,
             default: variables.template(self.default.as_ref().unwrap_or(&empty))?,
         })
     }

@@ -232,6 +232,13 @@ variables! {
 }
 
 impl Variable {
+    /// Whether it has a value also where that is empty: a log does not show `-` for it then, as for one without
+    /// (nginx: `not_found`).
+    pub fn may_be_empty(&self) -> bool {
+        use Variable as V;
+        matches!(self, V::IsArgs | V::Map(_) | V::RequestCompletion | V::ServerName | V::Slot(_) | V::Uri)
+    }
+
     /// Whether its value follows from the request's head, so that it has to be kept for whoever asks later.
     pub fn is_of_head(&self) -> bool {
         use Variable as V;

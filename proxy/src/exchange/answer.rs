@@ -1,5 +1,6 @@
 //! The proxy's own answers to requests that it reads to their end: what `return` says, and pages for errors.
 
+use super::env::Moment;
 use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::config::Action;
@@ -31,11 +32,13 @@ impl Exchange {
         if !has_text {
             self.closes_after(status);
         }
-        if status >= 300 && !has_text && self.record.is_some() && self.answers_elsewhere(status, env) {
+        let is_text = has_text && !is_redirect(status);
+        if status >= 300 && !is_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
         }
-        // An error on the page for an error is the one that the client sees.
-        let status = if has_text { self.status_shown.unwrap_or(status) } else { status };
+        // An error on the page for an error is the one that the client sees, and so is a redirect from there
+        // (`ngx_http_send_response`, `ngx_http_send_special_response`).
+        let status = if is_text { self.status_shown.unwrap_or(status) } else { status };
         // What is left of a body is not waited for.
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
@@ -82,16 +85,12 @@ impl Exchange {
         env: &mut Env,
     ) {
         let mut fields = lines.to_vec();
-        if self.place.changes_answers {
-            let place = self.place.clone();
-            self.response.status = status;
-            let known = Known::new(self, env.moment());
-            add_fields(&place, status, &known, &mut fields);
-            tell_timeout(&place, keep_alive, &mut fields);
-        }
+        self.response.status = status;
+        self.append_fields(keep_alive, env.moment(), &mut fields);
         let location = location.map(uri::as_value);
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
         let out = self.response.out(is_long, &mut env.buffers);
+        let start = out.len();
         let answer = Reply {
             status,
             content,
@@ -106,22 +105,45 @@ impl Exchange {
             date: env.date.as_bytes(),
         };
         match reply::write(out, &answer) {
-            Ok(body) => self.response.is_own(status, keep_alive, body),
+            Ok(body) => {
+                self.response.is_own(status, keep_alive, body);
+                self.keep_sent(start);
+            }
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(_) => self.ending = Ending::Reset,
+        }
+    }
+
+    /// Appends the lines of fields that a response gets whoever it is from: of a server's 401 that another answer
+    /// stands for, what it asks for (`ngx_http_upstream_intercept_errors`), and what the configuration adds.
+    pub(super) fn append_fields(&self, keep_alive: bool, moment: Moment, out: &mut Vec<u8>) {
+        if let Some(record) = &self.record {
+            out.extend_from_slice(&record.challenges);
+        }
+        if self.place.changes_answers {
+            let known = Known::new(self, moment);
+            add_fields(&self.place, self.response.status, &known, out);
+            tell_timeout(&self.place, keep_alive, out);
+        }
+    }
+
+    /// Keeps what the head says that lies in `out` from `start` on, where a line in a log asks for it.
+    pub(super) fn keep_sent(&mut self, start: usize) {
+        if let (Some(record), Some(out)) = (&mut self.record, &self.response.out) {
+            record.keep_sent(&self.place, &out.filled()[start..]);
         }
     }
 }
 
 /// Appends how long an idle connection is kept, where the client is to be told (`keepalive_timeout` with two values).
-pub(super) fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
+fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
     if let Some(timeout) = place.client.keepalive_header.filter(|_| keep_alive) {
         out.extend_from_slice(format!("Keep-Alive: timeout={}\r\n", timeout.as_secs()).as_bytes());
     }
 }
 
 /// Appends the lines of fields that responses of this status get (`add_header`).
-pub(super) fn add_fields(place: &Place, status: u16, known: &Known<'_>, out: &mut Vec<u8>) {
+fn add_fields(place: &Place, status: u16, known: &Known<'_>, out: &mut Vec<u8>) {
     let is_good = matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308);
     for Added { name, value, is_always } in &place.rules.delivery.added {
         if !is_good && !is_always {

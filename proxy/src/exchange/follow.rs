@@ -1,6 +1,6 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
-use super::answer::{add_fields, is_redirect, tell_timeout};
+use super::answer::is_redirect;
 use super::env::Tools;
 use super::files::Fetch;
 use super::request::joined;
@@ -38,6 +38,9 @@ impl Exchange {
         let mut record = self.record.take();
         if let Some(record) = &mut record {
             Exchange::keep(&place, &self.asked(message, tools, &scope), record);
+            // What another place has kept is not in this one's order.
+            record.of_answer.clear();
+            record.of_sent.clear();
             if !place.rules.error_pages.is_empty() && self.redirects == 0 {
                 record.head.clear();
                 record.head.extend_from_slice(&message.head.fields.bytes()[..message.head.len]);
@@ -214,18 +217,22 @@ impl Exchange {
         self.record = record;
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
+        if head.status >= 200 {
+            self.append_fields(delivery.keep_alive, moment, &mut added);
+        }
         if changes {
             let known = Known::new(self, moment);
-            add_fields(&place, head.status, &known, &mut added);
-            tell_timeout(&place, delivery.keep_alive, &mut added);
             location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
         }
         let hidden = &place.rules.delivery.hidden;
         let hidden = if changes { hidden.as_slice() } else { &[] };
         let changes = Changes { hidden, added: &added, location: location.as_deref() };
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
+        let start = out.len();
         rewrite::changed_response(out, head, delivery, &changes, tools.date.as_bytes())
-            .map_err(|_| Failure::Invalid("the response's head is too large"))
+            .map_err(|_| Failure::Invalid("the response's head is too large"))?;
+        self.keep_sent(start);
+        Ok(())
     }
 }
 

@@ -79,6 +79,9 @@ impl Exchange {
 
     /// The head that lies in `out` goes to a server, in place of the request that has failed.
     pub(super) fn forward_anew(&mut self, env: &mut Env) {
+        if let Some(record) = &mut self.record {
+            record.goes_on_elsewhere = true;
+        }
         self.response.reset_behind_interim(env);
         self.request.holds_new_head();
         self.want_server(env.now);

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use super::values::join;
 use crate::config::template::Variable;
+use crate::http::fields::Fields;
 use crate::site::Place;
 use crate::time::Time;
 
@@ -18,6 +20,8 @@ pub struct Record {
     pub due: bool,
     /// The servers that were asked, in their order.
     pub tries: Vec<Try>,
+    /// The request has been sent to another location, and no server was asked there yet.
+    pub(super) goes_on_elsewhere: bool,
     /// Octets of the request so far, head and body.
     pub request_length: u64,
     /// Octets of the response sent so far, head and body.
@@ -30,6 +34,10 @@ pub struct Record {
     pub(super) of_head: Kept,
     /// What it keeps of the response's.
     pub(super) of_answer: Kept,
+    /// What it keeps of the response's as it is sent, in the same order.
+    pub(super) of_sent: Kept,
+    /// The lines of a server's 401 that say how to authenticate, where another answer stands for it.
+    pub(super) challenges: Vec<u8>,
 }
 
 /// Values of variables, one behind the other.
@@ -67,6 +75,8 @@ pub struct Try {
     pub server: Arc<str>,
     /// Its address as text.
     pub address: Arc<str>,
+    /// It is the first that was asked at this location, and others had been asked at another one.
+    pub is_anew: bool,
     /// When it was chosen.
     pub since: Time,
     /// When the connection was there.
@@ -91,6 +101,9 @@ impl Record {
         self.tries.clear();
         self.of_head.clear();
         self.of_answer.clear();
+        self.of_sent.clear();
+        self.challenges.clear();
+        self.goes_on_elsewhere = false;
         (self.request_length, self.bytes_sent) = (0, 0);
         self.requests += 1;
     }
@@ -111,11 +124,38 @@ impl Record {
         }
     }
 
+    /// Keeps the lines of a 401 that say how to authenticate (RFC 9110 section 11.6.1).
+    #[cold]
+    pub(super) fn keep_challenges(&mut self, fields: &Fields<'_, '_>) {
+        self.challenges.clear();
+        for (_, name, value) in
+            fields.iter().filter(|(_, name, _)| name.eq_ignore_ascii_case(b"www-authenticate"))
+        {
+            for part in [name, b": ", value, b"\r\n"] {
+                self.challenges.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// Keeps of a head that is about to be sent what the place asks for.
+    pub(super) fn keep_sent(&mut self, place: &Place, head: &[u8]) {
+        self.of_sent.clear();
+        for variable in &place.kept_of_answer {
+            self.of_sent.keep(|out| {
+                if let Variable::SentHttp(name) = variable {
+                    join(sent_fields(head), name, b", ", out);
+                }
+            });
+        }
+    }
+
     /// A server is asked.
     pub fn tried(&mut self, server: Arc<str>, address: Arc<str>, now: Time) {
+        let is_anew = std::mem::take(&mut self.goes_on_elsewhere) && !self.tries.is_empty();
         self.tries.push(Try {
             server,
             address,
+            is_anew,
             since: now,
             connected: None,
             answered: None,
@@ -161,4 +201,13 @@ impl Record {
     pub(super) fn current(&mut self) -> Option<&mut Try> {
         self.tries.last_mut().filter(|one| one.ended.is_none())
     }
+}
+
+/// The fields of a head that the proxy has written, name and value.
+fn sent_fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.skip(1).take_while(|line| !line.is_empty()).filter_map(|line| {
+        let at = memchr::memchr(b':', line)?;
+        Some((&line[..at], line[at + 1..].trim_ascii()))
+    })
 }

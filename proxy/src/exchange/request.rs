@@ -359,6 +359,9 @@ impl Exchange {
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
             request.body_bytes += scan.data as u64;
+            if let Some(record) = &mut self.record {
+                record.request_length += (scan.pass + scan.skip) as u64;
+            }
             if request.body_bytes > self.place.rules.max_body_size {
                 return self
                     .refuse(Refusal::new(413, "the request body is larger than this proxy takes"), env);
@@ -392,6 +395,9 @@ impl Exchange {
         match outcome {
             Ok(Parsed::Complete(len)) => {
                 input.consume(len);
+                if let Some(record) = &mut self.record {
+                    record.request_length += len as u64;
+                }
                 self.request.input = Some(input);
                 self.request.park(env);
                 self.request.send_first(out);

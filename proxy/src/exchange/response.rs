@@ -278,7 +278,9 @@ impl Exchange {
             Phase::Body => self.advance_response_body(env),
             Phase::Trailers => self.advance_response_trailers(env),
             Phase::Tunnel => {
-                self.response.pass = self.response.input.as_ref().map_or(0, |input| input.len() as u32);
+                let pass = self.response.input.as_ref().map_or(0, |input| input.len() as u32);
+                self.response.body_bytes += u64::from(pass - self.response.pass);
+                self.response.pass = pass;
             }
             Phase::File => self.advance_file(env),
             Phase::Idle | Phase::Whole => {}
@@ -401,6 +403,9 @@ impl Exchange {
             return Err(failure);
         }
         if self.place.rules.intercepts_errors && status >= 300 && self.has_page_for(status) {
+            if let (401, Some(record)) = (status, &mut self.record) {
+                record.keep_challenges(&head.fields);
+            }
             return Err(Failure::Intercepted(status));
         }
         let response = &mut self.response;

@@ -11,9 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
-use super::answer::add_fields;
 use super::files::Found;
-use super::values::Known;
 use super::{Ending, Env, Exchange, Step};
 use crate::config::Action;
 use crate::http::Method;
@@ -130,18 +128,17 @@ impl Exchange {
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let mut fields = Vec::new();
-        if self.place.changes_answers {
-            let place = self.place.clone();
-            self.response.status = status;
-            add_fields(&place, status, &Known::new(self, env.moment()), &mut fields);
-        }
+        self.response.status = status;
+        self.append_fields(keep_alive, env.moment(), &mut fields);
         let out = self.response.out(false, &mut env.buffers);
+        let start = out.len();
         if reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive).is_err() {
             self.fetch = None;
             self.ending = Ending::Reset;
             return;
         }
         self.response.is_own(status, keep_alive, 0);
+        self.keep_sent(start);
         let has_body = self.request.method != Method::Head && !sending.parts.is_empty();
         match &mut self.fetch {
             Some(fetch) if has_body => {

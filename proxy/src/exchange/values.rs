@@ -212,6 +212,9 @@ impl Known<'_> {
                 Part::Variable(variable) => {
                     let start = out.len();
                     self.append(variable, out);
+                    if escape == Escape::Default && out.len() == start && !variable.may_be_empty() {
+                        out.push(b'-');
+                    }
                     escape_from(out, start, escape);
                 }
             }
@@ -227,9 +230,11 @@ impl Known<'_> {
         if let Some(record) = record {
             let of_head = place.kept.iter().position(|kept| kept == variable);
             let of_answer = || place.kept_of_answer.iter().position(|kept| kept == variable);
-            let value = match of_head {
-                Some(number) => record.of_head.value(number),
-                None => of_answer().and_then(|number| record.of_answer.value(number)),
+            let value = match (of_head, variable) {
+                (Some(number), _) => record.of_head.value(number),
+                (None, V::SentHttp(_)) => of_answer()
+                    .and_then(|number| record.of_sent.value(number).or(record.of_answer.value(number))),
+                (None, _) => of_answer().and_then(|number| record.of_answer.value(number)),
             };
             if let Some(value) = value {
                 return out.extend_from_slice(value);
@@ -354,12 +359,13 @@ impl Known<'_> {
     }
 }
 
-/// The variables that tell of each server that was asked, joined by `, `. So many octets of a body came from the last.
+/// The variables that tell of each server that was asked, joined by `, `, or by ` : ` where the request had been sent
+/// to another location before. So many octets of a body came from the last.
 fn upstream(variable: &Variable, record: &Record, body: u64, now: Time, out: &mut Vec<u8>) {
     use Variable as V;
     for (number, one) in record.tries.iter().enumerate() {
         if number > 0 {
-            out.extend_from_slice(b", ");
+            out.extend_from_slice(if one.is_anew { b" : " } else { b", " });
         }
         let mut took = |until: Option<Time>| match until {
             Some(time) => seconds(out, time.since(one.since)),
@@ -503,9 +509,6 @@ fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
         Escape::Default => matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..),
         Escape::Json => matches!(byte, b'"' | b'\\' | 0..=0x1f),
     };
-    if escape == Escape::Default && out.len() == start {
-        return out.push(b'-');
-    }
     if !out[start..].iter().any(|&byte| is_odd(byte)) {
         return;
     }

@@ -50,6 +50,27 @@ fn bytes_pass_both_ways_and_both_sides_may_speak_first() {
 }
 
 #[test]
+fn bytes_of_a_tunnel_count_as_a_body() {
+    let origin = Origin::start(|visit| {
+        visit.request_head();
+        visit.send(format!("{SWITCH}hello"));
+        assert_eq!(visit.exact(3), b"bye");
+        visit.send("again");
+        visit.finish();
+        visit.assert_closed();
+    });
+    let proxy = Proxy::start(origin.to_string(), "--access-log -");
+    let mut conn = switched(&proxy);
+    assert_eq!(conn.exact(5), b"hello");
+    conn.send("bye");
+    assert_eq!(conn.exact(5), b"again");
+    conn.finish();
+    conn.assert_closed();
+    let line = proxy.wait_output("/chat");
+    assert!(line.contains("\"GET /chat HTTP/1.1\" 101 10 "), "{line}");
+}
+
+#[test]
 fn either_side_may_end_first_and_still_receive() {
     let origin = Origin::start(|visit| {
         let first = visit.request_head().target() == "/first";

@@ -18,7 +18,7 @@ const ERROR_LOG: &str = "logs/error.log";
 
 /// The parts of a default build of nginx that are not here, as its `configure` names them. `http_rewrite`
 /// is here in part: `return` and `set`.
-const WITHOUT: [&str; 19] = [
+const WITHOUT: [&str; 20] = [
     "http_charset",
     "http_gzip",
     "http_ssi",
@@ -38,6 +38,7 @@ const WITHOUT: [&str; 19] = [
     "http_limit_req",
     "http_empty_gif",
     "http_browser",
+    "http_tunnel",
 ];
 
 /// What the command line asks for.

@@ -152,6 +152,9 @@ pub struct Location {
     pub action: Action,
     /// How they get there.
     pub rules: Rules,
+    /// How their clients are served, where that is not as in the rest of the site. What counts before the place of a
+    /// request is known is the site's.
+    pub client: Option<ClientRules>,
     /// Locations within it, in the file's order.
     pub nested: Vec<Location>,
 }
@@ -166,6 +169,7 @@ impl Location {
             sets: Vec::new(),
             action,
             rules: Rules::default(),
+            client: None,
             nested: Vec::new(),
         }
     }

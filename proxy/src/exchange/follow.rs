@@ -27,6 +27,8 @@ impl Exchange {
     #[inline(never)]
     pub(super) fn follow(&mut self, message: &Message<'_>, tools: &mut Tools<'_>) -> Result<Fate, Refusal> {
         let place = self.place.clone();
+        // Each place on the way has a say.
+        self.request.keep_alive &= self.may_persist(tools.moment.now);
         // Where nothing was looked for, the path is not in its normal form yet.
         let (path, _) = uri::split(message.target.path);
         tools.path.clear();

@@ -94,8 +94,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the site lets the connection persist behind this request (`ngx_http_update_location_config`).
-    fn may_persist(&self, now: Time) -> bool {
+    /// Whether the place lets the connection persist behind this request (`ngx_http_update_location_config`).
+    pub(super) fn may_persist(&self, now: Time) -> bool {
         let rules = &self.place.client;
         rules.keepalive_timeout > Duration::ZERO
             && self.requests < rules.keepalive_requests

@@ -145,6 +145,7 @@ impl Place {
             }
             _ => false,
         };
+        let client = location.client.as_ref().unwrap_or(&site.client);
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
             is_plain: is_standard && !keeps_records && !location.is_internal && !has_key,
@@ -156,12 +157,12 @@ impl Place {
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             is_internal: location.is_internal,
             keeps_records,
-            changes_answers: *delivery != Delivery::default() || site.client.keepalive_header.is_some(),
+            changes_answers: *delivery != Delivery::default() || client.keepalive_header.is_some(),
             upstream: match &location.action {
                 Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
             },
-            client: site.client.clone(),
+            client: client.clone(),
             rules,
             action: location.action.clone(),
             matched,

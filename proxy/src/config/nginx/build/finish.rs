@@ -112,6 +112,7 @@ impl Builder<'_> {
             sets: if is_site { Vec::new() } else { self.sets(part)? },
             action,
             rules: self.rules(part, scope)?,
+            client: (!is_site).then(|| client_rules(scope)),
             nested: if is_site { Vec::new() } else { self.nested(part, scope)? },
         })
     }

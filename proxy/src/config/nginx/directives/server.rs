@@ -66,18 +66,15 @@ pub(super) const ROWS: &[Directive] = &[
         ONE_OR_TWO,
         "75s",
         "How long an idle client is kept; 0: not at all. The second time is told in `Keep-Alive`.",
-    )
-    .differs("In a `location` it is read, and that of the server holds."),
+    ),
     row(
         "keepalive_requests",
         HTTP_LOCATION,
         ONE,
         "1000",
         "Requests over one connection before it is closed.",
-    )
-    .differs("In a `location` it is read, and that of the server holds."),
-    row("keepalive_time", HTTP_LOCATION, ONE, "1h", "How long one connection takes requests.")
-        .differs("In a `location` it is read, and that of the server holds."),
+    ),
+    row("keepalive_time", HTTP_LOCATION, ONE, "1h", "How long one connection takes requests."),
     row(
         "set_real_ip_from",
         HTTP_LOCATION,
@@ -85,9 +82,9 @@ pub(super) const ROWS: &[Directive] = &[
         "",
         "Proxies whose word about the client is believed: networks, addresses, `unix:`.",
     )
-    .differs("In a `location` it is read, and that of the server holds."),
+    .differs("In a `location` it takes the place of the server's; nginx asks that first."),
     row("real_ip_header", HTTP_LOCATION, ONE, "X-Real-IP", "Where they say it: a field.")
-        .differs("In a `location` it is read, and that of the server holds."),
+        .differs("In a `location` it takes the place of the server's; nginx asks that first."),
     row(
         "real_ip_recursive",
         HTTP_LOCATION,
@@ -95,7 +92,7 @@ pub(super) const ROWS: &[Directive] = &[
         "off",
         "Takes the last address that is not trusted itself.",
     )
-    .differs("In a `location` it is read, and that of the server holds."),
+    .differs("In a `location` it takes the place of the server's; nginx asks that first."),
     row(
         "log_format",
         HTTP,

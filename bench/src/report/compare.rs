@@ -79,7 +79,7 @@ fn table(scenario: &Scenario) -> Table {
         ("requests/s", has(figure::REQUESTS), |entry| {
             Some(entry.at_least().to_owned() + &with_interval(entry.sample(figure::REQUESTS)?)?)
         }),
-        ("CPU, µs/request", has(figure::CPU), |entry| with_interval(entry.sample(figure::CPU)?)),
+        ("CPU, µs/request", has(figure::CPU), |entry| tenths(entry.sample(figure::CPU)?)),
         ("to relay", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_floor.as_ref()?)),
         ("to nginx", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_nginx.as_ref()?)),
         ("core busy, %", has(figure::BUSY), |entry| {
@@ -113,6 +113,11 @@ fn with_interval(sample: &Sample) -> Option<String> {
     let [low, high] = sample.confidence.map(|value| plot::number(&value));
     let median = plot::number(&sample.median);
     Some(if low == high { median } else { format!("{median} ({low} to {high})") })
+}
+
+fn tenths(sample: &Sample) -> Option<String> {
+    let [low, high] = sample.confidence;
+    Some(format!("{:.1} ({low:.1} to {high:.1})", sample.median))
 }
 
 fn ratio(sample: &Sample) -> Option<String> {
@@ -198,8 +203,8 @@ fn percentiles(scenario: &Scenario) -> Result<Plot> {
         };
         plot::mesh(&mut chart, titles, (5, 6), &percent, &plot::number)?;
         for (name, points) in &curves {
-            let colour = plot::subject(name);
-            chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)).point_size(3))?;
+            let line = plot::curve(name);
+            chart.draw_series(LineSeries::new(points.clone(), line).point_size(3))?;
         }
         Ok(())
     })
@@ -231,11 +236,11 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         let titles = ("offered, thousand requests/s", "p99 from when it was due, ms");
         plot::mesh(&mut chart, titles, (10, 6), &plot::number, &plot::number)?;
         for sweep in sweeps {
-            let colour = plot::subject(&sweep.subject);
-            chart.draw_series(LineSeries::new(points(sweep), colour.stroke_width(2)).point_size(2))?;
+            let line = plot::curve(&sweep.subject);
+            chart.draw_series(LineSeries::new(points(sweep), line).point_size(2))?;
             let knee = sweep.knee_per_s / 1e3;
             let at = points(sweep).into_iter().find(|(rate, _)| (rate - knee).abs() < 1e-6);
-            let ring = at.map(|at| Circle::new(at, 7, colour.stroke_width(2)));
+            let ring = at.map(|at| Circle::new(at, 7, line));
             chart.draw_series(ring)?;
         }
         Ok(())

@@ -42,6 +42,11 @@ pub(super) fn subject(name: &str) -> RGBColor {
     series(known.iter().position(|known| *known == name).unwrap_or_default())
 }
 
+/// The line of a subject; the proxy's is thicker, so that it can be found among many.
+pub(super) fn curve(name: &str) -> ShapeStyle {
+    subject(name).stroke_width(if name == "proxy" { 4 } else { 2 })
+}
+
 /// The size of letters as `plotters` counts it; in the SVG it is 12 pixels.
 pub(super) const LETTER: i32 = 15;
 

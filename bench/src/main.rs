@@ -17,6 +17,8 @@ struct Arguments {
 enum Command {
     /// Subjects side by side: throughput, latency, CPU time, system calls, memory
     Compare(compare::Options),
+    /// Whether two comparisons on one machine say the same
+    Agree(compare::AgreeOptions),
     /// Who gets how many requests under each method, and who queues
     Balance(balance::Options),
     /// HTTP load on a schedule, with latencies that count from when requests were due
@@ -34,6 +36,7 @@ enum Command {
 fn main() -> ExitCode {
     let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
         Command::Compare(options) => compare::main(&options).map_err(Into::into),
+        Command::Agree(options) => compare::agree(&options).map_err(Into::into),
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
         Command::Load(options) => load::main(&options).map_err(Into::into),
         Command::Faults(options) => faults::run(&options).map_err(Into::into),

@@ -13,8 +13,9 @@
 //! - memory: resident, at rest and for each idle connection (`memory.rs`)
 //!
 //! `scenario.rs` lists the loads, `model.rs` is a run as data, `figures.rs` makes medians and ratios,
-//! `table.rs` shows them, `folder.rs` keeps them.
+//! `table.rs` shows them, `folder.rs` keeps them, `agree.rs` holds two runs against each other.
 
+mod agree;
 mod figures;
 mod folder;
 pub(crate) mod instructions;
@@ -34,6 +35,7 @@ use std::time::Instant;
 
 use crate::lab::{self, Awake, Binaries, Cores, LabError, Launch, Origins};
 use crate::load::{LoadError, Log, Outcome, Percentiles};
+pub use agree::{AgreeOptions, agree};
 use folder::Folder;
 use model::{Entry, Machine, Run, SubjectInfo};
 pub use options::Options;
@@ -98,7 +100,7 @@ pub fn main(options: &Options) -> Result<(), CompareError> {
     let run = Comparison { settings, cores, binaries, folder: &folder }.run()?;
     let text = table::text(&run);
     println!("{text}");
-    folder.write("run.json", &(serde_json::to_string_pretty(&run).expect("numbers and words") + "\n"))?;
+    folder.write("run.json", &(serde_json::to_string(&run).expect("numbers and words") + "\n"))?;
     folder.write("summary.txt", &(text + "\n"))?;
     let place = folder.path().display();
     eprintln!("kept in {place}; bench report {place} makes a page of it");

@@ -155,7 +155,7 @@ fn of_the_rest(run: &Run) -> Table {
 }
 
 /// A table with its numbers to the right.
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(1) {

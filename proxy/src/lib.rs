@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`time`], [`buffer`], [`key`] | nanoseconds that are passed in; fixed-size buffers and their free list; digests | nothing |
 //! | [`config`] | text to one checked value | [`time`] |
+//! | [`dns`] | what name servers are asked and what they answer, as bytes | [`time`] |
 //! | [`ids`] | how the parts of a configuration are called beyond its end | [`config`]'s values |
 //! | [`http`] | bytes to spans and back: heads, framing, bodies, what changes in passing | [`buffer`] |
 //! | [`upstream`] | the choice and the memory of servers, the pool of idle connections | [`time`], [`key`], [`config`]'s values |
@@ -39,6 +40,7 @@ macro_rules! planted {
 pub mod access_log;
 pub mod buffer;
 pub mod config;
+pub mod dns;
 pub mod exchange;
 pub mod http;
 pub mod ids;

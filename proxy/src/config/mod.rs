@@ -15,6 +15,7 @@
 //! - `site.rs`: sites and their locations
 //! - `upstream.rs`: groups of servers
 //! - `health.rs`: how these are checked
+//! - `resolver.rs`: name servers
 
 pub mod address;
 mod exit;
@@ -23,6 +24,7 @@ pub mod health;
 mod help;
 pub mod nginx;
 mod pattern;
+mod resolver;
 pub mod server;
 pub mod site;
 pub mod template;
@@ -33,6 +35,7 @@ mod values;
 pub use exit::{Exit, Stream};
 pub use health::HealthCheck;
 pub use pattern::Pattern;
+pub use resolver::Resolver;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
 pub use upstream::{Balance, Host, NextUpstream, Server, Upstream};
 

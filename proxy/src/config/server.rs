@@ -214,6 +214,7 @@ mod tests {
             Ok(Server {
                 name: "app1:5000".to_owned(),
                 host: Host::Name("app1".to_owned(), 5000),
+                resolver: None,
                 weight: 3,
                 max_fails: 2,
                 fail_timeout: Duration::from_secs(90),

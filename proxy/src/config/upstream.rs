@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::Resolver;
 use super::health::HealthCheck;
 use super::template::Template;
 use crate::time::Duration;
@@ -54,6 +56,8 @@ pub struct Server {
     pub name: String,
     /// Where it is.
     pub host: Host,
+    /// Who is asked for the addresses of a name (`resolve` with a `resolver`); `None`: the system.
+    pub resolver: Option<Arc<Resolver>>,
     /// Its share of the requests, 1 to [`WEIGHT_MAX`](super::server::WEIGHT_MAX).
     pub weight: u32,
     /// Failures that take it out; 0: none does.
@@ -78,6 +82,7 @@ impl Server {
         Server {
             name: name.to_owned(),
             host,
+            resolver: None,
             weight: 1,
             max_fails: 1,
             fail_timeout: Duration::from_secs(10),

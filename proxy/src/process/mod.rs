@@ -134,7 +134,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let signals = Signals::new(caught)?;
 
     let (calls, called) = mpsc::channel();
-    let shared = Arc::new(Shared::new(config, Some(calls), RandomState::new().hash_one(0)));
+    let shared = Arc::new(Shared::new(config, Some(calls.clone()), RandomState::new().hash_one(0)));
     let generation = shared.generation();
     let process = &generation.config.process;
     let mut inheritance = Inheritance::take();
@@ -167,7 +167,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     }
     // Not joined: it may hang in a look-up for as long as the system's resolver likes.
     let asked = shared.clone();
-    thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&asked, &called))?;
+    thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&asked, &called, &calls))?;
     announce(&generation.config);
     let remotes = Arc::new(remotes);
     let crew = Crew {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use super::mio_net::Remote;
+use super::resolver::{Answer, Question, Unresolved};
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
@@ -36,12 +37,19 @@ pub struct Suspect {
 }
 
 /// What the resolver is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Call {
     /// A connection to this server failed, its name may have moved.
     Suspect(Suspect),
     /// Another configuration is at work.
     Reloaded,
+    /// A look-up that it began has come to its end.
+    LookedUp {
+        /// What was looked up.
+        question: Question,
+        /// What came of it.
+        found: Result<Answer, Unresolved>,
+    },
 }
 
 /// One truth over all workers.

@@ -20,6 +20,7 @@ mod memory;
 mod names;
 mod pool;
 mod pressure;
+mod resolver;
 mod retry;
 mod signals;
 mod status;

@@ -315,6 +315,13 @@ pub(crate) const SAME: &[&str] = &[
     "%resolver 127.0.0.1 valid=x;",
     "%resolver 127.0.0.1 ipv6=x;",
     "%resolver valid=1s;",
+    "%resolver 127.0.0.1 valid=;",
+    "%resolver 127.0.0.1:99999;",
+    "%resolver [::1;",
+    "%resolver 127.0.0.1/8;",
+    "%resolver 127.0.0.1; resolver 127.0.0.2;",
+    "%resolver_timeout x;",
+    "%resolver_timeout 1; resolver_timeout 2;",
     // Logs.
     "%error_log a foo;",
     "%access_log a foo;",

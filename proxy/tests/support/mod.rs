@@ -7,6 +7,7 @@
 
 pub(crate) mod conn;
 pub(crate) mod message;
+pub(crate) mod name_server;
 pub(crate) mod origin;
 pub(crate) mod process;
 

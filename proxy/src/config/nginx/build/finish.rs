@@ -47,7 +47,8 @@ pub(super) struct Http {
 impl Builder<'_> {
     /// The finished `http` block.
     pub(super) fn finish_http(&mut self) -> Result<Http, Error> {
-        let mut upstreams = std::mem::take(&mut self.groups).finish(&self.variables)?;
+        let mut upstreams =
+            std::mem::take(&mut self.groups).finish(&self.variables, &self.http_scope.asking)?;
         for server in &self.servers {
             check_duplicates(&server.part)?;
         }

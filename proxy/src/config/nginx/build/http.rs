@@ -83,10 +83,7 @@ impl Builder<'_> {
         self.groups.open(block)?;
         let name = block.arg(0);
         while let Some(statement) = self.reader.next(Context::UPSTREAM)? {
-            match statement.directive.name {
-                "resolver" => resolver(&statement)?,
-                _ => self.groups.set(name, &statement, &mut self.warnings)?,
-            }
+            self.groups.set(name, &statement, &mut self.warnings)?;
         }
         self.groups.close(name, &self.reader.place())
     }
@@ -201,7 +198,7 @@ impl Builder<'_> {
                 return Ok(());
             }
             "error_log" => return self.inner_error_log(statement),
-            "resolver" => return resolver(statement),
+            _ if scope.asking.set(statement)? => return Ok(()),
             _ => {}
         }
         let mut around = Around {
@@ -285,30 +282,5 @@ fn answer(statement: &Statement) -> Result<(u16, Option<Text>), Error> {
         }
         None if is_url && statement.args.len() == 1 => Ok((302, Some(Text::arg(statement, 0)?))),
         None => Err(statement.error(format!("invalid return code \"{word}\""))),
-    }
-}
-
-/// Checks a `resolver`, of which nothing is used: names are resolved as the system does.
-fn resolver(statement: &Statement) -> Result<(), Error> {
-    let mut servers = 0;
-    for word in &statement.args {
-        match word.split_once('=') {
-            Some(("valid", value)) if crate::config::units::parse_time(value).is_ok() => {}
-            Some(("ipv6" | "ipv4", "on" | "off")) | Some(("status_zone", _)) => {}
-            Some(("valid" | "ipv6" | "ipv4", _)) => {
-                return Err(statement.error(format!("invalid parameter: {word}")));
-            }
-            _ => {
-                let parsed = super::url::parse(word, super::url::Kind::Server);
-                if let Err(problem) = parsed {
-                    return Err(statement.error(format!("{problem} in resolver \"{word}\"")));
-                }
-                servers += 1;
-            }
-        }
-    }
-    match servers {
-        0 => Err(statement.error("no name servers defined")),
-        _ => Ok(()),
     }
 }

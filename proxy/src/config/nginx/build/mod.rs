@@ -22,6 +22,7 @@ mod listen;
 mod map;
 mod pass;
 mod process;
+mod resolver;
 mod scope;
 mod slots;
 mod upstream;

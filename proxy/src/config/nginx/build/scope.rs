@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::resolver::Asking;
 use super::variables::Text;
 use crate::config::site::{Access, IfModifiedSince, PageStatus};
 use crate::config::{NextUpstream, Pattern};
@@ -19,6 +20,8 @@ macro_rules! scope {
         #[derive(Clone, Debug, Default)]
         pub(super) struct Scope {
             $($(#[doc = $doc])* pub(super) $field: Option<$type>,)*
+            /// `resolver`, which is two settings.
+            pub(super) asking: Asking,
         }
 
         impl Scope {
@@ -29,6 +32,7 @@ macro_rules! scope {
                         self.$field.clone_from(&outer.$field);
                     }
                 )*
+                self.asking.inherit(&outer.asking);
             }
         }
     };

@@ -2,6 +2,7 @@
 
 use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
+use super::resolver::Asking;
 use super::slots::{number, once, time};
 use super::url::{self, Kind, Url};
 use super::variables::{Text, Variables};
@@ -22,6 +23,8 @@ const KEEPALIVE: u64 = 32;
 pub(super) struct Group {
     name: String,
     servers: Vec<Server>,
+    /// Which of them say `resolve`, as indexes.
+    resolved: Vec<usize>,
     /// Nothing for what a `proxy_pass` implies.
     block: Option<Block>,
     /// The port of an implied group, part of its identity.
@@ -37,6 +40,7 @@ pub(super) struct Block {
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
     keepalive_timeout: Option<Duration>,
+    asking: Asking,
 }
 
 /// All groups.
@@ -62,8 +66,7 @@ impl Groups {
                 return Err(Error::at(&at, message));
             }
         }
-        let group =
-            Group { name: name.to_owned(), servers: Vec::new(), block: Some(Block::default()), port: None };
+        let group = Group { block: Some(Block::default()), ..Group::new(name, None) };
         // A `proxy_pass` above that named it without a port meant this one.
         match self.all.iter().position(|(group, _)| group.name_matches(name)) {
             Some(index) => self.all[index] = (group, place.clone()),
@@ -84,9 +87,16 @@ impl Groups {
             .iter_mut()
             .find(|(group, _)| group.block.is_some() && group.name == name)
             .expect("the block is open");
-        let Group { servers, block: Some(block), .. } = group else { unreachable!("it is a block") };
+        let Group { servers, resolved, block: Some(block), .. } = group else {
+            unreachable!("it is a block")
+        };
         match statement.directive.name {
-            "server" => servers.push(server(statement, block.balance)?),
+            "server" => {
+                if statement.args[1..].iter().any(|word| word == "resolve") {
+                    resolved.push(servers.len());
+                }
+                servers.push(server(statement, block.balance)?);
+            }
             "ip_hash" => balance(block, Balance::IpHash, statement, warnings),
             "least_conn" => balance(block, Balance::LeastConn, statement, warnings),
             "hash" => {
@@ -118,7 +128,9 @@ impl Groups {
             "keepalive_requests" => number(&mut block.keepalive_requests, statement)?,
             "keepalive_time" => time(&mut block.keepalive_time, statement)?,
             "keepalive_timeout" => time(&mut block.keepalive_timeout, statement)?,
-            _ => {}
+            _ => {
+                block.asking.set(statement)?;
+            }
         }
         Ok(())
     }
@@ -156,23 +168,27 @@ impl Groups {
                 _ => {}
             }
         }
-        let group = Group { name: host.to_owned(), servers: Vec::new(), block: None, port };
-        self.all.push((group, place.clone()));
+        self.all.push((Group::new(host, port), place.clone()));
         Ok(self.all.len() - 1)
     }
 
-    /// The finished groups: what only the whole shows is checked, and implied groups get their server.
-    pub(super) fn finish(self, variables: &Variables) -> Result<Vec<Upstream>, Error> {
-        self.all.into_iter().map(|(group, place)| group.finish(&place, variables)).collect()
+    /// The finished groups: what only the whole shows is checked, and implied groups get their server. Where a group
+    /// does not say who is asked for names, it is as in `around`.
+    pub(super) fn finish(self, variables: &Variables, around: &Asking) -> Result<Vec<Upstream>, Error> {
+        self.all.into_iter().map(|(group, place)| group.finish(&place, variables, around)).collect()
     }
 }
 
 impl Group {
+    fn new(name: &str, port: Option<u16>) -> Group {
+        Group { name: name.to_owned(), servers: Vec::new(), resolved: Vec::new(), block: None, port }
+    }
+
     fn name_matches(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    fn finish(mut self, place: &Place, variables: &Variables) -> Result<Upstream, Error> {
+    fn finish(mut self, place: &Place, variables: &Variables, around: &Asking) -> Result<Upstream, Error> {
         let name = match self.port {
             Some(port) => format!("{}:{port}", self.name),
             None => self.name,
@@ -183,7 +199,12 @@ impl Group {
                 .map_err(|_| Error::at(place, format!("host not found in upstream \"{name}\"")))?;
             self.servers.push(Server::new(&name, host));
         }
-        let block = self.block.unwrap_or_default();
+        let mut block = self.block.unwrap_or_default();
+        block.asking.inherit(around);
+        let resolver = block.asking.finish();
+        for index in self.resolved {
+            self.servers[index].resolver.clone_from(&resolver);
+        }
         let balance = block.balance.unwrap_or_default();
         if self.servers.iter().all(|server| server.backup) {
             return Err(Error::at(place, format!("no servers in upstream \"{name}\"")));
@@ -245,7 +266,7 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             None if word == "backup" => server.backup = true,
             None if word == "down" => server.down = true,
             None if word == "drain" => server.drain = true,
-            // Every name is resolved anew while running.
+            // The caller keeps it in mind.
             None if word == "resolve" => {}
             _ if is_of_nginx_plus(word) => {
                 return Err(statement.error(format!(

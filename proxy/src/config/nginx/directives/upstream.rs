@@ -2,7 +2,7 @@
 
 use super::{
     Arguments, Directive, HTTP, HTTP_LOCATION, LOCATION, NONE, ONE, ONE_OR_TWO, SOME, UP_TO_TWO, UPSTREAM,
-    block, ignored, row,
+    block, row,
 };
 
 pub(super) const ROWS: &[Directive] = &[
@@ -80,9 +80,24 @@ pub(super) const ROWS: &[Directive] = &[
     block("match", HTTP, ONE, "What a response to a check has to be like, in all points: `status [!] 200 301-303`, \
          `header [!] NAME`, `header NAME =|!=|~|!~ VALUE` (the field must be there), `body ~|!~ REGEX` (of the first 256k).")
     .differs("Of nginx Plus. `require` is refused. Regular expressions have no look-around and no back-references."),
-    row("resolver", HTTP_LOCATION.or(UPSTREAM), SOME, "", "Name servers to ask.").differs(
-        "The addresses are checked and not used: names are resolved as the system does \
-         (/etc/hosts, /etc/resolv.conf).",
+    row(
+        "resolver",
+        HTTP_LOCATION.or(UPSTREAM),
+        SOME,
+        "",
+        "Name servers to ask for the names of `server` lines that say `resolve`: addresses, with port 53 where none is \
+         given, then `valid=` (as long as answers say), `ipv4=` (on), `ipv6=` (on), `status_zone=` (accepted).",
+    )
+    .differs(
+        "The one that answered last is asked first, another one after 2 s of silence (nginx: in turn, after 5 s). The \
+         name of a name server is looked up when it is asked. All other names are resolved as the system does \
+         (/etc/hosts, /etc/resolv.conf), and those that say `resolve` too where there is no `resolver`.",
     ),
-    ignored("resolver_timeout", HTTP_LOCATION.or(UPSTREAM), ONE, "The system's resolver has its own."),
+    row(
+        "resolver_timeout",
+        HTTP_LOCATION.or(UPSTREAM),
+        ONE,
+        "30s",
+        "How long it may take to look one name up.",
+    ),
 ];

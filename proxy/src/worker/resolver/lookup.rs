@@ -1,0 +1,160 @@
+//! One look-up of a name, from its beginning to its end: by the system, or by asking name servers in turn.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::transport::{self, Outcome};
+use crate::config::{Host, Resolver};
+use crate::dns::Kind;
+
+/// How long one name server may take before the next one is asked. nginx takes 5 s, longer than most clients wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A name, and who knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// Who is asked; `None`: the system.
+    pub resolver: Option<Arc<Resolver>>,
+    /// The name.
+    pub host: Arc<str>,
+}
+
+/// The addresses of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// At least one.
+    pub addresses: Vec<IpAddr>,
+    /// How long they hold; `None` where nobody says.
+    pub valid: Option<Duration>,
+}
+
+/// Why a name has no address, in nginx's words (`ngx_resolver_strerror`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// A name server says that there is no such name, or it has no address.
+    #[error("3: Host not found")]
+    NotFound,
+    /// No name server can answer, for this reason (RFC 1035 section 4.1.1: RCODE).
+    #[error("{0}: {name}", name = code_name(*.0))]
+    Failed(u8),
+    /// No name server has answered in time.
+    #[error("110: Operation timed out")]
+    TimedOut,
+    /// The system says so.
+    #[error("{0}")]
+    System(String),
+}
+
+fn code_name(code: u8) -> &'static str {
+    match code {
+        1 => "Format error",
+        2 => "Server failure",
+        4 => "Unimplemented",
+        5 => "Operation refused",
+        _ => "Unknown error",
+    }
+}
+
+/// Which name server of each resolver has answered last: it is asked first, so that one that is away costs one
+/// look-up its time and not all.
+#[derive(Debug, Default)]
+pub(super) struct Preferences(Mutex<HashMap<Arc<Resolver>, usize>>);
+
+impl Preferences {
+    fn first(&self, resolver: &Arc<Resolver>) -> usize {
+        self.0.lock().get(resolver).copied().unwrap_or(0)
+    }
+
+    fn has_answered(&self, resolver: &Arc<Resolver>, server: usize) {
+        if server != self.first(resolver) {
+            self.0.lock().insert(resolver.clone(), server);
+        }
+    }
+}
+
+impl Question {
+    /// Looks the name up. The system takes as long as it likes; name servers are asked until `until`.
+    pub(super) fn look_up(&self, preferences: &Preferences, until: Instant) -> Result<Answer, Unresolved> {
+        match &self.resolver {
+            None => by_system(&self.host),
+            Some(resolver) => {
+                let until = until.min(Instant::now() + resolver.timeout);
+                by_asking(resolver, &self.host, preferences, until)
+            }
+        }
+    }
+}
+
+fn by_system(host: &str) -> Result<Answer, Unresolved> {
+    let found = (host, 0).to_socket_addrs().map_err(|error| Unresolved::System(error.to_string()))?;
+    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    match addresses.is_empty() {
+        true => Err(Unresolved::System("it has no address".to_owned())),
+        false => Ok(Answer { addresses, valid: None }),
+    }
+}
+
+/// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have said
+/// that they cannot tell, or the time is over.
+fn by_asking(
+    resolver: &Arc<Resolver>,
+    host: &str,
+    preferences: &Preferences,
+    until: Instant,
+) -> Result<Answer, Unresolved> {
+    let kinds: &[Kind] = match (resolver.ipv4, resolver.ipv6) {
+        (true, true) => &[Kind::A, Kind::Aaaa],
+        (true, false) => &[Kind::A],
+        (false, _) => &[Kind::Aaaa],
+    };
+    let count = resolver.servers.len();
+    let first = preferences.first(resolver);
+    loop {
+        let (begin, mut failed, mut silent) = (Instant::now(), None, false);
+        for index in (0..count).map(|step| (first + step) % count) {
+            let now = Instant::now();
+            if now >= until {
+                return Err(Unresolved::TimedOut);
+            }
+            let asked = address(&resolver.servers[index])
+                .and_then(|server| transport::ask(server, host, kinds, until.min(now + PATIENCE)));
+            match asked {
+                Ok(Outcome::Found(addresses, ttl)) => {
+                    preferences.has_answered(resolver, index);
+                    return Ok(Answer { addresses, valid: Some(resolver.valid.unwrap_or(ttl)) });
+                }
+                Ok(Outcome::NotFound) => {
+                    preferences.has_answered(resolver, index);
+                    return Err(Unresolved::NotFound);
+                }
+                Ok(Outcome::Failed(code)) => failed = Some(code),
+                Err(error) => {
+                    log::debug!("{host} was asked for in vain: {error}");
+                    silent = true;
+                }
+            }
+        }
+        if let (Some(code), false) = (failed, silent) {
+            return Err(Unresolved::Failed(code));
+        }
+        // What fails at once is not tried at once again.
+        let pause = (begin + PATIENCE).min(until).saturating_duration_since(Instant::now());
+        std::thread::sleep(pause);
+    }
+}
+
+/// The address of a name server. One given by its name is looked up by the system.
+fn address(server: &Host) -> std::io::Result<SocketAddr> {
+    match server {
+        Host::Literal(address) => Ok(*address),
+        Host::Name(host, port) => {
+            let mut found = (host.as_str(), *port).to_socket_addrs()?;
+            found.next().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        }
+        Host::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
+    }
+}

@@ -1,0 +1,197 @@
+//! Names of servers, looked up off the loop: at start, from time to time, and when a connection fails.
+//!
+//! A name that does not resolve (yet) keeps the addresses it had; it is said once, and tried again.
+//!
+//! - `lookup.rs`: one look-up
+//! - `lookups.rs`: those that are under way
+//! - `transport.rs`: asking one name server
+
+mod lookup;
+mod lookups;
+mod transport;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use lookup::{Answer, Question, Unresolved};
+
+use super::generation::{Generation, SharedGroup};
+use super::shared::{Call, Shared, Suspect};
+use lookup::Preferences;
+use lookups::Lookups;
+
+/// Between two look-ups of a name that failed connections ask for, and before the next one of a name that has never
+/// had an address: without one a server is of no use.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Before the next look-up of a name that name servers did not know this time.
+const FAILED_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long names may keep the process from starting where name servers do not answer.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names that are looked up at once before the start.
+const START_AT_ONCE: usize = 16;
+
+/// Looks names up and tells their groups.
+#[derive(Debug)]
+pub struct Resolver {
+    names: Vec<Name>,
+    preferences: Arc<Preferences>,
+}
+
+#[derive(Debug)]
+struct Name {
+    /// Whose name it is.
+    of: Suspect,
+    group: SharedGroup,
+    question: Question,
+    port: u16,
+    /// How long addresses hold of which nobody says it.
+    interval: Duration,
+    /// When it is to be looked up; `None` while it is.
+    due: Option<Instant>,
+    /// When that was begun last.
+    begun: Instant,
+    /// Its last look-up failed, and that has been said.
+    failing: bool,
+    /// It has had an address.
+    known: bool,
+}
+
+impl Resolver {
+    /// For the names in all groups of a configuration.
+    pub fn new(generation: &Generation) -> Resolver {
+        let interval = generation.config.process.resolve_interval;
+        let now = Instant::now();
+        let mut names = Vec::new();
+        let upstreams = generation.config.upstreams.iter();
+        for ((&id, group), upstream) in generation.ids.groups.iter().zip(&generation.groups).zip(upstreams) {
+            names.extend(group.lock().names().map(|name| Name {
+                of: Suspect { group: id, server: name.server },
+                group: group.clone(),
+                question: Question {
+                    resolver: upstream.servers[name.server].resolver.clone(),
+                    host: name.host.into(),
+                },
+                port: name.port,
+                interval,
+                due: Some(now),
+                begun: now,
+                failing: false,
+                known: name.is_resolved,
+            }));
+        }
+        Resolver { names, preferences: Arc::default() }
+    }
+
+    /// Looks all names up that have no address yet, several at once. Returns those that do not resolve.
+    ///
+    /// No thread is left behind, since the process may go to the background after it.
+    pub fn resolve_unknown(&mut self) -> Vec<String> {
+        let until = Instant::now() + START_PATIENCE;
+        let preferences = &self.preferences;
+        let mut unknown: Vec<_> = self.names.iter_mut().filter(|name| !name.known).collect();
+        for some in unknown.chunks_mut(START_AT_ONCE) {
+            thread::scope(|scope| {
+                for name in some {
+                    scope.spawn(|| name.found(name.question.look_up(preferences, until)));
+                }
+            });
+        }
+        self.names
+            .iter()
+            .filter(|name| name.failing)
+            .map(|name| format!("{}:{}", name.question.host, name.port))
+            .collect()
+    }
+
+    /// Goes on looking names up, those of the configuration at work: from time to time and when one of `calls`
+    /// names a server. What is looked up comes back by way of `caller`, the other end of `calls`.
+    pub fn run(mut self, shared: &Shared, calls: &Receiver<Call>, caller: &Sender<Call>) {
+        let mut lookups = Lookups::new(self.preferences.clone());
+        loop {
+            let now = Instant::now();
+            for name in self.names.iter_mut().filter(|name| name.due.is_some_and(|due| due <= now)) {
+                (name.due, name.begun) = (None, now);
+                lookups.begin(&name.question, name.of, caller);
+            }
+            let call = match self.names.iter().filter_map(|name| name.due).min() {
+                Some(due) => calls.recv_timeout(due.saturating_duration_since(now)),
+                // There is nothing to come back for.
+                None => calls.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match call {
+                Ok(Call::Suspect(of)) => {
+                    self.names.iter_mut().filter(|name| name.of == of).for_each(Name::suspect);
+                }
+                Ok(Call::Reloaded) => self.follow(&shared.generation()),
+                Ok(Call::LookedUp { question, found }) => {
+                    let askers = lookups.ended(&question, caller);
+                    for name in self.names.iter_mut().filter(|name| askers.contains(&name.of)) {
+                        name.found(found.clone());
+                    }
+                    shared.wake_checker();
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Goes over to another configuration. What has been said of a name is not said again.
+    fn follow(&mut self, generation: &Generation) {
+        let next = Resolver { preferences: self.preferences.clone(), ..Resolver::new(generation) };
+        let old = std::mem::replace(self, next);
+        for name in &mut self.names {
+            let is_same = |old: &&Name| (&old.question.host, old.port) == (&name.question.host, name.port);
+            name.failing = old.names.iter().filter(is_same).any(|old| old.failing);
+            // The same line of the same group: its look-ups go on.
+            let is_kept = |old: &&Name| old.of == name.of && old.question == name.question;
+            if let Some(old) = old.names.iter().find(is_kept) {
+                (name.due, name.begun) = (old.due, old.begun);
+            }
+        }
+    }
+}
+
+impl Name {
+    /// A connection to it failed. Many do at once: one look-up serves them all.
+    fn suspect(&mut self) {
+        let again = self.begun + SHORT_PAUSE.min(self.interval);
+        self.due = self.due.map(|due| due.min(again));
+    }
+
+    fn found(&mut self, found: Result<Answer, Unresolved>) {
+        let pause = match found {
+            Ok(answer) => {
+                self.failing = false;
+                self.known = true;
+                let with_port = |ip: &_| SocketAddr::new(*ip, self.port);
+                let addresses: Vec<SocketAddr> = answer.addresses.iter().map(with_port).collect();
+                let changes = self.group.lock().resolved(self.of.server, &addresses);
+                for change in changes {
+                    log::info!("{}", change.line(""));
+                }
+                // No answer makes it a name server's only business.
+                answer.valid.map_or(self.interval, |valid| valid.max(SHORT_PAUSE))
+            }
+            Err(error) => {
+                if !self.failing {
+                    let (host, port) = (&self.question.host, self.port);
+                    log::warn!("{host}:{port} does not resolve ({error}); it is tried again");
+                }
+                self.failing = true;
+                match self.question.resolver {
+                    _ if !self.known => SHORT_PAUSE.min(self.interval),
+                    Some(_) => FAILED_PAUSE,
+                    None => self.interval,
+                }
+            }
+        };
+        self.due = Some(Instant::now() + pause);
+    }
+}

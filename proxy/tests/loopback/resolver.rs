@@ -1,0 +1,155 @@
+//! Servers whose names are asked of name servers (`resolver`, `server … resolve`).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::name_server::{Asked, NameServer};
+use crate::support::origin::{answer, ok};
+use crate::support::{Origin, Proxy, free_address, wait_until};
+
+/// What a name server answers, given the addresses of the two origins.
+type Script = fn(&Asked, Ipv4Addr, Ipv4Addr) -> Vec<Vec<u8>>;
+
+/// Two origins on one port of two addresses, called `first` and `second`.
+fn pair() -> ([Origin; 2], [Ipv4Addr; 2], u16) {
+    let (a, b) = (free_address(), free_address());
+    let b = SocketAddr::new(b.ip(), a.port());
+    let ip = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(_) => unreachable!("it is one of 127/8"),
+    };
+    let origins = [Origin::start_at(a, answer(ok("first"))), Origin::start_at(b, answer(ok("second")))];
+    (origins, [ip(a), ip(b)], a.port())
+}
+
+/// A proxy to `app.test` at this port, whose address these name servers know.
+fn proxy(servers: &[&NameServer], parameters: &str, port: u16) -> Proxy {
+    let servers: Vec<_> = servers.iter().map(|server| server.address().to_string()).collect();
+    let http = format!(
+        "resolver {} {parameters};
+         upstream u {{ zone u 64k; server app.test:{port} resolve; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        servers.join(" ")
+    );
+    Proxy::start_with("", &http, |_| {})
+}
+
+#[test]
+fn traffic_moves_with_the_address_when_its_time_is_over() {
+    let ([_first, _second], [a, b], port) = pair();
+    let place = Arc::new(AtomicUsize::new(0));
+    let now_at = place.clone();
+    let names =
+        NameServer::start(move |asked| vec![asked.addresses(&[[a, b][now_at.load(Ordering::SeqCst)]], 1)]);
+    let proxy = proxy(&[&names], "", port);
+    assert_eq!(proxy.get("/"), "first");
+    assert_eq!(names.asked()[..2], ["A app.test", "AAAA app.test"]);
+    place.store(1, Ordering::SeqCst);
+    wait_until("the move", || proxy.get("/") == "second");
+    proxy.wait_log(&format!("app.test:{port}: {b}:{port} is new"));
+}
+
+#[test]
+fn valid_stands_for_the_time_that_answers_have_and_one_kind_can_be_left_out() {
+    let ([_first, _second], [a, _], port) = pair();
+    let names = NameServer::knowing("app.test", vec![a], 3_600);
+    let proxy = proxy(&[&names], "valid=1s ipv6=off", port);
+    assert_eq!(proxy.get("/"), "first");
+    wait_until("more look-ups", || names.asked().len() > 2);
+    assert!(names.asked().iter().all(|asked| asked == "A app.test"));
+}
+
+#[test]
+fn an_alias_a_truncated_answer_and_a_forged_one() {
+    let ([_first, _second], [a, b], port) = pair();
+    let scripts: [Script; 3] = [
+        |asked, a, _| vec![asked.alias("other.test", a, 60)],
+        |asked, a, _| match asked.over_tcp {
+            true => vec![asked.addresses(&[a], 60)],
+            false => vec![asked.truncated()],
+        },
+        |asked, a, b| {
+            let mut forged = asked.addresses(&[b], 60);
+            forged[1] ^= 1;
+            vec![forged, asked.addresses(&[a], 60)]
+        },
+    ];
+    for script in scripts {
+        let names = NameServer::start(move |asked| script(asked, a, b));
+        let proxy = proxy(&[&names], "", port);
+        assert_eq!(proxy.get("/"), "first");
+    }
+}
+
+#[test]
+fn a_name_server_that_is_silent_or_fails_is_followed_by_the_next_one() {
+    let ([_first, _second], [a, _], port) = pair();
+    let silent = NameServer::start(|_| Vec::new());
+    let failing = NameServer::start(|asked| vec![asked.failed(2)]);
+    let knowing = NameServer::knowing("app.test", vec![a], 1);
+    let proxy = proxy(&[&silent, &failing, &knowing], "ipv6=off", port);
+    assert_eq!(proxy.get("/"), "first");
+    // From now on the one is asked first that has answered.
+    wait_until("more look-ups", || knowing.asked().len() > 2);
+    assert_eq!((silent.asked().len(), failing.asked().len()), (1, 1));
+}
+
+#[test]
+fn a_name_that_is_denied_keeps_its_address_and_that_is_said_once() {
+    let ([_first, _second], [a, _], port) = pair();
+    let is_known = Arc::new(AtomicUsize::new(1));
+    let known = is_known.clone();
+    let names = NameServer::start(move |asked| match known.load(Ordering::SeqCst) {
+        0 => vec![asked.failed(3)],
+        _ => vec![asked.addresses(&[a], 1)],
+    });
+    let proxy = proxy(&[&names], "ipv6=off", port);
+    assert_eq!(proxy.get("/"), "first");
+    is_known.store(0, Ordering::SeqCst);
+    let line = proxy.wait_log("does not resolve");
+    assert_eq!(
+        line,
+        format!("warn  app.test:{port} does not resolve (3: Host not found); it is tried again")
+    );
+    assert_eq!(proxy.get("/"), "first");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_found_once_somebody_does() {
+    let ([_first, _second], [a, _], port) = pair();
+    let is_known = Arc::new(AtomicUsize::new(0));
+    let known = is_known.clone();
+    let names = NameServer::start(move |asked| match known.load(Ordering::SeqCst) {
+        0 => vec![asked.failed(5)],
+        _ => vec![asked.addresses(&[a], 60)],
+    });
+    let proxy = proxy(&[&names], "", port);
+    proxy.wait_log("does not resolve (5: Operation refused)");
+    assert_eq!(proxy.status("/"), 502);
+    wait_until("more look-ups", || names.asked().len() > 4);
+    is_known.store(1, Ordering::SeqCst);
+    wait_until("the address", || proxy.status("/") == 200);
+    let lines = proxy.log().iter().filter(|line| line.contains("does not resolve")).count();
+    assert_eq!(lines, 1);
+}
+
+#[test]
+fn a_name_that_takes_long_keeps_no_other_one_waiting() {
+    let ([_first, _second], [a, _], port) = pair();
+    let names = NameServer::start(move |asked| match asked.name.as_str() {
+        "slow.test" => Vec::new(),
+        _ => vec![asked.addresses(&[a], 1)],
+    });
+    let http = format!(
+        "resolver {} ipv6=off;
+         upstream u {{ server slow.test:{port} resolve; server app.test:{port} resolve; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        names.address()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    assert_eq!(proxy.get("/"), "first");
+    let count = |name: &str| names.asked().iter().filter(|asked| asked.contains(name)).count();
+    let before = count("app.test");
+    wait_until("look-ups of the other one", || count("app.test") > before + 2);
+}

@@ -16,6 +16,7 @@
 //! - `upstream.rs`: groups of servers
 //! - `health.rs`: how these are checked
 //! - `resolver.rs`: name servers
+//! - `url.rs`: addresses as nginx takes them apart
 
 pub mod address;
 mod exit;
@@ -30,6 +31,7 @@ pub mod site;
 pub mod template;
 pub mod units;
 pub mod upstream;
+pub mod url;
 mod values;
 
 pub use exit::{Exit, Stream};

@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
-use super::url::{self, Kind};
 use super::variables::Variables;
 use crate::config::site::SiteName;
 use crate::config::units::{parse_number, parse_size, parse_time};
+use crate::config::url::{self, Kind};
 use crate::config::{Listen, Listener, TcpKeepalive};
 
 /// A socket, as far as it is known.

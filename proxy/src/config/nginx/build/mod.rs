@@ -26,7 +26,6 @@ mod resolver;
 mod scope;
 mod slots;
 mod upstream;
-mod url;
 mod variables;
 
 use super::directives::Context;

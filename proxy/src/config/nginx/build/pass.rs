@@ -6,10 +6,10 @@ use super::forwarding::NO_PASS;
 use super::http::name;
 use super::scope::{Change, ChangeFrom};
 use super::upstream::Groups;
-use super::url::{self, Kind, Url};
 use super::variables::{Text, Variables};
 use crate::config::Pass;
 use crate::config::site::{Match, PassTarget, PassUri};
+use crate::config::url::{self, Kind, Url};
 
 /// A `proxy_pass`.
 #[derive(Debug)]

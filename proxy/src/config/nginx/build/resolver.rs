@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::super::error::Error;
 use super::super::reader::Statement;
 use super::slots::{once, time};
-use super::url::{self, Kind, Place};
 use crate::config::units::parse_time;
+use crate::config::url::{self, Kind, Place};
 use crate::config::{Host, Resolver};
 use crate::time::Duration;
 

@@ -4,11 +4,11 @@ use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
 use super::resolver::Asking;
 use super::slots::{number, once, time};
-use super::url::{self, Kind, Url};
 use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
+use crate::config::url::{self, Kind, Url};
 use crate::config::{Balance, Host, Server, Upstream};
 use crate::time::Duration;
 

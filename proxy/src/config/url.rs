@@ -8,31 +8,36 @@ const UNIX_PATH_MAX: usize = 107;
 
 /// An address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Url<'t> {
-    pub(super) place: Place<'t>,
+pub struct Url<'t> {
+    /// Where it is.
+    pub place: Place<'t>,
     /// The host with its port, or the whole for a Unix socket: what an implicit upstream is called.
-    pub(super) name: &'t str,
+    pub name: &'t str,
     /// From the first `/` or `?` on, or for a Unix socket what follows the second colon.
-    pub(super) uri: &'t str,
+    pub uri: &'t str,
 }
 
 /// Where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place<'t> {
+pub enum Place<'t> {
+    /// The path of a Unix socket.
     Unix(&'t str),
+    /// An IPv4 address.
     V4(Ipv4Addr, Option<Ports>),
+    /// An IPv6 address, which stands in brackets.
     V6(Ipv6Addr, Option<Ports>),
     /// `*`, or a port alone.
     Any(Option<Ports>),
+    /// Anything else.
     Name(&'t str, Option<Ports>),
 }
 
 /// A port, or a range of them: first and last.
-pub(super) type Ports = (u16, u16);
+pub type Ports = (u16, u16);
 
 /// What an address may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// `listen`: a port alone, `*`, and a range of ports.
     Listen,
     /// `server`.
@@ -42,7 +47,7 @@ pub(super) enum Kind {
 }
 
 /// Takes an address apart; the error is nginx's word for what is wrong.
-pub(super) fn parse(text: &str, kind: Kind) -> Result<Url<'_>, &'static str> {
+pub fn parse(text: &str, kind: Kind) -> Result<Url<'_>, &'static str> {
     if text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("unix:")) {
         return unix(text, kind);
     }

@@ -2,7 +2,8 @@
 //!
 //! One [`Query`] asks for the addresses of one kind. Whatever comes back is held against it by [`Query::read`]: a
 //! message of another id or another question is nobody's answer. An answer may go by way of aliases (CNAME); they are
-//! followed as far as they lie in the same message, which is all of the way where a recursive server answers.
+//! followed as far as they lie in the same message, which is all of the way where a recursive server answers. Where that
+//! is not at an address, it is told where it has come to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,11 +48,13 @@ pub enum Reply {
 pub struct Addresses {
     /// In the order of the answer.
     pub all: Vec<IpAddr>,
+    /// Where there are none: what the name is an alias of.
+    pub alias: Option<String>,
     /// How long they hold: the least that any record on the way to them says.
     pub ttl: Duration,
 }
 
-/// A text is no name that could be asked for: too long, or with a label that is.
+/// A text is no name that could be asked for: too long, or with a label that is or is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a name")]
 pub struct NotAName;
@@ -59,8 +62,13 @@ pub struct NotAName;
 impl<'n> Query<'n> {
     /// For the addresses of `name`, taken as it is: no domain is searched. The `id` is to be hard to guess.
     pub fn new(name: &'n str, kind: Kind, id: u16) -> Result<Query<'n>, NotAName> {
-        let name = Name::new(name).map_err(|_| NotAName)?;
-        if name.get_labels().is_empty() { Err(NotAName) } else { Ok(Query { id, name, kind }) }
+        let labels = name.strip_suffix('.').unwrap_or(name);
+        // The crate would read over empty labels and knows escapes.
+        if labels.split('.').any(str::is_empty) || labels.contains('\\') {
+            return Err(NotAName);
+        }
+        let name = Name::new(labels).map_err(|_| NotAName)?;
+        Ok(Query { id, name, kind })
     }
 
     /// The message, for a datagram.
@@ -129,7 +137,8 @@ impl<'n> Query<'n> {
         }
         // RFC 2181 section 8: a time with its topmost bit set is none.
         let seconds = if ttl > i32::MAX as u32 { 0 } else { ttl };
-        Addresses { all, ttl: Duration::from_secs(seconds.into()) }
+        let alias = (all.is_empty() && *name != self.name).then(|| name.to_string());
+        Addresses { all, alias, ttl: Duration::from_secs(seconds.into()) }
     }
 }
 

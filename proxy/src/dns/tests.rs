@@ -43,7 +43,7 @@ fn query(name: &str) -> Query<'_> {
 
 fn found(addresses: &[[u8; 4]], ttl: u64) -> Option<Reply> {
     let all = addresses.iter().map(|octets| IpAddr::from(*octets)).collect();
-    Some(Reply::Addresses(Addresses { all, ttl: Duration::from_secs(ttl) }))
+    Some(Reply::Addresses(Addresses { all, alias: None, ttl: Duration::from_secs(ttl) }))
 }
 
 const OK: u16 = 0x8180;
@@ -62,7 +62,7 @@ fn a_query_is_as_rfc_1035_has_it() {
 #[test]
 fn texts_that_are_no_names() {
     let long = ["x"; 200].join(".");
-    for text in ["", ".", &"x".repeat(64), &long] {
+    for text in ["", ".", "a..b", ".a", "a..", "a\\.b", &"x".repeat(64), &long] {
         assert_eq!(Query::new(text, Kind::A, 1).err(), Some(NotAName), "{text}");
     }
 }
@@ -80,7 +80,7 @@ fn ipv6_addresses() {
     message[12 + 10 + 1] = 28;
     let reply = Query::new("app.test", Kind::Aaaa, 0x1234).expect("a name").read(&message);
     let all = vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    assert_eq!(reply, Some(Reply::Addresses(Addresses { all, ttl: Duration::from_secs(5) })));
+    assert_eq!(reply, Some(Reply::Addresses(Addresses { all, alias: None, ttl: Duration::from_secs(5) })));
 }
 
 #[test]
@@ -97,6 +97,12 @@ fn aliases_are_followed_in_any_order_and_their_time_counts() {
     );
     let circle = [record("app.test", 5, 1, &wire("b.test")), record("b.test", 5, 1, &wire("app.test"))];
     assert_eq!(query("app.test").read(&answer(0x1234, OK, "app.test", &circle)), found(&[], 1));
+    let alias = Some("b.test".to_owned());
+    let out = Addresses { all: Vec::new(), alias, ttl: Duration::from_secs(30) };
+    assert_eq!(
+        query("app.test").read(&answer(0x1234, OK, "app.test", &records[2..])),
+        Some(Reply::Addresses(out))
+    );
 }
 
 #[test]

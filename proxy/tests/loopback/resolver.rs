@@ -63,8 +63,12 @@ fn valid_stands_for_the_time_that_answers_have_and_one_kind_can_be_left_out() {
 #[test]
 fn an_alias_a_truncated_answer_and_a_forged_one() {
     let ([_first, _second], [a, b], port) = pair();
-    let scripts: [Script; 3] = [
+    let scripts: [Script; 4] = [
         |asked, a, _| vec![asked.alias("other.test", a, 60)],
+        |asked, a, _| match asked.name.as_str() {
+            "app.test" => vec![asked.bare_alias("other.test", 60)],
+            _ => vec![asked.addresses(&[a], 60)],
+        },
         |asked, a, _| match asked.over_tcp {
             true => vec![asked.addresses(&[a], 60)],
             false => vec![asked.truncated()],

@@ -122,6 +122,11 @@ impl Asked {
         self.message(0, &records)
     }
 
+    /// The name is an alias of `alias`, of which nothing is said.
+    pub(crate) fn bare_alias(&self, alias: &str, ttl: u32) -> Vec<u8> {
+        self.message(0, &[record(&[0xc0, 12], 5, ttl, &wire(alias))])
+    }
+
     /// There is more than fits.
     pub(crate) fn truncated(&self) -> Vec<u8> {
         self.message(0x0200, &[])

@@ -9,10 +9,13 @@ use parking_lot::Mutex;
 
 use super::transport::{self, Outcome};
 use crate::config::{Host, Resolver};
-use crate::dns::Kind;
+use crate::dns::{Kind, Query};
 
 /// How long one name server may take before the next one is asked. nginx takes 5 s, longer than most clients wait.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most names that are asked for one after the other, each an alias of the next; more are a circle.
+const ALIASES_MAX: usize = 10;
 
 /// A name, and who knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,14 +101,39 @@ fn by_system(host: &str) -> Result<Answer, Unresolved> {
     }
 }
 
-/// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have said
-/// that they cannot tell, or the time is over.
+/// Asks for a name, and for what it is an alias of.
 fn by_asking(
     resolver: &Arc<Resolver>,
     host: &str,
     preferences: &Preferences,
     until: Instant,
 ) -> Result<Answer, Unresolved> {
+    let (mut name, mut least) = (host.to_owned(), Duration::MAX);
+    for _ in 0..ALIASES_MAX {
+        // Nobody has such an address, whoever is asked.
+        if Query::new(&name, Kind::A, 0).is_err() {
+            return Err(Unresolved::NotFound);
+        }
+        match ask_each(resolver, &name, preferences, until)? {
+            Outcome::Found(addresses, ttl) => {
+                return Ok(Answer { addresses, valid: Some(resolver.valid.unwrap_or(ttl.min(least))) });
+            }
+            Outcome::Alias(next, ttl) => (name, least) = (next, least.min(ttl)),
+            Outcome::NotFound => return Err(Unresolved::NotFound),
+            Outcome::Failed(code) => return Err(Unresolved::Failed(code)),
+        }
+    }
+    Err(Unresolved::NotFound)
+}
+
+/// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have said
+/// that they cannot tell, or the time is over.
+fn ask_each(
+    resolver: &Arc<Resolver>,
+    host: &str,
+    preferences: &Preferences,
+    until: Instant,
+) -> Result<Outcome, Unresolved> {
     let kinds: &[Kind] = match (resolver.ipv4, resolver.ipv6) {
         (true, true) => &[Kind::A, Kind::Aaaa],
         (true, false) => &[Kind::A],
@@ -123,15 +151,11 @@ fn by_asking(
             let asked = address(&resolver.servers[index])
                 .and_then(|server| transport::ask(server, host, kinds, until.min(now + PATIENCE)));
             match asked {
-                Ok(Outcome::Found(addresses, ttl)) => {
-                    preferences.has_answered(resolver, index);
-                    return Ok(Answer { addresses, valid: Some(resolver.valid.unwrap_or(ttl)) });
-                }
-                Ok(Outcome::NotFound) => {
-                    preferences.has_answered(resolver, index);
-                    return Err(Unresolved::NotFound);
-                }
                 Ok(Outcome::Failed(code)) => failed = Some(code),
+                Ok(outcome) => {
+                    preferences.has_answered(resolver, index);
+                    return Ok(outcome);
+                }
                 Err(error) => {
                     log::debug!("{host} was asked for in vain: {error}");
                     silent = true;
@@ -139,7 +163,7 @@ fn by_asking(
             }
         }
         if let (Some(code), false) = (failed, silent) {
-            return Err(Unresolved::Failed(code));
+            return Ok(Outcome::Failed(code));
         }
         // What fails at once is not tried at once again.
         let pause = (begin + PATIENCE).min(until).saturating_duration_since(Instant::now());

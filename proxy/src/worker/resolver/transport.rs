@@ -15,6 +15,8 @@ use crate::dns::{Addresses, Kind, Query, Reply};
 pub(super) enum Outcome {
     /// These addresses, for so long.
     Found(Vec<IpAddr>, Duration),
+    /// The name is an alias of another one, of which nothing is said.
+    Alias(String, Duration),
     /// There is no such name, or it has no address.
     NotFound,
     /// It cannot tell, for this reason.
@@ -97,22 +99,24 @@ fn read_exact(stream: &mut TcpStream, mut bytes: &mut [u8], until: Instant) -> i
 
 /// What the answers come to.
 fn sum_up(replies: Vec<Reply>, is_complete: bool) -> io::Result<Outcome> {
-    let (mut all, mut least, mut failed) = (Vec::new(), Duration::MAX, None);
+    let (mut all, mut least, mut failed, mut leads) = (Vec::new(), Duration::MAX, None, None);
     for reply in replies {
         match reply {
-            Reply::Addresses(Addresses { all: some, ttl }) if !some.is_empty() => {
+            Reply::Addresses(Addresses { all: some, ttl, .. }) if !some.is_empty() => {
                 all.extend(some);
                 least = least.min(ttl);
             }
+            Reply::Addresses(Addresses { alias: Some(name), ttl, .. }) => leads = Some((name, ttl)),
             Reply::Failed(code) => failed = Some(code),
             Reply::Addresses(_) | Reply::Truncated => {}
         }
     }
-    match failed {
+    match (leads, failed) {
         _ if !all.is_empty() => Ok(Outcome::Found(all, least)),
         _ if !is_complete => Err(ErrorKind::TimedOut.into()),
-        Some(code) => Ok(Outcome::Failed(code)),
-        None => Ok(Outcome::NotFound),
+        (Some((name, ttl)), _) => Ok(Outcome::Alias(name, ttl)),
+        (None, Some(code)) => Ok(Outcome::Failed(code)),
+        (None, None) => Ok(Outcome::NotFound),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::template::{Template, Variable};
-use super::{NextUpstream, Pattern};
+use super::{NextUpstream, Pattern, Resolver};
 use crate::time::Duration;
 
 /// One `server` block of `nginx.conf`; the command line makes one.
@@ -218,8 +218,8 @@ pub struct Pass {
     pub target: PassTarget,
     /// Host and port as in `proxy_pass` (`$proxy_host`); also the `Host` of a request that has none.
     pub host: String,
-    /// `$proxy_port`
-    pub port: u16,
+    /// `$proxy_port`; `None` for a Unix socket.
+    pub port: Option<u16>,
     /// What is asked for there.
     pub uri: PassUri,
 }
@@ -227,7 +227,7 @@ pub struct Pass {
 impl Pass {
     /// To a group, with the path as it came.
     pub fn new(upstream: usize, host: String) -> Pass {
-        Pass { target: PassTarget::Upstream(upstream), host, port: 80, uri: PassUri::AsItCame }
+        Pass { target: PassTarget::Upstream(upstream), host, port: Some(80), uri: PassUri::AsItCame }
     }
 }
 
@@ -236,7 +236,8 @@ impl Pass {
 pub enum PassTarget {
     /// To this group, as an index.
     Upstream(usize),
-    /// To the group whose name the template gives (with variables in `proxy_pass`).
+    /// Where the template says, scheme and URI included (with variables in `proxy_pass`): to a group, an address or a
+    /// name. Then nothing else is said of it here.
     Variable(Template),
 }
 
@@ -247,7 +248,7 @@ pub enum PassUri {
     AsItCame,
     /// That, with this in place of what the location matched.
     Replaced(String),
-    /// This (with variables in `proxy_pass`).
+    /// This (with variables behind the host in `proxy_pass`).
     Whole(Template),
 }
 
@@ -309,6 +310,8 @@ pub struct Rules {
     pub forwarding: Forwarding,
     /// What responses say to clients.
     pub delivery: Delivery,
+    /// Who is asked for names that `proxy_pass` with variables leads to; `None`: nobody can be.
+    pub resolver: Option<Arc<Resolver>>,
     /// Answers in place of others (`error_page`), in the file's order.
     pub error_pages: Vec<ErrorPage>,
     /// One of them may lead to another (`recursive_error_pages`).
@@ -335,6 +338,7 @@ impl Default for Rules {
             max_body_size: 1 << 20,
             forwarding: Forwarding::Standard,
             delivery: Delivery::default(),
+            resolver: None,
             error_pages: Vec::new(),
             recursive_error_pages: false,
             intercepts_errors: false,

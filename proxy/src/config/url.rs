@@ -1,7 +1,9 @@
 //! Addresses as `listen`, `server` and `proxy_pass` have them, taken apart: nginx's `ngx_parse_url`
 //! (`src/core/ngx_inet.c`) with its words for what is wrong.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::Host;
 
 /// The longest path of a Unix socket (unix(7)).
 const UNIX_PATH_MAX: usize = 107;
@@ -30,6 +32,43 @@ pub enum Place<'t> {
     Any(Option<Ports>),
     /// Anything else.
     Name(&'t str, Option<Ports>),
+}
+
+impl Url<'_> {
+    /// What `$proxy_host` and `$proxy_port` are there: the host has no port where that is 80, and a Unix socket has none at
+    /// all (`ngx_http_proxy_set_vars`).
+    pub fn called(&self) -> (&str, Option<u16>) {
+        match (&self.place, self.place.port()) {
+            (Place::Unix(_), _) => ("localhost", None),
+            (_, Some(80)) => (self.name.rsplit_once(':').map_or(self.name, |(host, _)| host), Some(80)),
+            (_, Some(port)) => (self.name, Some(port)),
+            (_, None) => (self.name, Some(80)),
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The first port that is given.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Place::V4(_, ports) | Place::V6(_, ports) | Place::Any(ports) | Place::Name(_, ports) => {
+                ports.map(|(first, _)| first)
+            }
+            Place::Unix(_) => None,
+        }
+    }
+
+    /// Where a server is, at `port` if none is given; `None` for what is for listening alone.
+    pub fn host(&self, port: u16) -> Option<Host> {
+        let port = self.port().unwrap_or(port);
+        Some(match self {
+            Place::V4(ip, _) => Host::Literal(SocketAddr::new((*ip).into(), port)),
+            Place::V6(ip, _) => Host::Literal(SocketAddr::new((*ip).into(), port)),
+            Place::Name(name, _) => Host::Name((*name).to_owned(), port),
+            Place::Unix(path) => Host::Unix(path.into()),
+            Place::Any(_) => return None,
+        })
+    }
 }
 
 /// A port, or a range of them: first and last.

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Ending, Exchange, Record};
-use crate::ids::GroupId;
+use super::{Ending, Exchange, Link, Record};
 use crate::key::Key;
 use crate::site::Place;
 
@@ -57,14 +56,14 @@ impl Exchange {
         &self.place
     }
 
+    /// Whether the next choice of a server begins anew.
+    pub fn starts_anew(&self) -> bool {
+        self.starts_anew
+    }
+
     /// Whether the choice of servers begins anew; true once.
     pub fn takes_fresh_start(&mut self) -> bool {
         std::mem::take(&mut self.starts_anew)
-    }
-
-    /// The group that the request goes to.
-    pub fn upstream(&self) -> Option<GroupId> {
-        self.place.upstream.or(self.upstream)
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
@@ -75,6 +74,11 @@ impl Exchange {
     /// What the request's server is found by, where its group goes by a key.
     pub fn key(&self) -> Key {
         self.key
+    }
+
+    /// Whether the name of the server is being looked up.
+    pub fn is_resolving(&self) -> bool {
+        self.link == Link::Resolving
     }
 
     /// Whether the connections have become a tunnel.

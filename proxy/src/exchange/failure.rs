@@ -9,6 +9,10 @@ use crate::http::Refusal;
 /// Why an upstream connection did not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// The server's name has no address, as far as can be found out.
+    Unresolved,
+    /// That could not be found out in time.
+    ResolveTimeout,
     /// No connection: refused, unreachable.
     Connect(io::ErrorKind),
     /// No connection within the connect timeout.
@@ -36,9 +40,13 @@ pub enum Failure {
 impl Failure {
     /// Whether the server is to blame for it.
     ///
-    /// Not for a pooled connection that had died (`stale`), not for this machine's own limits.
+    /// Not for a pooled connection that had died (`stale`), a name without an address, this machine's own limits.
     pub fn blames_server(self, stale: bool) -> bool {
-        !stale && !matches!(self, Failure::Local(_) | Failure::Intercepted(_))
+        let is_elsewhere = matches!(
+            self,
+            Failure::Unresolved | Failure::ResolveTimeout | Failure::Local(_) | Failure::Intercepted(_)
+        );
+        !stale && !is_elsewhere
     }
 
     /// What happened, for a log line.
@@ -46,6 +54,7 @@ impl Failure {
         match self {
             Failure::Connect(kind) | Failure::Reset(kind) => kind.to_string(),
             Failure::Local(kind) => format!("no connection could be made from here: {kind}"),
+            Failure::Unresolved | Failure::ResolveTimeout => "no address".into(),
             Failure::ConnectTimeout => "connect timeout".into(),
             Failure::Unasked => "bytes or an end before the request".into(),
             Failure::Closed => "connection closed before the response's end".into(),
@@ -70,6 +79,7 @@ impl Failure {
             Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
             Failure::Invalid(_) => rules.invalid_header,
             Failure::Status(_) => true,
+            Failure::Unresolved | Failure::ResolveTimeout => false,
             Failure::Local(_) | Failure::Intercepted(_) => false,
             Failure::Connect(_) | Failure::Unasked | Failure::Closed | Failure::Reset(_) => rules.error,
         }
@@ -78,6 +88,9 @@ impl Failure {
     /// What the client is told where no other server is tried.
     pub(super) fn refusal(self) -> Refusal {
         match self {
+            Failure::Unresolved | Failure::ResolveTimeout => {
+                Refusal::new(502, "the server's name could not be resolved")
+            }
             Failure::ConnectTimeout => Refusal::new(504, "the server could not be reached in time"),
             Failure::SendTimeout => Refusal::new(504, "the server did not take the request in time"),
             Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),

@@ -1,6 +1,7 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::is_redirect;
+use super::destination::Nowhere;
 use super::env::Tools;
 use super::files::Fetch;
 use super::request::joined;
@@ -29,6 +30,7 @@ impl Exchange {
         let place = self.place.clone();
         // Each place on the way has a say.
         self.request.keep_alive &= self.may_persist(tools.moment.now);
+        self.destination = None;
         // Where nothing was looked for, the path is not in its normal form yet.
         let (path, _) = uri::split(message.target.path);
         tools.path.clear();
@@ -114,14 +116,17 @@ impl Exchange {
                 Ok(if has_text { Fate::Answered(status) } else { Fate::Refused(status) })
             }
             Action::Proxy(pass) => {
+                let mut uri = Vec::new();
                 if let PassTarget::Variable(template) = &pass.target {
-                    let mut name = Vec::new();
-                    self.asked(message, tools, scope).expand(template, &mut name);
-                    self.upstream = self.routes.upstream(&name);
-                    if self.upstream.is_none() {
-                        return Ok(Fate::Refused(502));
-                    }
-                    scope.proxy_host = Some(name);
+                    let mut text = Vec::new();
+                    self.asked(message, tools, scope).expand(template, &mut text);
+                    uri = match self.head_for(&text) {
+                        Ok(uri) => uri,
+                        Err(Nowhere(why)) => {
+                            log::error!("{why} in \"{}\"", text.escape_ascii());
+                            return Ok(Fate::Refused(500));
+                        }
+                    };
                 }
                 if let Some(template) = self.upstream().and_then(|group| self.routes.key(group)) {
                     let mut key = std::mem::take(tools.text);
@@ -141,7 +146,8 @@ impl Exchange {
                 let mut out = tools.buffers.small();
                 let asked = self.asked(message, tools, scope);
                 let method = method_of(listed, message, &asked);
-                let written = write(&mut out, place, pass, listed, message, &asked, &method);
+                let target = target_of(place, pass, &uri, message, &asked);
+                let written = write(&mut out, place, listed, message, &asked, &method, &target);
                 self.request.send_first(out);
                 let told = written.map_err(|_| TOO_LARGE)?;
                 // What is sent decides whether it may be sent again.
@@ -288,19 +294,14 @@ fn append_args(args: Option<&[u8]>, target: &mut Vec<u8>) {
     }
 }
 
-/// Writes the head of a request as `nginx.conf` has it (`ngx_http_proxy_create_request`): the fields that are set, then
-/// those of the client that none of these replaces.
-fn write(
-    out: &mut Buffer,
-    place: &Place,
-    pass: &Pass,
-    rules: &Listed,
-    message: &Message<'_>,
-    asked: &Asked<'_>,
-    method: &[u8],
-) -> Result<listed::Told, Full> {
-    let (mut target, mut values, mut host) = (Vec::new(), Vec::new(), Vec::new());
+/// What is asked for at the server. `uri` is what the variables of `proxy_pass` say, empty where they leave it open.
+fn target_of(place: &Place, pass: &Pass, uri: &[u8], message: &Message<'_>, asked: &Asked<'_>) -> Vec<u8> {
+    let mut target = Vec::new();
     let args = asked.args();
+    if !uri.is_empty() {
+        uri::make_sound(uri, &mut target);
+        return target;
+    }
     match &pass.uri {
         // Arguments that have been set are part of no target that came.
         PassUri::AsItCame if asked.scope.args.is_some() => {
@@ -323,6 +324,21 @@ fn write(
             uri::make_sound(&text, &mut target);
         }
     }
+    target
+}
+
+/// Writes the head of a request as `nginx.conf` has it (`ngx_http_proxy_create_request`): the fields that are set, then
+/// those of the client that none of these replaces.
+fn write(
+    out: &mut Buffer,
+    place: &Place,
+    rules: &Listed,
+    message: &Message<'_>,
+    asked: &Asked<'_>,
+    method: &[u8],
+    target: &[u8],
+) -> Result<listed::Told, Full> {
+    let (mut values, mut host) = (Vec::new(), Vec::new());
     let mut ends = Vec::with_capacity(rules.fields.len());
     for (_, template) in &rules.fields {
         asked.expand(template, &mut values);
@@ -338,7 +354,7 @@ fn write(
         message.head,
         &listed::Listed {
             method,
-            target: &target,
+            target,
             host: &host,
             fields: &fields,
             drops_fields: rules.drops_fields,

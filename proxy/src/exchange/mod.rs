@@ -30,6 +30,7 @@
 //! that it can be sent again: `out` stays whole and what was sent of the body is `held`.
 
 mod answer;
+mod destination;
 mod env;
 mod facts;
 mod failure;
@@ -59,6 +60,7 @@ use crate::ids::GroupId;
 use crate::key::Key;
 use crate::site::{Place, Routes};
 use crate::time::Time;
+use destination::Destination;
 pub use env::{Env, Wall};
 pub use facts::Stage;
 pub use failure::{Failure, Sequel};
@@ -78,6 +80,8 @@ enum Link {
     None,
     /// One is needed.
     Wanted { same_server: bool },
+    /// The name of the server is being looked up.
+    Resolving,
     /// One is being opened.
     Connecting,
     /// One is there.
@@ -117,6 +121,8 @@ pub struct Exchange {
     waits: Waits,
     /// The group that the request goes to, where its place does not say.
     upstream: Option<GroupId>,
+    /// What a `proxy_pass` with variables says of it.
+    destination: Option<Box<Destination>>,
     /// How often the request has been sent to another location (`error_page`).
     redirects: u8,
     /// Servers are chosen from a group that was not asked yet for this request.
@@ -166,6 +172,7 @@ impl Exchange {
             tries_end: Time::NEVER,
             waits: Waits::default(),
             upstream: None,
+            destination: None,
             redirects: 0,
             starts_anew: false,
             status_shown: None,
@@ -402,6 +409,12 @@ impl Exchange {
         self.tries_left = tries_left;
     }
 
+    /// The name of the server is being looked up: after it, say `chosen` or `connect_failed`.
+    pub fn resolving(&mut self) {
+        self.link = Link::Resolving;
+        self.waits.upstream_moved();
+    }
+
     /// A connection to the chosen server is being opened.
     pub fn connecting(&mut self) {
         self.link = Link::Connecting;
@@ -525,7 +538,7 @@ impl Exchange {
         self.fetch = None;
         self.request.recognise_head_method();
         self.request.cut(env);
-        if let Link::Wanted { .. } = self.link {
+        if let Link::Wanted { .. } | Link::Resolving = self.link {
             self.link = Link::None;
         }
         self.failure = None;

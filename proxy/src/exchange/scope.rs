@@ -12,8 +12,6 @@ pub(super) struct Scope {
     captures: Vec<Vec<u8>>,
     /// What stands for the request's arguments (`set $args`).
     pub(super) args: Option<Vec<u8>>,
-    /// Where the request goes, where `proxy_pass` has variables.
-    pub(super) proxy_host: Option<Vec<u8>>,
 }
 
 impl Scope {

@@ -134,9 +134,6 @@ impl Asked<'_> {
             V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),
             V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
-            V::ProxyHost if self.scope.proxy_host.is_some() => {
-                out.extend_from_slice(self.scope.proxy_host.as_deref().unwrap_or_default());
-            }
             other => self.known.append(other, out),
         }
     }
@@ -308,10 +305,12 @@ impl Known<'_> {
             V::NginxVersion => out.extend_from_slice(crate::config::LANGUAGE.as_bytes()),
             V::TimeIso8601 => time_iso8601(out, self.moment.wall()),
             V::TimeLocal => time_local(out, self.moment.wall()),
-            V::ProxyHost => out.extend_from_slice(place.default_host().as_bytes()),
+            V::ProxyHost => {
+                out.extend_from_slice(exchange.proxy_host_and_port().map_or("", |(host, _)| host).as_bytes());
+            }
             V::ProxyPort => {
-                if let Action::Proxy(pass) = &place.action {
-                    push(out, format_args!("{}", pass.port));
+                if let Some((_, Some(port))) = exchange.proxy_host_and_port() {
+                    push(out, format_args!("{port}"));
                 }
             }
             other => {

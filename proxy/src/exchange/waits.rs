@@ -32,6 +32,8 @@ enum ClientWait {
 enum UpstreamWait {
     #[default]
     Nothing,
+    /// Its address.
+    Resolve,
     /// The connection.
     Connect,
     /// That it takes bytes.
@@ -111,6 +113,7 @@ impl Exchange {
             let timeouts = &self.place.rules.timeouts;
             self.waits.upstream_at = match upstream {
                 UpstreamWait::Nothing => Time::NEVER,
+                UpstreamWait::Resolve => env.now + self.resolver_timeout(),
                 UpstreamWait::Connect => env.now + timeouts.connect,
                 UpstreamWait::Send => env.now + timeouts.send,
                 UpstreamWait::Read | UpstreamWait::Tunnel => env.now + timeouts.read,
@@ -125,6 +128,10 @@ impl Exchange {
     /// When [`Exchange::expired`] is to be called.
     pub fn deadline(&self) -> Time {
         self.waits.client_at.min(self.waits.upstream_at)
+    }
+
+    fn resolver_timeout(&self) -> Duration {
+        self.place.rules.resolver.as_ref().map_or(Duration::ZERO, |resolver| resolver.timeout)
     }
 
     fn client_wait(&self) -> ClientWait {
@@ -148,6 +155,7 @@ impl Exchange {
     fn upstream_wait(&self) -> UpstreamWait {
         match self.link {
             Link::None | Link::Wanted { .. } => UpstreamWait::Nothing,
+            Link::Resolving => UpstreamWait::Resolve,
             Link::Connecting => UpstreamWait::Connect,
             Link::Up { .. } if self.response.is_tunnel() => UpstreamWait::Tunnel,
             Link::Up { .. } if self.request.pending() => UpstreamWait::Send,
@@ -168,6 +176,7 @@ impl Exchange {
             self.waits.upstream_at = Time::NEVER;
             match self.waits.upstream {
                 UpstreamWait::Nothing => {}
+                UpstreamWait::Resolve => self.failure = Some(Failure::ResolveTimeout),
                 UpstreamWait::Connect => self.failure = Some(Failure::ConnectTimeout),
                 UpstreamWait::Send => self.failure = Some(Failure::SendTimeout),
                 UpstreamWait::Read => self.failure = Some(Failure::ReadTimeout),

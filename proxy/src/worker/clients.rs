@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::generation::SharedGroup;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
@@ -56,6 +57,8 @@ pub(super) struct Client<S, F> {
     /// A server has been chosen for the request in hand, so that further choices are retries.
     pub(super) has_chosen: bool,
     pub(super) attempt: Attempt,
+    /// The servers of a request that goes to none of the groups.
+    pub(super) own: Option<SharedGroup>,
     /// The time of its entry in the heap of deadlines.
     scheduled: Time,
     /// As what it is counted.
@@ -121,6 +124,7 @@ impl<N: Net> Worker<N> {
                 chosen: None,
                 has_chosen: false,
                 attempt: Attempt::default(),
+                own: None,
                 scheduled: Time::NEVER,
             })
         });

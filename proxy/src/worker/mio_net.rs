@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Waker};
+use mio::{Interest, Poll};
 use parking_lot::Mutex;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::pread;
@@ -61,6 +61,7 @@ pub struct MioNet {
     /// By number.
     listeners: Vec<Option<Listener>>,
     supplies: Arc<Supplies>,
+    waker: Arc<LoopWaker>,
     /// The process's: workers share one clock, since they share what servers did when.
     start: Instant,
     last_now: Cell<Time>,
@@ -72,14 +73,25 @@ type Supplies = Mutex<Vec<(usize, Listener)>>;
 /// An event loop as other threads see it.
 #[derive(Debug)]
 pub struct Remote {
-    waker: Waker,
+    waker: Arc<LoopWaker>,
     supplies: Arc<Supplies>,
+}
+
+/// What interrupts the kernel's waiting.
+#[derive(Debug)]
+struct LoopWaker(mio::Waker);
+
+impl std::task::Wake for LoopWaker {
+    fn wake(self: Arc<LoopWaker>) {
+        // Of a loop that has ended nothing is wanted.
+        let _ = self.0.wake();
+    }
 }
 
 impl Remote {
     /// Wakes it.
     pub fn wake(&self) -> io::Result<()> {
-        self.waker.wake()
+        self.waker.0.wake()
     }
 
     /// Has listeners ready for it: it accepts from them once it is told to listen at their numbers.
@@ -92,13 +104,15 @@ impl MioNet {
     /// An event loop that accepts from these listeners. `start` is to be the same for all workers.
     pub fn new(listeners: Vec<(usize, Listener)>, start: Instant) -> io::Result<(MioNet, Remote)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?;
+        let waker = mio::Waker::new(poll.registry(), mio_token(Token::from(Target::Wake)))?;
+        let waker = Arc::new(LoopWaker(waker));
         let supplies = Arc::new(Supplies::default());
         let mut net = MioNet {
             poll,
             events: mio::Events::with_capacity(BATCH),
             listeners: Vec::new(),
             supplies: supplies.clone(),
+            waker: waker.clone(),
             start,
             last_now: Cell::default(),
         };
@@ -133,6 +147,10 @@ impl Net for MioNet {
         let now = Time::ZERO + CLOCK_START + self.start.elapsed();
         self.last_now.set(now);
         now
+    }
+
+    fn waker(&self) -> std::task::Waker {
+        self.waker.clone().into()
     }
 
     fn wall(&self) -> Duration {

@@ -11,6 +11,7 @@
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `destinations.rs`: requests to what is no configured group
 //! - `files.rs`: opening and reading files
 //! - `counts.rs`: what `stub_status` tells
 //! - `pool.rs`: a group of servers as one worker sees it
@@ -22,6 +23,7 @@ pub mod checker;
 mod clients;
 pub mod counts;
 pub mod deadlines;
+mod destinations;
 mod files;
 pub mod generation;
 pub mod listen;
@@ -51,6 +53,7 @@ use crate::time::{Duration, Time};
 use clients::Client;
 use counts::Counts;
 use deadlines::Deadlines;
+use destinations::Names;
 use generation::Generation;
 use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
@@ -72,6 +75,7 @@ pub struct Worker<N: Net> {
     clients: SlotMap<ClientKey, Client<N::Socket, N::File>>,
     upstreams: SlotMap<UpstreamKey, Upstream<N::Socket>>,
     pools: Pools,
+    names: Names,
     /// When to look for connections that have been idle for too long: no later than the first of them has.
     idle_due: Time,
     /// When to look whether groups that are gone are still in use.
@@ -103,6 +107,7 @@ pub struct Worker<N: Net> {
     /// It drains, and ends with its last client.
     ending: bool,
     no_live_server: Seldom,
+    unresolved: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
     file_failed: Seldom,
@@ -124,6 +129,7 @@ impl<N: Net> Worker<N> {
         let config = &generation.config;
         let env = Env::new(Routes::new(config, &generation.ids), net.now());
         let logs = generation.take_logs();
+        let names = Names::new(&net);
         generation.adopted();
         let mut worker = Worker {
             env,
@@ -133,6 +139,7 @@ impl<N: Net> Worker<N> {
             clients: SlotMap::with_key(),
             upstreams: SlotMap::with_key(),
             pools: Pools::new(),
+            names,
             idle_due: Time::NEVER,
             sweep_at: Time::NEVER,
             deadlines: Deadlines::default(),
@@ -150,6 +157,7 @@ impl<N: Net> Worker<N> {
             last_call: Time::NEVER,
             ending: false,
             no_live_server: Seldom::default(),
+            unresolved: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
             file_failed: Seldom::default(),
@@ -294,6 +302,7 @@ impl<N: Net> Worker<N> {
 
     /// Does what another thread asked for.
     fn obey(&mut self) {
+        self.take_answers();
         let reopened = self.shared.reopened();
         if reopened != self.reopened {
             self.reopened = reopened;

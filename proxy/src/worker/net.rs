@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::task::Waker;
 
 use slotmap::{Key, KeyData, new_key_type};
 
@@ -112,6 +113,9 @@ pub trait Net {
 
     /// Waits for events until `deadline` and appends them. Returns early, with none, on a signal.
     fn poll(&mut self, events: &mut Vec<Event>, deadline: Time) -> io::Result<()>;
+
+    /// What ends a [`poll`](Net::poll) from another thread, with an event for [`Target::Wake`].
+    fn waker(&self) -> Waker;
 
     /// Takes the next connection from a listener. The address is `None` on a Unix socket.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, Option<SocketAddr>)>;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use super::mio_net::Remote;
-use super::resolver::{Answer, Question, Unresolved};
+use super::resolver::{LookedUp, Mailbox, Question};
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
@@ -43,13 +43,12 @@ pub enum Call {
     Suspect(Suspect),
     /// Another configuration is at work.
     Reloaded,
-    /// A look-up that it began has come to its end.
-    LookedUp {
-        /// What was looked up.
-        question: Question,
-        /// What came of it.
-        found: Result<Answer, Unresolved>,
-    },
+    /// A request waits for this.
+    Ask(Question, Mailbox),
+    /// A look-up that it began for groups has come to its end.
+    FoundForGroups(LookedUp),
+    /// One for requests has.
+    FoundForRequests(LookedUp),
 }
 
 /// One truth over all workers.
@@ -212,6 +211,11 @@ impl Shared {
     /// A connection to this server failed: has its name looked up again.
     pub fn suspect(&self, suspect: Suspect) {
         self.call(Call::Suspect(suspect));
+    }
+
+    /// A request waits for the addresses of a name: has them looked up and sent to `mailbox`.
+    pub fn ask(&self, question: Question, mailbox: Mailbox) {
+        self.call(Call::Ask(question, mailbox));
     }
 
     fn call(&self, call: Call) {

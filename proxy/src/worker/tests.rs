@@ -114,6 +114,10 @@ impl Net for FakeNet {
 
     fn listen(&mut self, _: &[usize]) {}
 
+    fn waker(&self) -> std::task::Waker {
+        std::task::Waker::noop().clone()
+    }
+
     fn connect(&mut self, _: &Address) -> io::Result<usize> {
         Ok(self.0.borrow_mut().open())
     }

@@ -6,11 +6,13 @@ use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::pool::{Pool, Pools};
+use super::resolver::Unresolved;
 use super::shared::Suspect;
+use crate::config::Host;
 use crate::exchange::Failure;
 use crate::ids::GroupId;
 use crate::time::Time;
-use crate::upstream::{Idle, Outcome, PeerKey};
+use crate::upstream::{Group, Idle, Outcome, PeerKey};
 
 /// An upstream connection.
 pub(super) struct Upstream<S> {
@@ -67,7 +69,7 @@ impl<N: Net> Worker<N> {
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
         let Some(client) = self.clients.get_mut(key) else { return };
         if !same_server && !choose(client, &self.pools, self.env.now) {
-            return self.no_live_server(key);
+            return self.none_chosen(key);
         }
         let Some(Chosen { group, peer }) = client.chosen else { return };
         let pool = &mut self.pools[group];
@@ -89,7 +91,7 @@ impl<N: Net> Worker<N> {
     }
 
     #[cold]
-    fn connect(&mut self, key: ClientKey, chosen: Chosen) {
+    pub(super) fn connect(&mut self, key: ClientKey, chosen: Chosen) {
         let mut connection = self.open(key, chosen);
         if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
             connection = self.open(key, chosen);
@@ -111,11 +113,15 @@ impl<N: Net> Worker<N> {
     /// Opens a connection to the chosen server for a client.
     fn open(&mut self, key: ClientKey, chosen: Chosen) -> std::io::Result<UpstreamKey> {
         let Chosen { group, peer } = chosen;
-        let address = self.pools[group].group.lock().peer(peer).map(|peer| peer.address().clone());
+        let pool = self.pools.get(group);
+        let own = self.clients.get(key).and_then(|client| client.own.as_ref());
+        let shared = pool.map(|pool| &pool.group).or(own).ok_or(std::io::ErrorKind::NotFound)?;
+        let address = shared.lock().peer(peer).map(|peer| peer.address().clone());
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
         let mut socket = self.net.connect(&address)?;
-        let retires = self.pools[group].retires(self.env.now);
+        // What is not kept retires at once.
+        let retires = pool.map_or(self.env.now, |pool| pool.retires(self.env.now));
         let net = &mut self.net;
         self.upstreams.try_insert_with_key(|up| {
             net.register(&mut socket, Token::from(Target::Upstream(up)))?;
@@ -135,6 +141,16 @@ impl<N: Net> Worker<N> {
             self.close_upstream(key);
         }
         oldest.is_some()
+    }
+
+    /// A group has nobody for the request, or it goes to none of them.
+    #[cold]
+    fn none_chosen(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get(key) else { return };
+        match (client.exchange.upstream(), client.exchange.destination()) {
+            (None, Some(_)) => self.set_out(key),
+            _ => self.no_live_server(key),
+        }
     }
 
     #[cold]
@@ -164,18 +180,20 @@ impl<N: Net> Worker<N> {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            let pool = &mut self.pools[up.group];
-            let spent = up.requests >= pool.requests_max || up.retires < self.env.now;
-            let clean = reusable && silent && !up.ready.read_closed && !spent;
-            let pooled = (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining;
-            let closed = if pooled {
-                up.ready.readable = false;
-                up.client = None;
-                // It may be taken again long before: then that is found when it comes up, as with deadlines.
-                self.idle_due = self.idle_due.min(self.env.now + pool.idle_timeout);
-                pool.idle.put(up.peer, up_key, self.env.now)
-            } else {
-                Some(up_key)
+            let pool = self.pools.get_mut(up.group).filter(|pool| {
+                let spent = up.requests >= pool.requests_max || up.retires < self.env.now;
+                let clean = reusable && silent && !up.ready.read_closed && !spent;
+                (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining
+            });
+            let closed = match pool {
+                Some(pool) => {
+                    up.ready.readable = false;
+                    up.client = None;
+                    // It may be taken again long before: then that is found when it comes up, as with deadlines.
+                    self.idle_due = self.idle_due.min(self.env.now + pool.idle_timeout);
+                    pool.idle.put(up.peer, up_key, self.env.now)
+                }
+                None => Some(up_key),
             };
             if let Some(closed) = closed {
                 close(&mut self.net, &mut self.upstreams, closed);
@@ -200,6 +218,12 @@ impl<N: Net> Worker<N> {
         if let Some(up) = client.upstream.take() {
             close(&mut self.net, &mut self.upstreams, up);
         }
+        if failure == Failure::ResolveTimeout
+            && self.unresolved.is_due(self.env.now)
+            && let Some((_, Host::Name(host, _))) = client.exchange.destination()
+        {
+            log::error!("{host} could not be resolved ({})", Unresolved::TimedOut);
+        }
         let stale = client.exchange.is_stale(failure);
         let sequel = client.exchange.abandoned(failure, &mut self.env);
         self.shared.count(sequel);
@@ -216,7 +240,8 @@ impl<N: Net> Worker<N> {
         };
         let unreached = matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
         if let (true, Some(Chosen { group, peer })) = (unreached, client.chosen) {
-            let server = self.pools[group].group.lock().peer(peer).map(|peer| peer.server());
+            let pool = self.pools.get(group);
+            let server = pool.and_then(|pool| Some(pool.group.lock().peer(peer)?.server()));
             if let Some(server) = server {
                 self.shared.suspect(Suspect { group, server });
             }
@@ -273,7 +298,17 @@ impl<N: Net> Worker<N> {
 fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time) -> bool {
     let Some(id) = client.exchange.upstream() else { return false };
     let Some(pool) = pools.get(id) else { return false };
-    let mut group = pool.group.lock();
+    choose_from(client, &mut pool.group.lock(), id, now).is_some()
+}
+
+/// Chooses a server of this group.
+#[inline]
+pub(super) fn choose_from<S, F>(
+    client: &mut Client<S, F>,
+    group: &mut Group,
+    id: GroupId,
+    now: Time,
+) -> Option<Chosen> {
     if !client.has_chosen || client.exchange.takes_fresh_start() {
         client.has_chosen = true;
         group.begin(
@@ -289,7 +324,7 @@ fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time) -> bool {
     }
     client.chosen = peer.map(|peer| Chosen { group: id, peer });
     client.exchange.chosen(!client.attempt.is_last_try());
-    peer.is_some()
+    client.chosen
 }
 
 /// Tells the group how the chosen server did, and logs what that changes.
@@ -298,9 +333,20 @@ fn account<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time, outcome: O
     if let Some(record) = client.exchange.record() {
         record.parted(now);
     }
-    let change = pools[chosen.group].group.lock().release(chosen.peer, &mut client.attempt, outcome, now);
+    let Some(pool) = pools.get(chosen.group) else {
+        return account_own(client, chosen.peer, now, outcome);
+    };
+    let change = pool.group.lock().release(chosen.peer, &mut client.attempt, outcome, now);
     if let Some(change) = change {
         log::warn!("{}", change.line(cause));
+    }
+}
+
+/// The same for a server of the request's own. What changes for it ends with the request, so that it is not said.
+#[cold]
+fn account_own<S, F>(client: &mut Client<S, F>, peer: PeerKey, now: Time, outcome: Outcome) {
+    if let Some(own) = &client.own {
+        own.lock().release(peer, &mut client.attempt, outcome, now);
     }
 }
 

@@ -10,6 +10,7 @@ mod bodies;
 mod checks;
 mod command_line;
 mod connections;
+mod destinations;
 mod fields;
 mod files;
 mod health;

@@ -43,6 +43,7 @@ tables! {
     passing
     returns
     clients
+    destinations
     request_fields
     response_fields
     variables

@@ -294,6 +294,10 @@ impl Net for SimNet {
         }
     }
 
+    fn waker(&self) -> std::task::Waker {
+        std::task::Waker::noop().clone()
+    }
+
     fn connect(&mut self, address: &Address) -> io::Result<Socket> {
         self.out_of_files(self.w.weather.no_files_connect)?;
         let Address::Inet(address) = address else { panic!("no such origin: {address}") };

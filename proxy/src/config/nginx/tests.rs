@@ -145,22 +145,23 @@ fn inner_levels_take_over_what_they_do_not_say() {
 fn proxy_pass_in_all_its_forms() {
     let upstream = |index| PassTarget::Upstream(index);
     for (text, target, host, port, uri) in [
-        ("http://127.0.0.1:81", upstream(0), "127.0.0.1:81", 81, PassUri::AsItCame),
-        ("http://127.0.0.1", upstream(0), "127.0.0.1", 80, PassUri::AsItCame),
-        ("http://app:80/", upstream(0), "app", 80, PassUri::Replaced("/".into())),
-        ("HTTP://app/a?b", upstream(0), "app", 80, PassUri::Replaced("/a?b".into())),
-        ("http://app?b", upstream(0), "app", 80, PassUri::Replaced("/?b".into())),
-        ("http://[::1]:5/", upstream(0), "[::1]:5", 5, PassUri::Replaced("/".into())),
-        ("http://unix:/s", upstream(0), "localhost", 80, PassUri::AsItCame),
-        ("http://unix:/s:/a", upstream(0), "localhost", 80, PassUri::Replaced("/a".into())),
+        ("http://127.0.0.1:81", upstream(0), "127.0.0.1:81", Some(81), PassUri::AsItCame),
+        ("http://127.0.0.1", upstream(0), "127.0.0.1", Some(80), PassUri::AsItCame),
+        ("http://app:80/", upstream(0), "app", Some(80), PassUri::Replaced("/".into())),
+        ("HTTP://app/a?b", upstream(0), "app", Some(80), PassUri::Replaced("/a?b".into())),
+        ("http://app?b", upstream(0), "app", Some(80), PassUri::Replaced("/?b".into())),
+        ("http://[::1]:5/", upstream(0), "[::1]:5", Some(5), PassUri::Replaced("/".into())),
+        ("http://unix:/s", upstream(0), "localhost", None, PassUri::AsItCame),
+        ("http://unix:/s:/a", upstream(0), "localhost", None, PassUri::Replaced("/a".into())),
     ] {
         let location = location(&format!("proxy_pass {text};"));
         assert_eq!(*pass(&location), Pass { target, host: host.to_owned(), port, uri }, "{text}");
     }
     let location = location("proxy_pass http://$host:81/x$request_uri;");
     let PassTarget::Variable(target) = &pass(&location).target else { panic!("{location:?}") };
-    assert_eq!(*target.parts, [Part::Variable(Variable::Host), Part::Text(b":81"[..].into())]);
-    assert!(matches!(&pass(&location).uri, PassUri::Whole(uri) if uri.parts.len() == 2));
+    let text = |text: &str| Part::Text(text.as_bytes().into());
+    let (host, uri) = (Part::Variable(Variable::Host), Part::Variable(Variable::RequestUri));
+    assert_eq!(*target.parts, [text("http://"), host, text(":81/x"), uri]);
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn variables_in_proxy_pass_leave_the_group_known_where_it_can_be() {
     let config = http("server { location / { proxy_pass http://$host${uri}; } }");
     assert!(config.upstreams.is_empty());
     let pass = pass(&config.sites[0].locations[0]);
-    assert!(matches!(&pass.target, PassTarget::Variable(name) if name.parts.len() == 1), "{pass:?}");
+    assert!(matches!(&pass.target, PassTarget::Variable(text) if text.parts.len() == 3), "{pass:?}");
 }
 
 #[test]

@@ -35,6 +35,15 @@ pub struct Answer {
     pub valid: Option<Duration>,
 }
 
+/// What came of a look-up.
+#[derive(Clone, Debug)]
+pub struct LookedUp {
+    /// What was asked.
+    pub question: Question,
+    /// The answer.
+    pub found: Result<Answer, Unresolved>,
+}
+
 /// Why a name has no address, in nginx's words (`ngx_resolver_strerror`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
@@ -47,6 +56,9 @@ pub enum Unresolved {
     /// No name server has answered in time.
     #[error("110: Operation timed out")]
     TimedOut,
+    /// Too many others are being looked up.
+    #[error("too many names are being looked up")]
+    Busy,
     /// The system says so.
     #[error("{0}")]
     System(String),

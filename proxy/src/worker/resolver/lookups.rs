@@ -8,10 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::shared::Call;
-use super::lookup::{Answer, Preferences, Question, Unresolved};
+use super::lookup::{LookedUp, Preferences, Question, Unresolved};
 
 /// The most look-ups at once; the others wait for their turn.
 const AT_ONCE: usize = 32;
+
+/// The most that wait for it.
+const WAITING_MAX: usize = 4096;
 
 /// Longer than any look-up may take by itself.
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -24,11 +27,18 @@ pub(super) struct Lookups<A> {
     waiting: VecDeque<Question>,
     running: usize,
     preferences: Arc<Preferences>,
+    /// How it is told that one has come to its end.
+    call: fn(LookedUp) -> Call,
 }
 
 impl<A> Lookups<A> {
-    pub(super) fn new(preferences: Arc<Preferences>) -> Lookups<A> {
-        Lookups { open: HashMap::new(), waiting: VecDeque::new(), running: 0, preferences }
+    pub(super) fn new(preferences: Arc<Preferences>, call: fn(LookedUp) -> Call) -> Lookups<A> {
+        Lookups { open: HashMap::new(), waiting: VecDeque::new(), running: 0, preferences, call }
+    }
+
+    /// Whether too much waits already for more to be looked up.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX
     }
 
     /// Looks the name up for `asker`. What comes of it is sent to `calls` and is then to be told to
@@ -54,19 +64,19 @@ impl<A> Lookups<A> {
         while self.running < AT_ONCE
             && let Some(question) = self.waiting.pop_front()
         {
-            let (calls, preferences) = (calls.clone(), self.preferences.clone());
             self.running += 1;
+            let (preferences, call) = (self.preferences.clone(), self.call);
             let body = {
                 let (question, calls) = (question.clone(), calls.clone());
                 move || {
                     let found = question.look_up(&preferences, Instant::now() + LONG);
                     // Whoever asked may be gone with the process.
-                    let _ = calls.send(Call::LookedUp { question, found });
+                    let _ = calls.send(call(LookedUp { question, found }));
                 }
             };
             if let Err(error) = thread::Builder::new().name("look-up".into()).spawn(body) {
-                let found: Result<Answer, _> = Err(Unresolved::System(error.to_string()));
-                let _ = calls.send(Call::LookedUp { question, found });
+                let found = Err(Unresolved::System(error.to_string()));
+                let _ = calls.send(call(LookedUp { question, found }));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Names of servers, looked up off the loop: at start, from time to time, and when a connection fails.
+//! Names of servers, looked up off the loop: at start, from time to time, and when a connection fails; and those that
+//! requests come with, when they do.
 //!
 //! A name that does not resolve (yet) keeps the addresses it had; it is said once, and tried again.
 //!
@@ -13,10 +14,11 @@ mod transport;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use lookup::{Answer, Question, Unresolved};
+pub use lookup::{Answer, LookedUp, Question, Unresolved};
 
 use super::generation::{Generation, SharedGroup};
 use super::shared::{Call, Shared, Suspect};
@@ -41,6 +43,26 @@ const START_AT_ONCE: usize = 16;
 pub struct Resolver {
     names: Vec<Name>,
     preferences: Arc<Preferences>,
+}
+
+/// Where a worker is told what its requests wait for.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    sender: Sender<LookedUp>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// Whoever holds the other end of `sender` is woken by `waker`.
+    pub fn new(sender: Sender<LookedUp>, waker: Waker) -> Mailbox {
+        Mailbox { sender, waker }
+    }
+
+    fn tell(&self, what: LookedUp) {
+        // A worker that has ended waits for nothing.
+        let _ = self.sender.send(what);
+        self.waker.wake_by_ref();
+    }
 }
 
 #[derive(Debug)]
@@ -112,12 +134,14 @@ impl Resolver {
     /// Goes on looking names up, those of the configuration at work: from time to time and when one of `calls`
     /// names a server. What is looked up comes back by way of `caller`, the other end of `calls`.
     pub fn run(mut self, shared: &Shared, calls: &Receiver<Call>, caller: &Sender<Call>) {
-        let mut lookups = Lookups::new(self.preferences.clone());
+        // Apart, so that requests with many names do not keep groups waiting.
+        let mut of_groups = Lookups::new(self.preferences.clone(), Call::FoundForGroups);
+        let mut of_requests = Lookups::new(self.preferences.clone(), Call::FoundForRequests);
         loop {
             let now = Instant::now();
             for name in self.names.iter_mut().filter(|name| name.due.is_some_and(|due| due <= now)) {
                 (name.due, name.begun) = (None, now);
-                lookups.begin(&name.question, name.of, caller);
+                of_groups.begin(&name.question, name.of, caller);
             }
             let call = match self.names.iter().filter_map(|name| name.due).min() {
                 Some(due) => calls.recv_timeout(due.saturating_duration_since(now)),
@@ -129,12 +153,21 @@ impl Resolver {
                     self.names.iter_mut().filter(|name| name.of == of).for_each(Name::suspect);
                 }
                 Ok(Call::Reloaded) => self.follow(&shared.generation()),
-                Ok(Call::LookedUp { question, found }) => {
-                    let askers = lookups.ended(&question, caller);
+                Ok(Call::FoundForGroups(LookedUp { question, found })) => {
+                    let askers = of_groups.ended(&question, caller);
                     for name in self.names.iter_mut().filter(|name| askers.contains(&name.of)) {
                         name.found(found.clone());
                     }
                     shared.wake_checker();
+                }
+                Ok(Call::Ask(question, mailbox)) if of_requests.is_full() => {
+                    mailbox.tell(LookedUp { question, found: Err(Unresolved::Busy) });
+                }
+                Ok(Call::Ask(question, mailbox)) => of_requests.begin(&question, mailbox, caller),
+                Ok(Call::FoundForRequests(what)) => {
+                    for mailbox in of_requests.ended(&what.question, caller) {
+                        mailbox.tell(what.clone());
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -157,6 +157,7 @@ impl Builder<'_> {
             max_body_size: scope.client_max_body_size.unwrap_or(1 << 20),
             forwarding: Forwarding::Listed(listed(scope, variables)?),
             delivery: delivery(part, scope, variables)?,
+            resolver: scope.asking.finish(),
             error_pages: error_pages(scope, variables)?,
             recursive_error_pages: scope.recursive_error_pages.unwrap_or(false),
             intercepts_errors: scope.proxy_intercept_errors.unwrap_or(false),

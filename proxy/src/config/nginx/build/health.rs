@@ -156,7 +156,7 @@ fn text(template: &Template, pass: &Pass, names: &[SiteName], hostname: &str) ->
         match part {
             Piece::Text(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
             Piece::Variable(Variable::ProxyHost) => text.push_str(&pass.host),
-            Piece::Variable(Variable::ProxyPort) => text.push_str(&pass.port.to_string()),
+            Piece::Variable(Variable::ProxyPort) => text.extend(pass.port.map(|port| port.to_string())),
             Piece::Variable(Variable::Host | Variable::ServerName) => text.push_str(name.unwrap_or_default()),
             Piece::Variable(Variable::Hostname) => text.push_str(hostname),
             Piece::Variable(Variable::NginxVersion) => text.push_str(LANGUAGE),

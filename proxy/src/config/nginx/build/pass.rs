@@ -24,8 +24,8 @@ pub(super) enum PassTo {
     },
     /// To a group, with variables in what is asked for.
     GroupWith { group: Group, uri: Text },
-    /// Where its variables say.
-    Variable { target: Text, uri: Option<Text> },
+    /// Where its variables say, in whole.
+    Variable(Text),
 }
 
 /// A group, and how it is called here.
@@ -33,7 +33,7 @@ pub(super) enum PassTo {
 pub(super) struct Group {
     index: usize,
     host: String,
-    port: u16,
+    port: Option<u16>,
 }
 
 /// Variables that begin with a slash or a question mark, or are what follows one: where they stand directly
@@ -49,12 +49,11 @@ pub(super) fn read(statement: &Statement, can_replace: bool, groups: &mut Groups
         return Err(statement.error(message));
     }
     if !Text::arg(statement, 0)?.is_literal() {
-        let Some(rest) = has_scheme.then(|| &word[7..]) else {
-            let message =
-                "\"proxy_pass\" without \"http://\" before its variables is not supported by this proxy";
-            return Err(statement.error(message));
+        return match has_scheme {
+            true => with_variables(&word[7..], statement, groups),
+            // What they are worth is to begin with it.
+            false => Ok(PassTo::Variable(Text::arg(statement, 0)?)),
         };
-        return with_variables(rest, statement, groups);
     }
     if !has_scheme {
         return Err(statement.error("invalid URL prefix"));
@@ -78,17 +77,11 @@ fn with_variables(rest: &str, statement: &Statement, groups: &mut Groups) -> Res
         Some(None) => (rest, ""),
         None => rest.split_at(uri_start(rest)),
     };
-    let uri = match uri {
-        "" => None,
-        uri => Some(Text::parse(&rooted(uri), &statement.place)?),
-    };
-    let target_text = Text::parse(target, &statement.place)?;
-    match uri {
-        Some(uri) if target_text.is_literal() => {
-            Ok(PassTo::GroupWith { group: group(&parsed(target, statement)?, statement, groups)?, uri })
-        }
-        uri => Ok(PassTo::Variable { target: target_text, uri }),
+    if !uri.is_empty() && Text::parse(target, &statement.place)?.is_literal() {
+        let group = group(&parsed(target, statement)?, statement, groups)?;
+        return Ok(PassTo::GroupWith { group, uri: Text::parse(&rooted(uri), &statement.place)? });
     }
+    Ok(PassTo::Variable(Text::arg(statement, 0)?))
 }
 
 /// Where a URI begins behind a host: at `/`, `?`, or a variable that has one.
@@ -111,16 +104,7 @@ fn parsed<'t>(text: &'t str, statement: &Statement) -> Result<Url<'t>, Error> {
 /// The group of an address, and what `$proxy_host` and `$proxy_port` are there.
 fn group(url: &Url<'_>, statement: &Statement, groups: &mut Groups) -> Result<Group, Error> {
     let index = groups.named(url, &statement.place)?;
-    let ports = match url.place {
-        url::Place::Name(_, ports) | url::Place::V4(_, ports) | url::Place::V6(_, ports) => ports,
-        url::Place::Any(_) | url::Place::Unix(_) => None,
-    };
-    let (port, host) = match (&url.place, ports) {
-        (url::Place::Unix(_), _) => (80, "localhost"),
-        (_, Some((80, _))) => (80, url.name.rsplit_once(':').map_or(url.name, |(host, _)| host)),
-        (_, Some((port, _))) => (port, url.name),
-        (_, None) => (80, url.name),
-    };
+    let (host, port) = url.called();
     Ok(Group { index, host: host.to_owned(), port })
 }
 
@@ -137,7 +121,7 @@ pub(super) fn default_change(
 ) -> Result<Change, Error> {
     match pass {
         None => Err(statement.error(NO_PASS)),
-        Some(PassTo::Variable { .. } | PassTo::GroupWith { .. }) => Err(statement
+        Some(PassTo::Variable(_) | PassTo::GroupWith { .. }) => Err(statement
             .error("\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables")),
         Some(to) => Ok(to.change(matches).expect("it has no variables")),
     }
@@ -165,11 +149,11 @@ impl PassTo {
                 to(group, uri.clone().map_or(PassUri::AsItCame, PassUri::Replaced))
             }
             PassTo::GroupWith { group, uri } => to(group, PassUri::Whole(variables.template(uri)?)),
-            PassTo::Variable { target, uri } => Pass {
-                target: PassTarget::Variable(variables.template(target)?),
+            PassTo::Variable(text) => Pass {
+                target: PassTarget::Variable(variables.template(text)?),
                 host: String::new(),
-                port: 80,
-                uri: variables.optional(uri.as_ref())?.map_or(PassUri::AsItCame, PassUri::Whole),
+                port: None,
+                uri: PassUri::AsItCame,
             },
         })
     }

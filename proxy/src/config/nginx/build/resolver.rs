@@ -1,13 +1,12 @@
 //! `resolver` and `resolver_timeout`: nginx's `ngx_resolver_create` (`src/core/ngx_resolver.c`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::super::error::Error;
 use super::super::reader::Statement;
 use super::slots::{once, time};
 use crate::config::units::parse_time;
-use crate::config::url::{self, Kind, Place};
+use crate::config::url::{self, Kind};
 use crate::config::{Host, Resolver};
 use crate::time::Duration;
 
@@ -86,11 +85,8 @@ fn switch(text: &str) -> Option<bool> {
 }
 
 fn server(text: &str) -> Result<Host, &'static str> {
-    let port = |ports: Option<url::Ports>| ports.map_or(PORT, |(port, _)| port);
-    match url::parse(text, Kind::Server)?.place {
-        Place::V4(ip, ports) => Ok(Host::Literal(SocketAddr::new(ip.into(), port(ports)))),
-        Place::V6(ip, ports) => Ok(Host::Literal(SocketAddr::new(ip.into(), port(ports)))),
-        Place::Name(name, ports) => Ok(Host::Name(name.to_owned(), port(ports))),
-        Place::Unix(_) | Place::Any(_) => Err("invalid host"),
+    match url::parse(text, Kind::Server)?.place.host(PORT) {
+        Some(Host::Unix(_)) | None => Err("invalid host"),
+        Some(host) => Ok(host),
     }
 }

@@ -14,8 +14,8 @@ pub(super) const ROWS: &[Directive] = &[
          replaces what the location matched; variables are used as they are.",
     )
     .differs(
-        "`https://` is refused. What comes before the path, where it has variables, must give the \
-         name of a group; `http://` stands before it.",
+        "`https://` is refused. A name that is given as it is, before variables in the path, is looked up by the \
+         system, as one without variables is; one that variables give needs a `resolver`, as in nginx.",
     ),
     row("proxy_http_version", HTTP_LOCATION, ONE, "1.1", "The version towards servers: `1.0` or `1.1`.")
         .differs("1.1 with connections that are kept, as nginx since 1.29.7; a chunked body towards 1.0 is refused (411)."),

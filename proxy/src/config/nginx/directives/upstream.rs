@@ -85,8 +85,8 @@ pub(super) const ROWS: &[Directive] = &[
         HTTP_LOCATION.or(UPSTREAM),
         SOME,
         "",
-        "Name servers to ask for the names of `server` lines that say `resolve`: addresses, with port 53 where none is \
-         given, then `valid=` (as long as answers say), `ipv4=` (on), `ipv6=` (on), `status_zone=` (accepted).",
+        "Name servers to ask for the names of `server` lines that say `resolve` and for those that variables of \
+         `proxy_pass` give: addresses, with port 53 where none is given, then `valid=` (as long as answers say), `ipv4=` (on), `ipv6=` (on), `status_zone=` (accepted).",
     )
     .differs(
         "The one that answered last is asked first, another one after 2 s of silence (nginx: in turn, after 5 s). The \

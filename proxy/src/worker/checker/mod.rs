@@ -7,6 +7,8 @@
 //! The loop is woken for another configuration, for names that have moved, and for the end of the process. Where no
 //! configuration has had a check yet there is no such loop.
 
+#[cfg(test)]
+mod tests;
 mod visit;
 
 use std::io;

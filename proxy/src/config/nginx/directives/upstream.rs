@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Directive] = &[
          its addresses at start is one. A name that does not resolve does not keep the proxy from \
          starting. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
          to its weight over the time of `slow_start` (not with `hash`, `ip_hash`, `random`), beginning with its first \
-         answer; a server that drains gets no request, as if it were down.",
+         answer, or with the check that takes it back; a server that drains gets no request, as if it were down.",
     ),
     row(
         "zone",

@@ -295,7 +295,7 @@ impl Exchange {
             let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
-                    if input.len() >= self.place.client.max_header_size {
+                    if input.len() >= self.place.response_head_max {
                         self.failure = Some(Failure::Invalid("the response's head is too large"));
                     }
                     self.response.input = Some(input);
@@ -319,7 +319,7 @@ impl Exchange {
     /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
         let is_last = self.is_last(env);
-        let bytes = self.place.bounded(input.filled());
+        let bytes = self.place.bounded_response(input.filled());
         let (scratch, mut tools) = env.split();
         let head = match head::response(bytes, scratch).map_err(Failure::Invalid)? {
             Parsed::Partial => return Ok(Parsed::Partial),

@@ -63,6 +63,7 @@ pub fn request(
             closes |= value.eq_ignore_ascii_case(b"close");
             continue;
         }
+        let value = value.trim_ascii();
         // This proxy's own affair, for this connection.
         const OWN: [&[u8]; 5] = [b"upgrade", b"content-length", b"transfer-encoding", b"te", b"keep-alive"];
         let is_own = OWN.iter().any(|own| own.eq_ignore_ascii_case(name));

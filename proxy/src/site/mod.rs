@@ -42,6 +42,8 @@ pub struct Place {
     pub action: Action,
     /// The group that its requests go to; `None` where they go to none, or it depends.
     pub upstream: Option<GroupId>,
+    /// The largest head of a response in bytes.
+    pub response_head_max: usize,
     /// How much of a path its location matched: what a `proxy_pass` with a URI replaces.
     pub matched: usize,
     /// The site, as an index.
@@ -163,6 +165,7 @@ impl Place {
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
             },
             client: client.clone(),
+            response_head_max: response_head_max(site, &rules),
             rules,
             action: location.action.clone(),
             matched,
@@ -174,9 +177,14 @@ impl Place {
         }
     }
 
-    /// The part of `bytes` in which a head or a trailer section has to end.
+    /// The part of `bytes` in which a request's head or a trailer section has to end.
     pub fn bounded<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
         &bytes[..bytes.len().min(self.client.max_header_size)]
+    }
+
+    /// The part of `bytes` in which a response's head has to end.
+    pub fn bounded_response<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        &bytes[..bytes.len().min(self.response_head_max)]
     }
 
     /// Whether what this peer says of the client is believed.
@@ -269,7 +277,10 @@ impl Routes {
         for (one, &number) in config.listeners.iter().zip(&ids.listeners) {
             listeners[number] = Some(listener(one));
         }
-        let heads = config.sites.iter().map(|site| site.client.max_header_size);
+        let heads = config.sites.iter().flat_map(|site| {
+            let locations = site.locations.iter().chain([&site.location]);
+            locations.map(|location| head_max(site, location)).chain([site.client.max_header_size])
+        });
         let names = config.upstreams.iter().map(|group| group.name.as_str().into());
         let keys = config.upstreams.iter().map(|group| key(group).cloned());
         Routes {
@@ -368,6 +379,20 @@ impl Routes {
     pub fn named(&self, site: usize, name: &[u8]) -> Option<&Arc<Place>> {
         self.sites[site].paths.named(name)
     }
+}
+
+/// The largest head of a response to a request with these rules.
+fn response_head_max(site: &Site, rules: &Rules) -> usize {
+    match &rules.forwarding {
+        Forwarding::Standard => site.client.max_header_size,
+        Forwarding::Listed(listed) => listed.response_head_max,
+    }
+}
+
+/// The same for a location and all within it.
+fn head_max(site: &Site, location: &Location) -> usize {
+    let nested = location.nested.iter().map(|nested| head_max(site, nested));
+    nested.max().unwrap_or_default().max(response_head_max(site, &location.rules))
 }
 
 /// Whether a map depends on what is known only after a request's head has gone. No map depends on itself.

@@ -478,8 +478,7 @@ impl Exchange {
         self.failure = None;
         self.send_failure = None;
         if self.response.is_delivered() || self.response.is_tunnel() {
-            // The client has a part; it must not pass for the whole.
-            self.ending = Ending::Reset;
+            self.break_off(env);
             return sequel;
         }
         if sequel.goes_on() {
@@ -553,6 +552,17 @@ impl Exchange {
     /// A response has begun to go to the client: the request is not sent again, so what was held for that
     /// is let go.
     fn settle(&mut self, env: &mut Env) {
+    /// The client has a part of a response, which must not pass for the whole. A reset says so to whoever does not look
+    /// at the framing; but it may take with it what is on its way of the responses before.
+    fn break_off(&mut self, env: &mut Env) {
+        if self.request.is_pipelined && self.response.shows_its_end() {
+            self.request.cut(env);
+            self.response.cut(env);
+        } else {
+            self.ending = Ending::Reset;
+        }
+    }
+
         if self.response.has_begun() {
             self.request.settle(env);
         }

@@ -50,6 +50,8 @@ pub(super) struct RequestSide {
     pub(super) complete_here: bool,
     /// Another request came before on this connection.
     later: bool,
+    /// It began without any wait behind that one: the response to that may be on its way yet.
+    pub(super) is_pipelined: bool,
     /// The client has stopped sending.
     eof: bool,
     /// Sending to the upstream has been shut.

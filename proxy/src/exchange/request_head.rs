@@ -41,6 +41,7 @@ impl Exchange {
         // An empty line is no beginning: the time for a head does not run yet.
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
             self.request.phase = Phase::Head;
+            self.request.is_pipelined = !self.request.is_first() && !self.waits.has_idled();
             env.requests += 1;
             if self.routes.keeps_records() {
                 self.record.get_or_insert_default().begin(env.now);

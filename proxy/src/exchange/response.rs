@@ -70,6 +70,8 @@ pub(super) struct ResponseSide {
     chunk_open: bool,
     /// The end of the connection is the end of the body for the client.
     close_ends: bool,
+    /// It does not come to its end.
+    is_cut: bool,
     /// The upstream has stopped sending.
     eof: bool,
     /// Sending to the client has been shut, in a tunnel.
@@ -136,6 +138,25 @@ impl ResponseSide {
     /// Whether something is to be sent.
     pub(super) fn pending(&self) -> bool {
         self.out.is_some() || self.pass > 0
+    }
+
+    /// Whether it has been cut off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether the client sees by the framing that the end is missing (RFC 9112 section 8).
+    pub(super) fn shows_its_end(&self) -> bool {
+        matches!(self.phase, Phase::Body | Phase::Trailers) && !self.close_ends
+    }
+
+    /// Nothing more of it is sent, and nothing behind it.
+    pub(super) fn cut(&mut self, env: &mut Env) {
+        put(&mut self.input, env);
+        put(&mut self.out, env);
+        (self.sent, self.pass, self.skip) = (0, 0, 0);
+        (self.keep_alive, self.reusable, self.forwarded) = (false, false, false);
+        (self.phase, self.is_cut) = (Phase::Whole, true);
     }
 
     /// Whether bytes from the upstream have a place to go now.

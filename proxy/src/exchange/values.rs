@@ -288,7 +288,8 @@ impl Known<'_> {
             }
             V::RequestTime => seconds(out, since(record.map(|record| record.since))),
             V::RequestCompletion => {
-                let is_whole = exchange.response.is_whole() && !exchange.response.pending();
+                let response = &exchange.response;
+                let is_whole = response.is_whole() && !response.pending() && !response.is_cut();
                 out.extend_from_slice(if is_whole { b"OK" } else { b"" });
             }
             V::ConnectionRequests => {

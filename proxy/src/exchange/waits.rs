@@ -82,6 +82,11 @@ impl Waits {
         self.client = ClientWait::Nothing;
     }
 
+    /// Whether the client had nothing to say when the driver last had nothing left to do.
+    pub(super) fn has_idled(&self) -> bool {
+        self.client == ClientWait::Idle
+    }
+
     /// A byte went to the upstream or came from it.
     pub(super) fn upstream_moved(&mut self) {
         self.upstream_moved = true;

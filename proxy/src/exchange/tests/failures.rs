@@ -303,6 +303,25 @@ fn a_response_before_a_failure_to_send_is_passed_on() {
     assert_eq!(play.happened(), "fresh, release served, shut Client");
 }
 
+/// It is that connection's, not the next one's.
+#[test]
+fn a_failure_to_send_is_forgotten_with_its_request() {
+    let mut play = Play::plain();
+    play.links.push_back(Link::Slow);
+    play.client_sends(&format!("{POST}hello"));
+    play.had(Wire { room: Some(10), ..Wire::default() });
+    play.exchange.acquired(false, play.env.now);
+    play.run();
+    play.upstream().incoming.extend("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".as_bytes());
+    (play.upstream().stalls, play.upstream().refuses) = (false, true);
+    play.run();
+    assert_eq!(play.happened(), "slow, release served, finish");
+    play.client_sends(GET);
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(play.upstream_got(), GET_ON);
+    assert_eq!(play.client_got().matches("HTTP/1.1 200 OK|").count(), 2);
+}
+
 #[test]
 fn a_failure_to_send_without_a_response_is_a_failure() {
     let mut play = Play::plain();

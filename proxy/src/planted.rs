@@ -23,6 +23,12 @@ pub enum Bug {
     UnaskedResponse,
     /// A POST that may have been processed is sent again.
     ReplayedPost,
+    /// Whether a request may be sent again is judged by the method that the client used, not by the one that was sent.
+    JudgedByTheClient,
+    /// A connection is pooled behind a request that said close.
+    PooledBehindClose,
+    /// A 100 of the proxy's own that is half sent is forgotten with the try that failed.
+    HalfContinue,
     /// Trailer fields are dropped.
     MissedTrailer,
     /// A body of known length ends an octet early.
@@ -45,13 +51,16 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 15] = [
+    pub const ALL: [Bug; 18] = [
         Bug::LostReadEdge,
         Bug::LostWriteEdge,
         Bug::StaleToken,
         Bug::PooledUnclean,
         Bug::UnaskedResponse,
         Bug::ReplayedPost,
+        Bug::JudgedByTheClient,
+        Bug::PooledBehindClose,
+        Bug::HalfContinue,
         Bug::MissedTrailer,
         Bug::BoundaryOffByOne,
         Bug::CutAsWhole,

@@ -151,7 +151,9 @@ impl Exchange {
                 self.request.send_first(out);
                 let told = written.map_err(|_| TOO_LARGE)?;
                 // What is sent decides whether it may be sent again.
-                self.request.method = Method::of(&method);
+                if !planted!(JudgedByTheClient) {
+                    self.request.method = Method::of(&method);
+                }
                 self.request.closes = told.closes;
                 self.request.upgrade =
                     told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));

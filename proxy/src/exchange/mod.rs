@@ -482,6 +482,9 @@ impl Exchange {
             return sequel;
         }
         if sequel.goes_on() {
+            if planted!(HalfContinue) {
+                self.response.reset(env);
+            }
             self.response.reset_behind_interim(env);
             self.request.rewind();
             self.link = Link::Wanted { same_server: sequel == Sequel::Renewed };
@@ -549,9 +552,6 @@ impl Exchange {
         self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
     }
 
-    /// A response has begun to go to the client: the request is not sent again, so what was held for that
-    /// is let go.
-    fn settle(&mut self, env: &mut Env) {
     /// The client has a part of a response, which must not pass for the whole. A reset says so to whoever does not look
     /// at the framing; but it may take with it what is on its way of the responses before.
     fn break_off(&mut self, env: &mut Env) {
@@ -563,6 +563,9 @@ impl Exchange {
         }
     }
 
+    /// A response has begun to go to the client: the request is not sent again, so what was held for that
+    /// is let go.
+    fn settle(&mut self, env: &mut Env) {
         if self.response.has_begun() {
             self.request.settle(env);
         }

@@ -434,8 +434,8 @@ impl Exchange {
         response.status = status;
         response.begun = true;
         response.forwarded = true;
-        response.reusable =
-            length != Length::UntilClose && connection.persists(head.version) && !self.request.closes;
+        let closes = self.request.closes && !planted!(PooledBehindClose);
+        response.reusable = length != Length::UntilClose && connection.persists(head.version) && !closes;
         response.chunked_here = length == Length::UntilClose && !old_client;
         response.close_ends = matches!(length, Length::UntilClose | Length::Chunked) && old_client;
         // While the request's body is still coming, the connection cannot be promised: the response may

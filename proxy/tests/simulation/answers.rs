@@ -104,7 +104,7 @@ pub(crate) fn plan(
         garbage(&mut plan, record, number, chance, &mut wire);
         return plan;
     }
-    if record.upgrade && chance.yes(0.7) {
+    if record.upgrades && chance.yes(0.7) {
         tunnel(&mut plan, number, body_max, chance, weather, wicked, &mut wire);
         plan.answer.length = before + wire.len() as u64;
         return plan;
@@ -133,13 +133,13 @@ pub(crate) fn plan(
 
 /// Interim responses, of which the proxy passes all on to an HTTP/1.1 client.
 fn interims(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wire: &mut Vec<u8>) {
-    let count = match (record.expects, chance.yes(0.2)) {
+    let count = match (record.expects_on, chance.yes(0.2)) {
         (true, many) => usize::from(chance.yes(0.7)) + if many { 2 } else { 0 },
         (false, true) => chance.between(1, 3),
         (false, false) => 0,
     };
     for at in 0..count {
-        let status = if at == 0 && record.expects { 100 } else { chance.of(&[100, 102, 103]) };
+        let status = if at == 0 && record.expects_on { 100 } else { chance.of(&[100, 102, 103]) };
         plan.answer.interims.push(status);
         let head = format!("HTTP/1.1 {status} Wait\r\nX-Sim-Answer: {number}\r\nLink: </a>\r\n\r\n");
         wire.extend_from_slice(head.as_bytes());
@@ -174,7 +174,8 @@ fn garbage(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wi
         }
     } else if chance.yes(0.1) {
         why = "interim responses without end";
-        wire.extend_from_slice(&b"HTTP/1.1 102 Wait\r\n\r\n".repeat(40));
+        let one = format!("HTTP/1.1 102 Wait\r\nX-Sim-Answer: {number}\r\n\r\n");
+        wire.extend_from_slice(one.repeat(40).as_bytes());
     } else if chance.yes(0.1) {
         why = "a head without end";
         wire.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -183,7 +184,7 @@ fn garbage(plan: &mut Plan, record: &Ask, number: usize, chance: &mut Chance, wi
         );
     } else {
         // The last is sound where a switch was asked for.
-        let (what, bytes) = chance.of(&GARBAGE[..GARBAGE.len() - usize::from(record.upgrade)]);
+        let (what, bytes) = chance.of(&GARBAGE[..GARBAGE.len() - usize::from(record.upgrades)]);
         why = what;
         wire.extend_from_slice(bytes);
     }

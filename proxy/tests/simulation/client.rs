@@ -323,6 +323,9 @@ impl Client {
             }
             return Ok(());
         }
+        if ask.awaits_the_proxy() && !reply.is_continued {
+            return Err(format!("no 100 for {id}, of which the origin has not seen that it waits"));
+        }
         let sound = given.kind == Kind::Sound && !given.early && !given.doubtful;
         if !reply.is_complete && sound && !self.lost_to_reset(ledger) {
             return Err(format!("answer {number} was sound and has not come to its end"));

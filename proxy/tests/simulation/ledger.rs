@@ -6,6 +6,7 @@ use proxy::time::{Duration, Time};
 
 use super::conn::ConnId;
 use super::tap::Tap;
+use super::way::Way;
 
 /// The name of the first server, which stands in for a `Host` that a request lacks.
 pub(crate) const DEFAULT_HOST: &str = "app0:5000";
@@ -36,6 +37,10 @@ pub(crate) struct Ask {
     pub(crate) trailers: Vec<(String, String)>,
     pub(crate) expects: bool,
     pub(crate) upgrade: bool,
+    /// The method, the expectation and the wish to upgrade that are to reach the origin.
+    pub(crate) sent: &'static str,
+    pub(crate) expects_on: bool,
+    pub(crate) upgrades: bool,
     pub(crate) fate: Fate,
     /// When its client began to send it.
     pub(crate) begun: Option<Time>,
@@ -47,7 +52,12 @@ pub(crate) struct Ask {
 
 impl Ask {
     pub(crate) fn is_idempotent(&self) -> bool {
-        !matches!(self.method, "POST" | "PATCH")
+        !matches!(self.sent, "POST" | "PATCH")
+    }
+
+    /// Whether the client waits for a 100 that is the proxy's to give.
+    pub(crate) fn awaits_the_proxy(&self) -> bool {
+        self.expects && !self.expects_on && self.has_body()
     }
 
     pub(crate) fn has_body(&self) -> bool {
@@ -124,6 +134,7 @@ pub(crate) struct Leave {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) leave: Leave,
+    pub(crate) way: Way,
     pub(crate) asks: Vec<Ask>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) taps: BTreeMap<ConnId, Tap>,
@@ -143,9 +154,10 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(leave: Leave) -> Ledger {
+    pub(crate) fn new(leave: Leave, way: Way) -> Ledger {
         Ledger {
             leave,
+            way,
             asks: Vec::new(),
             answers: Vec::new(),
             taps: BTreeMap::new(),
@@ -159,6 +171,12 @@ impl Ledger {
             tunnels: Vec::new(),
             seen: BTreeMap::new(),
         }
+    }
+
+    /// Enters a request of a script.
+    pub(crate) fn enter(&mut self, mut ask: Ask) {
+        self.way.pass(&mut ask);
+        self.asks.push(ask);
     }
 
     /// The first violation is the one that counts.

@@ -18,6 +18,7 @@ mod replies;
 mod script;
 mod tap;
 mod trace;
+mod way;
 mod weather;
 mod wires;
 
@@ -38,6 +39,7 @@ use ledger::{Leave, Ledger};
 use net::{FIRST_PORT, Happening, SimNet};
 use script::Bounds;
 use trace::Trace;
+use way::Way;
 use weather::Weather;
 use wires::Wires;
 
@@ -153,6 +155,8 @@ fn build(seed: u64, traced: bool) -> Subject {
     let mut weather = Weather::draw(&mut chance, origins);
     let body_max = chance.of(&[100, 5_000, 60_000, 600_000]).min(weather.buffer_max * 200);
     let mut config = configure(&mut chance, &weather, origins, body_max);
+    let way = Way::draw(&mut chance);
+    config.sites[0].location.rules.forwarding = way.forwarding();
     if config.sites[0].location.rules.tries > 0
         || config.upstreams[0].servers.iter().any(|server| server.max_conns > 0)
     {
@@ -174,7 +178,7 @@ fn build(seed: u64, traced: bool) -> Subject {
         },
         keepalive: config.sites[0].client.keepalive_timeout,
     };
-    let mut ledger = Ledger::new(leave);
+    let mut ledger = Ledger::new(leave, way);
     let bounds = Bounds {
         body_max,
         allowed: if config.sites[0].location.rules.max_body_size == 0 {

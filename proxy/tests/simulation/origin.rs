@@ -182,7 +182,7 @@ impl Serving {
         let Some(tap) = ledger.taps.get(&self.conn) else { return };
         let Some(mark) = tap.marks.get(self.answered).copied() else { return };
         let whole = mark.whole_at.is_some_and(|at| at <= self.read);
-        let expects = ledger.asks[mark.ask as usize].expects;
+        let expects = ledger.asks[mark.ask as usize].expects_on;
         if mark.head_end > self.read || !(whole || self.early || expects) {
             return;
         }

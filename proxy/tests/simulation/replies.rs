@@ -14,6 +14,8 @@ pub(crate) struct Reply {
     pub(crate) is_complete: bool,
     /// Being the proxy's own, it has a cause on the servers' side.
     pub(crate) has_cause: bool,
+    /// A 100 of the proxy's own came before it.
+    pub(crate) is_continued: bool,
 }
 
 #[derive(Debug)]
@@ -31,12 +33,21 @@ pub(crate) struct Replies {
     state: State,
     head: Vec<u8>,
     interims: Vec<u16>,
+    /// The proxy itself has said 100 for the request in hand.
+    is_continued: bool,
     pub(crate) list: Vec<Reply>,
 }
 
 impl Replies {
     pub(crate) fn new(asks: Vec<u64>) -> Replies {
-        Replies { asks, state: State::Head, head: Vec::new(), interims: Vec::new(), list: Vec::new() }
+        Replies {
+            asks,
+            state: State::Head,
+            head: Vec::new(),
+            interims: Vec::new(),
+            is_continued: false,
+            list: Vec::new(),
+        }
     }
 
     /// How many responses have come to their end.
@@ -117,6 +128,13 @@ impl Replies {
             if record.http10 {
                 return Err(format!("{status} for an HTTP/1.0 client"));
             }
+            if answer.is_none() {
+                let may_come = status == 100 && record.awaits_the_proxy();
+                if !may_come || std::mem::replace(&mut self.is_continued, true) {
+                    return Err(format!("{status} that neither the origin nor the proxy has a reason for"));
+                }
+                ledger.see("100 of the proxy's own");
+            }
             self.interims.push(status);
             ledger.see("an interim response passed on");
             return Ok(());
@@ -128,6 +146,7 @@ impl Replies {
             closes,
             is_complete: false,
             has_cause: ledger.has_cause(ask),
+            is_continued: std::mem::take(&mut self.is_continued),
         });
         if let Some(number) = answer {
             self.check_interims(number, record.http10, ledger)?;
@@ -135,7 +154,7 @@ impl Replies {
         self.interims.clear();
         if status == 101 {
             let answer = answer.ok_or("a switch that no origin made")?;
-            if !record.upgrade {
+            if !record.upgrades {
                 return Err("a switch that the client did not ask for".into());
             }
             self.state = State::Tunnel { answer, got: 0 };

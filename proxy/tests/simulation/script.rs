@@ -77,8 +77,9 @@ pub(crate) fn write(
             break;
         }
         let (ask, head, body) = request(id, last, bounds, chance);
-        let (expects, upgrade, fate, closes) = (ask.expects, ask.upgrade, ask.fate, !ask.keep_alive);
-        ledger.asks.push(ask);
+        let (expects, upgrade, closes) = (ask.expects, ask.upgrade, !ask.keep_alive);
+        ledger.enter(ask);
+        let fate = ledger.asks[id as usize].fate;
         asks.push(id);
         acts.push(Act::Begin(id));
         if leaves_at == Some(at) {
@@ -134,6 +135,9 @@ fn blank(method: &'static str, fate: Fate) -> Ask {
         trailers: Vec::new(),
         expects: false,
         upgrade: false,
+        sent: method,
+        expects_on: false,
+        upgrades: false,
         fate,
         begun: None,
         tries: Vec::new(),
@@ -241,7 +245,7 @@ fn malformed(id: u64, number: usize, chance: &mut Chance, acts: &mut Vec<Act>, l
     if chance.yes(0.3) {
         bytes.extend_from_slice(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    ledger.asks.push(ask);
+    ledger.enter(ask);
     acts.push(Act::Send(bytes));
 }
 
@@ -276,7 +280,7 @@ fn unfinished(
         // So far it could be anything, and is answered so.
         ask.method = "GET";
     }
-    ledger.asks.push(ask);
+    ledger.enter(ask);
     asks.push(id);
     acts.push(Act::Send(bytes));
     if chance.yes(weather.client_stalls) {

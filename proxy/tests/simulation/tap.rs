@@ -25,6 +25,8 @@ pub(crate) struct Tap {
     pub(crate) tunnel: Option<(u64, u64)>,
     /// Why no further request may be sent here.
     pub(crate) unclean: Option<&'static str>,
+    /// The origin has been told that no other request follows.
+    pub(crate) is_last: bool,
     /// The last request has not been answered to its end.
     pub(crate) answering: bool,
     /// Bytes that the proxy has received on it.
@@ -93,6 +95,13 @@ impl Ledger {
             let head = Head::read(&tap.head)?;
             let ask = self.name(&tap.head)?;
             let framing = self.check_head(ask, &head)?;
+            tap.is_last = self.way.says_close(&self.asks[ask as usize]);
+            if self.way.is_http10 {
+                self.see("a request sent in HTTP/1.0");
+            }
+            if self.asks[ask as usize].sent != self.asks[ask as usize].method {
+                self.see("a request sent by another method");
+            }
             tap.head.clear();
             let end = tap.total + 1;
             let whole_at = if framing.is_none() { Some(end) } else { None };
@@ -132,7 +141,7 @@ impl Ledger {
         let (leave, record) = (self.leave, &self.asks[ask as usize]);
         let Some(last) = record.tries.last() else { return Ok(()) };
         if !record.is_idempotent() && !leave.non_idempotent {
-            return Err(format!("{} {ask} is sent again", record.method));
+            return Err(format!("{} {ask} is sent again as {}", record.method, record.sent));
         }
         if let Some(answer) = last.answer.map(|n| &self.answers[n])
             && !leave.retries_responses
@@ -146,36 +155,42 @@ impl Ledger {
 
     fn check_head(&self, ask: u64, head: &Head) -> Result<Option<Framing>, String> {
         let record = &self.asks[ask as usize];
-        let expected = format!("{} {} HTTP/1.1", record.method, record.target);
+        let version = if self.way.is_http10 { 0 } else { 1 };
+        let expected = format!("{} {} HTTP/1.{version}", record.sent, record.target);
         if head.line != expected {
             return Err(format!("{:?} instead of {expected:?}", head.line));
         }
         if record.fate != Fate::Forward && record.fate != Fate::Unfinished {
             return Err(format!("{ask} is passed on, which is to be refused"));
         }
-        let host = record.host.as_deref().unwrap_or(DEFAULT_HOST);
-        if head.one("host")? != Some(host) {
-            return Err(format!("Host is not {host}"));
+        // Only HTTP/1.1 must have one.
+        let host = record.host.as_deref().or((!self.way.is_http10).then_some(DEFAULT_HOST));
+        if head.one("host")? != host {
+            return Err(format!("Host is not {host:?}"));
         }
         for name in ["keep-alive", "proxy-connection", "x-nominated", "x-gone"] {
             if head.values(name).next().is_some() {
                 return Err(format!("{name} is passed on to the origin"));
             }
         }
-        for name in ["x-forwarded-for", "via", "x-kept"] {
-            if head.one(name)?.is_none() {
-                return Err(format!("{name} is missing at the origin"));
+        for (name, is_there) in [("x-forwarded-for", true), ("via", true), ("x-kept", !self.way.drops_fields)]
+        {
+            if head.one(name)?.is_some() != is_there {
+                return Err(format!("{name} at the origin, which is to be there: {is_there}"));
             }
         }
-        if head.has_option("upgrade") != record.upgrade {
+        if head.has_option("upgrade") != record.upgrades {
             return Err("the wish to upgrade has changed".into());
         }
-        if head.values("expect").next().is_some() != record.expects {
+        if head.has_option("close") != self.way.says_close(record) {
+            return Err("whether the connection persists is not as configured".into());
+        }
+        if head.values("expect").next().is_some() != record.expects_on {
             return Err("the expectation has changed".into());
         }
         let framing = head.framing()?;
         let sound = match framing {
-            Some(Framing::Chunked) => record.chunked,
+            Some(Framing::Chunked) => record.chunked && !self.way.is_http10,
             Some(Framing::Exact(n)) => !record.chunked && n == record.octets,
             _ => !record.has_body(),
         };
@@ -208,6 +223,9 @@ fn may_be_used(tap: &Tap, conn: &Conn) -> Result<(), String> {
     }
     if let Some(why) = tap.unclean {
         return Err(format!("a request on a connection that is not clean: {why}"));
+    }
+    if tap.is_last {
+        return Err("a request behind one that was to be the last".into());
     }
     if tap.answering {
         return Err("a request before the last one was answered".into());

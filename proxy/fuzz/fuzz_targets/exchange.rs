@@ -1,12 +1,12 @@
 //! Whole exchanges against a model.
 //!
-//! Input, in sections that a byte 0xff ends: what happens when, the client's bytes, and the bytes of each
-//! upstream connection. Whatever happens, nothing panics, every exchange comes to an end and gives all its
+//! Input, in sections that a byte 0xff ends: settings and what happens when, the client's bytes, and the bytes of each
+//! upstream connection. What goes on is written as the command line has it, or as an `nginx.conf` lists it. Whatever happens, nothing panics, every exchange comes to an end and gives all its
 //! buffers back, and afterwards:
 //!
 //! - what each upstream got is the start of one canonical request, and it is the right one: method, host and
 //!   body as the client meant them;
-//! - no request that may not be sent twice was sent to two;
+//! - no request that may not be sent twice, as it is sent, was sent to two;
 //! - what the client got is a sequence of canonical responses in the order of its requests, and only a reset
 //!   ends it in the middle of one;
 //! - no sound request is called a bad one;
@@ -22,6 +22,8 @@ mod reference;
 
 use libfuzzer_sys::fuzz_target;
 use play::{Link, Play, Wire};
+use proxy::config::site::{Forwarding, Listed};
+use proxy::config::template::{Part, Template, Variable};
 use proxy::http::body::{Coding, Cursor, Then};
 use proxy::http::fields::Scratch;
 use proxy::http::framing::{self, Length};
@@ -32,9 +34,55 @@ use proxy::http::{Method, Version, target};
 #[allow(unused_imports)]
 use ::proxy;
 
+/// How requests go on, by the bits of the first byte.
+#[derive(Clone, Copy)]
+struct Way(usize);
+
+impl Way {
+    fn is_listed(self) -> bool {
+        self.0 & 8 == 8
+    }
+
+    fn is_http10(self) -> bool {
+        self.is_listed() && self.0 & 16 == 16
+    }
+
+    fn sends_post(self) -> bool {
+        self.is_listed() && self.0 & 32 == 32
+    }
+
+    /// A field says the method, and the path is told in another.
+    fn goes_by_variables(self) -> bool {
+        self.is_listed() && self.0 & 128 == 128
+    }
+
+    fn forwarding(self) -> Forwarding {
+        if !self.is_listed() {
+            return Forwarding::Standard;
+        }
+        let of = |variable| Template::default().with(Part::Variable(variable));
+        let mut fields = vec![("Host".to_owned(), of(Variable::Http("host".into())))];
+        let mut method = self.sends_post().then(|| Template::text("POST"));
+        if self.goes_by_variables() {
+            fields.push(("X-Path".to_owned(), of(Variable::Uri)));
+            fields.push(("Expect".to_owned(), Template::default()));
+            method = Some(of(Variable::Http("x_m".into())));
+        }
+        Forwarding::Listed(Listed {
+            fields,
+            drops_fields: self.0 & 64 == 64,
+            method,
+            is_http10: self.is_http10(),
+            response_head_max: 1024
+        })
+    }
+}
+
 /// A request as the client meant it, as far as it came.
 struct Meant {
     method: String,
+    /// The method that is to be sent.
+    sent: String,
     /// `None` where it is not even a head that could go on.
     host: Option<Vec<u8>>,
     is_old: bool,
@@ -80,7 +128,7 @@ fn body(length: Length, bytes: &[u8]) -> (Vec<u8>, usize, bool) {
 
 /// The client's requests, up to one that is not whole or not to be passed on, and the method of what comes
 /// behind them, as far as it can be told.
-fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
+fn requests(bytes: &[u8], way: Way) -> (Vec<Meant>, &'static str) {
     let (mut list, mut at) = (Vec::new(), 0);
     loop {
         let rest = &bytes[at..];
@@ -96,9 +144,26 @@ fn requests(bytes: &[u8]) -> (Vec<Meant>, &'static str) {
         let length = length.unwrap_or_default();
         let (body, len, is_whole) = body(length, &rest[head.len..]);
         at += head.len + len;
+        let method = String::from_utf8_lossy(head.method_name).into_owned();
+        let named = head.fields.iter().filter(|(_, name, _)| name.eq_ignore_ascii_case(b"x-m"));
+        let named: Vec<_> = named.map(|(.., value)| String::from_utf8_lossy(value)).collect();
+        let wanted = match way {
+            way if way.goes_by_variables() => named.join(", "),
+            way if way.sends_post() => "POST".to_owned(),
+            _ => method.clone(),
+        };
+        let is_token = |text: &str| {
+            text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        };
+        let may_be = !wanted.is_empty() && is_token(&wanted) && !matches!(&*wanted, "TRACE" | "CONNECT");
+        let agrees = (wanted == "HEAD") == (method == "HEAD");
         list.push(Meant {
-            method: String::from_utf8_lossy(head.method_name).into_owned(),
-            host: target.map(|target| target.host.unwrap_or(b"app1:5000").to_vec()),
+            sent: if may_be && agrees { wanted } else { method.clone() },
+            method,
+            host: target.map(|target| {
+                let default: &[u8] = if way.is_http10() { b"" } else { b"app1:5000" };
+                target.host.unwrap_or(default).to_vec()
+            }),
             is_old: head.version == Version::Http10,
             is_framed,
             body,
@@ -238,15 +303,16 @@ impl<'i> Script<'i> {
     }
 }
 
-fn check_upstreams(play: &Play, meant: &[Meant], client: &[u8]) {
+fn check_upstreams(play: &Play, meant: &[Meant], client: &[u8], way: Way) {
     let mut last = None;
     for upstream in play.upstreams.iter().filter(|upstream| !upstream.sent.is_empty()) {
         let request = meant.get(upstream.request).expect("a request that the client has sent");
         let twice = last.replace(upstream.request) == Some(upstream.request);
-        assert!(!twice || Method::of(request.method.as_bytes()).is_idempotent(), "sent twice");
+        assert!(!twice || Method::of(request.sent.as_bytes()).is_idempotent(), "sent twice");
         let Some(message) = reference::request(&upstream.sent).expect("canonical") else { continue };
-        assert_eq!(message.method(), request.method);
-        assert_eq!(message.values("host"), [&**request.host.as_ref().expect("not refused")]);
+        assert_eq!(message.method(), request.sent);
+        assert_eq!(message.line.ends_with("1.0"), way.is_http10());
+        assert_eq!(message.values("host").concat(), *request.host.as_ref().expect("not refused"));
         assert!(request.body.starts_with(&message.body));
         if message.is_whole {
             assert!(request.is_whole && request.body == message.body);
@@ -261,6 +327,12 @@ fn check_upstreams(play: &Play, meant: &[Meant], client: &[u8]) {
             assert!(message.trailers.iter().all(|(name, _)| name != forbidden), "{forbidden}");
         }
     }
+}
+
+/// A connection on which close was said, as always in HTTP/1.0, is not used again.
+fn check_pool(play: &Play, way: Way) {
+    let is_kept = play.log.iter().any(|what| what.starts_with("release reusable"));
+    assert!(!(is_kept && way.is_http10()), "kept behind close: {:?}", play.log);
 }
 
 fn check_client(play: &Play, meant: &[Meant], next: &str, script: &Script<'_>) {
@@ -319,7 +391,9 @@ fuzz_target!(|input: &[u8]| {
     };
     let client = script.client;
     let settings = script.byte();
+    let way = Way(settings);
     let mut play = Play::new(|config| {
+        config.sites[0].location.rules.forwarding = way.forwarding();
         config.sites[0].client.max_header_size = 1024;
         config.sites[0].location.rules.max_body_size = if settings & 1 == 0 { 1 << 20 } else { 8 };
         config.sites[0].location.rules.next_upstream.invalid_header = settings & 2 == 2;
@@ -333,7 +407,8 @@ fuzz_target!(|input: &[u8]| {
     script.fed.resize(play.upstreams.len(), 0);
     // What the client never got to send was not meant.
     let client = &client[..client.len() - script.client.len() - play.client.incoming.len()];
-    let (meant, next) = requests(client);
-    check_upstreams(&play, &meant, client);
+    let (meant, next) = requests(client, way);
+    check_upstreams(&play, &meant, client, way);
+    check_pool(&play, way);
     check_client(&play, &meant, next, &script);
 });

@@ -151,12 +151,21 @@ fn head(bytes: &[u8]) -> Result<Option<Message>, String> {
 pub(crate) fn request(bytes: &[u8]) -> Result<Option<Message>, String> {
     let Some(mut message) = head(bytes)? else { return Ok(None) };
     let parts: Vec<_> = message.line.split(' ').collect();
-    let [method, target, "HTTP/1.1"] = parts[..] else { return Err(format!("{:?}", message.line)) };
+    let [method, target, version @ ("HTTP/1.0" | "HTTP/1.1")] = parts[..] else {
+        return Err(format!("{:?}", message.line));
+    };
     if !is_token(method.as_bytes()) || !(target.starts_with('/') || target == "*") || target.contains('#') {
         return Err(format!("{:?}", message.line));
     }
-    if message.values("host").len() != 1 {
+    let (is_old, hosts) = (version == "HTTP/1.0", message.values("host").len());
+    if hosts > 1 || (hosts == 0 && !is_old) {
         return Err(format!("hosts: {:?}", message.values("host")));
+    }
+    // What only HTTP/1.1 knows.
+    for name in ["transfer-encoding", "upgrade", "te", "expect"] {
+        if is_old && !message.values(name).is_empty() {
+            return Err(format!("{name} in HTTP/1.0"));
+        }
     }
     body(bytes, &mut message, false, false)?;
     Ok(Some(message))

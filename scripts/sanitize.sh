@@ -5,8 +5,9 @@
 #   bash scripts/sanitize.sh miri|address    one of them
 #
 # There is no unsafe code here; what is looked for lies in dependencies and in the compiler. Miri interprets the
-# protocol layer's tests (a few minutes); AddressSanitizer runs all unit tests and the simulation, leaks included.
-# Needs a nightly toolchain, and for Miri its components (rustup component add --toolchain nightly miri rust-src).
+# protocol layer's tests; AddressSanitizer runs all unit tests and 100 seeds of the simulation (SIM_SEEDS=n: n of them),
+# leaks included. A few minutes each. AddressSanitizer does with the stable compiler, which has its runtime; Miri needs a
+# nightly toolchain with its components (rustup toolchain install nightly --component miri,rust-src).
 # ThreadSanitizer and MemorySanitizer would need a standard library built with them, and so every test a build of
 # its own: left out.
 
@@ -24,21 +25,21 @@ for part in "${wanted[@]}"; do
 done
 
 need_cargo
-cargo +nightly --version > /dev/null 2>&1 || die "no nightly toolchain; run: rustup toolchain install nightly"
 cd "$ROOT"
 for part in "${wanted[@]}"; do
     note "== $part"
     if [[ $part == miri ]]; then
         cargo +nightly miri --version > /dev/null 2>&1 \
-            || die "no Miri; run: rustup component add --toolchain nightly miri rust-src, or leave it out: $SCRIPT address"
+            || die "no Miri; run: rustup toolchain install nightly --component miri,rust-src, or leave it out: $SCRIPT address"
         # Property tests with few cases: one takes seconds here.
         MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=2 \
             cargo +nightly miri test --locked --target-dir target/miri -p proxy --lib -- http:: buffer
     else
-        # The target is named so that build scripts and macros stay without it.
-        target=$(rustc +nightly -vV | sed -n 's/^host: //p')
-        RUSTFLAGS=-Zsanitizer=address cargo +nightly test --locked --target "$target" --target-dir target/asan \
-            -p proxy --lib --test simulation
+        # The target is named so that build scripts and macros stay without it. The stable compiler does, told to take
+        # what it needs.
+        target=$(rustc -vV | sed -n 's/^host: //p')
+        RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address SIM_SEEDS=${SIM_SEEDS:-100} cargo test --locked \
+            --target "$target" --target-dir target/asan -p proxy --lib --test simulation
     fi
 done
 note "all well in $SECONDS s"

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use proxy::config::{Balance, Host, Server, Upstream};
+use proxy::config::{Balance, Host, Measure, Server, Until, Upstream};
 use proxy::key::Key;
 use proxy::time::{Duration, Time};
 use proxy::upstream::{Attempt, Group, Outcome};
@@ -26,6 +26,7 @@ fn choosing(c: &mut Criterion) {
         ("consistent_hash", Balance::ConsistentHash),
         ("random", Balance::Random),
         ("random_two", Balance::RandomTwo),
+        ("least_time", Balance::LeastTime(Measure { until: Until::LastByte, counts_unanswered: true })),
     ];
     let now = Time::ZERO + Duration::from_secs(3600);
     for (name, balance) in methods {

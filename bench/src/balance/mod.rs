@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Result<(), LabError> {
     for servers in Servers::ALL {
         for choice in &CHOICES {
             cases.push(simulated::play(&plan, servers, choice));
-            for subject in &subjects {
+            for subject in subjects.iter().filter(|subject| subject.has(choice.method)) {
                 let name = subject.kind.name();
                 eprintln!("{} servers, {}, {name}: {} s", servers.name(), choice.name, options.seconds);
                 cases.push(real::play(&plan, servers, choice, subject, options.subject_core)?);

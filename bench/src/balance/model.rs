@@ -46,7 +46,7 @@ pub struct Plan {
 pub struct Case {
     /// `equal`, `unequal` or `degrading`.
     pub servers: String,
-    /// `round_robin`, `weighted`, `ip_hash` or `least_conn`.
+    /// `round_robin`, `weighted`, `ip_hash`, `least_conn` or `least_time`.
     pub method: String,
     /// `virtual` for the production code in virtual time, else the subject's name.
     pub by: String,

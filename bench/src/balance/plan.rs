@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use proxy::config::Balance;
+use proxy::config::{Balance, Measure, Until};
 
 use super::model::{Plan, THIRDS};
 use super::station::{Speed, Station, exponential};
@@ -63,11 +63,15 @@ pub(super) struct Choice {
     pub(super) weights: [u32; SERVERS],
 }
 
-pub(super) const CHOICES: [Choice; 4] = [
+/// Origins answer all at once, so the head is there with the last byte.
+const LEAST_TIME: Balance = Balance::LeastTime(Measure { until: Until::LastByte, counts_unanswered: true });
+
+pub(super) const CHOICES: [Choice; 5] = [
     Choice { name: "round_robin", method: Balance::RoundRobin, weights: [1; SERVERS] },
     Choice { name: "weighted", method: Balance::RoundRobin, weights: WEIGHTS },
     Choice { name: "ip_hash", method: Balance::IpHash, weights: [1; SERVERS] },
     Choice { name: "least_conn", method: Balance::LeastConn, weights: [1; SERVERS] },
+    Choice { name: "least_time", method: LEAST_TIME, weights: [1; SERVERS] },
 ];
 
 /// A request: when it is due since the start of the run, and who asks.

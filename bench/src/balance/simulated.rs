@@ -140,6 +140,15 @@ mod tests {
     }
 
     #[test]
+    fn least_time_spares_the_slow_one_as_well() {
+        for servers in [Servers::Unequal, Servers::Degrading] {
+            let [least_time, round_robin] = ["least_time", "round_robin"].map(|method| case(servers, method));
+            assert!(shares(&least_time)[2] < 0.3, "{servers:?}: {:?}", shares(&least_time));
+            assert!(least_time.latency.p99_ms < round_robin.latency.p99_ms);
+        }
+    }
+
+    #[test]
     fn least_conn_spares_the_slow_one_and_queues_less() {
         let [least_conn, round_robin] =
             ["least_conn", "round_robin"].map(|method| case(Servers::Degrading, method));

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use proxy::config::Balance;
+use proxy::config::{Balance, Until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::process::{END_WITHIN, is_gone};
@@ -116,6 +116,8 @@ impl Setup {
             Balance::ConsistentHash => &["balance uri whole", "hash-type consistent"],
             Balance::Random => &["balance random(1)"],
             Balance::RandomTwo => &["balance random(2)"],
+            // The nearest that it has.
+            Balance::LeastTime(_) => &["balance leastconn"],
         };
         let on_500 = if self.moves_on_500 { " 500" } else { "" };
         let tries = self.servers.len().saturating_sub(1);
@@ -155,6 +157,12 @@ fn method(balance: Balance) -> &'static str {
         Balance::ConsistentHash => "hash $request_uri consistent",
         Balance::Random => "random",
         Balance::RandomTwo => "random two",
+        Balance::LeastTime(measure) => match (measure.until, measure.counts_unanswered) {
+            (Until::Header, false) => "least_time header",
+            (Until::Header, true) => "least_time header inflight",
+            (Until::LastByte, false) => "least_time last_byte",
+            (Until::LastByte, true) => "least_time last_byte inflight",
+        },
     }
 }
 
@@ -172,6 +180,14 @@ impl Arranged {
         fs::create_dir_all(&folder)?;
         let version = version_line(&program, kind.version_flag());
         Ok(Some(Arranged { kind, version, program, folder }))
+    }
+
+    /// Whether it has this method: nginx has `least_time` since 1.31.
+    pub fn has(&self, balance: Balance) -> bool {
+        let release = self.version.split('/').nth(1).unwrap_or_default();
+        let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+        let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        !matches!(balance, Balance::LeastTime(_)) || self.kind == Kind::Proxy || release >= (1, 31)
     }
 
     /// Starts it on a setup, alone on `core`, and waits until it answers.

@@ -35,12 +35,14 @@ struct Flags {
     #[arg(long, value_name = "SERVERS", verbatim_doc_comment)]
     upstream: Vec<String>,
 
-    /// round_robin, least_conn or ip_hash
+    /// how a server is chosen
     ///
-    /// How a server is chosen. round_robin: in turn, by weight; fair while
-    /// requests cost alike. least_conn: fewest requests in flight; for uneven
-    /// ones. ip_hash: by the client's address (of IPv4 the first three numbers),
-    /// so that clients keep their server; all behind one NAT share theirs.
+    /// round_robin: in turn, by weight; fair while requests cost alike.
+    /// least_conn: fewest requests in flight; for uneven ones. least_time: the
+    /// same, times how long a server takes to begin its response; for uneven
+    /// servers. ip_hash: by the client's address (of IPv4 the first three
+    /// numbers), so that clients keep their server; all behind one NAT share
+    /// theirs.
     #[arg(long, value_name = "METHOD", default_value = "round_robin", value_parser = values::balance)]
     #[arg(verbatim_doc_comment)]
     balance: Balance,

@@ -176,7 +176,7 @@ fn bad_values_are_explained() {
         ("--listen", "0", "port 0 is no port; give one from 1 to 65535"),
         ("--listen", "127.0.0.1", address),
         ("--listen", "", address),
-        ("--balance", "random", "unknown method; write round_robin, least_conn or ip_hash"),
+        ("--balance", "random", "unknown method; write round_robin, least_conn, least_time or ip_hash"),
         ("--max-fails", "x", "not a number in range; write 0 to 4294967295"),
         ("--max-fails", "+1", "not a number in range; write 0 to 4294967295"),
         ("--fail-timeout", "10x", time),

@@ -133,12 +133,33 @@ pub enum Balance {
     /// The one with fewer requests in flight, relative to weight, of two that [`Balance::Random`] would choose
     /// (`random two least_conn`).
     RandomTwo,
+    /// The one that is expected to be through first, by its response times and requests in flight, relative to
+    /// weight (`least_time`).
+    LeastTime(Measure),
+}
+
+/// What [`Balance::LeastTime`] measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// The end of a response time.
+    pub until: Until,
+    /// How long requests have been waiting that are not answered yet counts too (`inflight`).
+    pub counts_unanswered: bool,
+}
+
+/// The end of a response time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The head of the response is there.
+    Header,
+    /// All of the response is there.
+    LastByte,
 }
 
 impl Balance {
     /// Whether servers are ranked by their standing, so that there may be `backup` ones and a `slow_start`.
     pub fn ranks_servers(self) -> bool {
-        matches!(self, Balance::RoundRobin | Balance::LeastConn)
+        matches!(self, Balance::RoundRobin | Balance::LeastConn | Balance::LeastTime(_))
     }
 
     /// Whether the group's key is what a server is found by.

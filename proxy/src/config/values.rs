@@ -9,7 +9,7 @@ use log::LevelFilter;
 use super::address::parse_listen;
 use super::health::is_uri;
 use super::units::{parse_number, parse_size, parse_time};
-use super::{Balance, Listen, NextUpstream};
+use super::{Balance, Listen, Measure, NextUpstream, Until};
 use crate::time::Duration;
 
 /// The words of `--next-upstream` that stand for a status.
@@ -83,7 +83,8 @@ pub(super) fn balance(text: &str) -> Result<Balance, String> {
         "round_robin" => Ok(Balance::RoundRobin),
         "least_conn" => Ok(Balance::LeastConn),
         "ip_hash" => Ok(Balance::IpHash),
-        _ => Err("unknown method; write round_robin, least_conn or ip_hash".to_owned()),
+        "least_time" => Ok(Balance::LeastTime(Measure { until: Until::Header, counts_unanswered: false })),
+        _ => Err("unknown method; write round_robin, least_conn, least_time or ip_hash".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::PeerKey;
+use super::timing::Clock;
 use crate::key::Key;
 
 /// One request's way through the peers of a group. Reused from request to request, so that a
@@ -28,6 +29,11 @@ impl Attempt {
         self.tries <= 1
     }
 
+    /// Whether the group wants to hear when the response's head is there ([`Group::answered`](super::Group)).
+    pub fn awaits_head(&self) -> bool {
+        matches!(&self.walk, Walk::LeastTime(clock) if clock.awaits_head())
+    }
+
     pub(super) fn restart(&mut self, walk: Walk, tries: u32) {
         self.tried.clear();
         self.tries = tries;
@@ -44,7 +50,7 @@ impl Attempt {
     pub(super) fn fall_back(&mut self) {
         self.tier = Tier::Backup;
         self.tried.clear();
-        if !matches!(self.walk, Walk::LeastConn) {
+        if !matches!(self.walk, Walk::LeastConn | Walk::LeastTime(_)) {
             self.walk = Walk::RoundRobin;
         }
     }
@@ -69,6 +75,7 @@ pub(super) enum Walk {
     ConsistentHash(KeyWalk),
     Random(Misses),
     RandomTwo(Misses),
+    LeastTime(Clock),
 }
 
 /// How often an attempt met a peer that was not open to it. After too many it goes on in round robin.

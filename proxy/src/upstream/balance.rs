@@ -33,13 +33,30 @@ impl Choice<'_> {
     /// Fewest requests in flight relative to weight, round robin among equals.
     /// (`ngx_http_upstream_get_least_conn_peer`)
     pub(super) fn least_conn(&mut self) -> Option<usize> {
+        self.least(|peer| u64::from(peer.active))
+    }
+
+    /// The least time until all requests and this one are through, relative to weight, round robin among equals.
+    /// (`ngx_http_upstream_get_least_time_peer`)
+    pub(super) fn least_time(&mut self) -> Option<usize> {
+        let now = self.now;
+        for index in 0..self.peers.len() {
+            if self.is_open(index) {
+                self.peers[index].timing.look(now);
+            }
+        }
+        self.least(|peer| peer.outlook_ms(now))
+    }
+
+    /// The least cost relative to weight, round robin among equals.
+    fn least(&mut self, cost: impl Fn(&Peer) -> u64) -> Option<usize> {
         let mut best: Option<usize> = None;
         let mut is_tie = false;
         for index in 0..self.peers.len() {
             if !self.is_open(index) {
                 continue;
             }
-            let load = best.map(|best| self.compare_load(index, best));
+            let load = best.map(|best| self.compare(index, best, &cost));
             match load {
                 None | Some(std::cmp::Ordering::Less) => {
                     best = Some(index);
@@ -54,8 +71,8 @@ impl Choice<'_> {
             return Some(best);
         }
         let (peer, now) = (&self.peers[best], self.now);
-        let (active, share) = (u64::from(peer.active), peer.share(peer.weight, now));
-        self.richest(best, |peer| u64::from(peer.active) * share == active * peer.share(peer.weight, now))
+        let (least, share) = (cost(peer), peer.share(peer.weight, now));
+        self.richest(best, |peer| product(cost(peer), share) == product(least, peer.share(peer.weight, now)))
     }
 
     /// The peer at the client's place in the sum of weights, hashing on while that one is not open;
@@ -128,7 +145,7 @@ impl Choice<'_> {
                     misses.add();
                     continue;
                 };
-                let is_busier = self.compare_load(index, first).is_gt();
+                let is_busier = self.compare(index, first, |peer| u64::from(peer.active)).is_gt();
                 return Some(if is_busier { first } else { index });
             }
             misses.add();
@@ -136,12 +153,11 @@ impl Choice<'_> {
         self.round_robin()
     }
 
-    /// Compares requests in flight per weight, without dividing.
-    fn compare_load(&self, a: usize, b: usize) -> std::cmp::Ordering {
+    /// Compares what two peers cost per weight, without dividing.
+    fn compare(&self, a: usize, b: usize, cost: impl Fn(&Peer) -> u64) -> std::cmp::Ordering {
         let (a, b) = (&self.peers[a], &self.peers[b]);
-        let a_scaled = u64::from(a.active) * b.share(b.weight, self.now);
-        let b_scaled = u64::from(b.active) * a.share(a.weight, self.now);
-        a_scaled.cmp(&b_scaled)
+        let a_scaled = product(cost(a), b.share(b.weight, self.now));
+        a_scaled.cmp(&product(cost(b), a.share(a.weight, self.now)))
     }
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
@@ -179,6 +195,11 @@ impl Choice<'_> {
         }
         unreachable!("a place below the total weight lies in some peer's share")
     }
+}
+
+/// Wide, since a time over many requests, times a weight, may be large.
+fn product(cost: u64, share: u64) -> u128 {
+    u128::from(cost) * u128::from(share)
 }
 
 /// Whether a peer is eligible and not `tried`.

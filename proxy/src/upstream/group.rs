@@ -13,6 +13,7 @@ use super::change::{Change, Checks, Failures, Label};
 use super::health::Opinion;
 use super::ring::Ring;
 use super::server::{Address, Peer};
+use super::timing::Clock;
 use crate::config::{Balance, HealthCheck, Host, Server, Upstream};
 use crate::key::Key;
 use crate::time::Time;
@@ -147,6 +148,7 @@ impl Group {
             Balance::ConsistentHash => Walk::ConsistentHash(KeyWalk::new(key, self.ring.find(key.crc()))),
             Balance::Random => Walk::Random(Misses::default()),
             Balance::RandomTwo => Walk::RandomTwo(Misses::default()),
+            Balance::LeastTime(measure) => Walk::LeastTime(Clock::new(measure)),
         };
         attempt.restart(walk, if tries == 0 { all } else { all.min(tries) });
     }
@@ -181,11 +183,24 @@ impl Group {
             Walk::ConsistentHash(walk) => choice.consistent_hash(&self.ring, walk),
             Walk::Random(misses) => choice.random(&mut self.chance, misses),
             Walk::RandomTwo(misses) => choice.random_two(&mut self.chance, misses),
+            Walk::LeastTime(_) => choice.least_time(),
         }?;
         let peer = &mut tier.peers[index];
         peer.chosen(now);
+        if let Walk::LeastTime(clock) = &mut attempt.walk {
+            clock.start(&mut peer.timing, now);
+        }
         self.in_flight[peer.line as usize] += 1;
         Some(peer.key)
+    }
+
+    /// The head of the final response to the request that went to `key` is there. Need not be told where it comes
+    /// together with the end, or where the attempt does not [want to hear](Attempt::awaits_head) of it.
+    pub fn answered(&mut self, key: PeerKey, attempt: &mut Attempt, now: Time) {
+        if let (Walk::LeastTime(clock), Some(place)) = (&mut attempt.walk, self.places.get(key)) {
+            let peer = &mut self.tiers[place.tier as usize].peers[place.index as usize];
+            clock.head_came(&mut peer.timing, now);
+        }
     }
 
     /// The request that went to `key` is over there. Returns what is worth a log line.
@@ -205,6 +220,9 @@ impl Group {
         let peer = &mut self.tiers[place.tier as usize].peers[place.index as usize];
         peer.active -= 1;
         self.in_flight[peer.line as usize] -= 1;
+        if let Walk::LeastTime(clock) = &mut attempt.walk {
+            clock.stop(&mut peer.timing, outcome == Outcome::Served, now);
+        }
 
         let (is_down, is_up) = match outcome {
             Outcome::Neutral => (false, false),

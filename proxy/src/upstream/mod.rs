@@ -40,6 +40,9 @@
 //! A server that comes back (`slow_start`) has a share that grows from next to nothing to its weight, in round robin as
 //! well as in `least_conn`: one that is cold is not hit by all requests at once for having none in flight.
 //!
+//! `least_time` needs to hear of one thing more than the others: when the head of a response is there
+//! ([`Group::answered`]). It is told with the time, as everything here; the averages are in `timing.rs`.
+//!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
 //! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
 //! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].
@@ -61,8 +64,8 @@
 //!
 //! Sources: nginx `src/http/ngx_http_upstream_round_robin.c`, `modules/ngx_http_upstream_ip_hash_module.c`,
 //! `modules/ngx_http_upstream_hash_module.c`, `modules/ngx_http_upstream_random_module.c`,
-//! `modules/ngx_http_upstream_least_conn_module.c`, `modules/ngx_http_upstream_keepalive_module.c`, and
-//! `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance/` holds this module against the real one.
+//! `modules/ngx_http_upstream_least_conn_module.c`, `modules/ngx_http_upstream_least_time_module.c`,
+//! `modules/ngx_http_upstream_keepalive_module.c`, and `ngx_http_upstream_next` in `ngx_http_upstream.c`. `tests/nginx_balance/` holds this module against the real one.
 
 mod attempt;
 mod balance;
@@ -74,6 +77,7 @@ mod health;
 mod idle;
 mod ring;
 mod server;
+mod timing;
 
 #[cfg(test)]
 mod tests;

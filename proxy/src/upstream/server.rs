@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::PeerKey;
 use super::health::{Checked, Health, Opinion};
+use super::timing::Timing;
 use crate::config::{HealthCheck, Server};
 use crate::time::{Duration, Time};
 
@@ -45,6 +46,8 @@ pub struct Peer {
     pub(super) effective_weight: u32,
     /// The credit of the smooth round robin, in the units of [`Peer::share`].
     pub(super) current_weight: i64,
+    /// Untouched by other methods than `least_time`.
+    pub(super) timing: Timing,
     max_fails: u32,
     /// Failures so far. Invariant: 0 where this is the only peer of its group.
     fails: u32,
@@ -83,6 +86,7 @@ impl Peer {
             weight: server.weight,
             effective_weight: server.weight,
             current_weight: 0,
+            timing: Timing::default(),
             max_fails: server.max_fails,
             fails: 0,
             fail_timeout_ns: u64::try_from(server.fail_timeout.as_nanos()).unwrap_or(u64::MAX),
@@ -158,6 +162,16 @@ impl Peer {
         let gone = u128::from(self.slow_start_ns.saturating_sub(left));
         let part = u128::from(whole) * gone / u128::from(self.slow_start_ns);
         u64::try_from(part).unwrap_or(whole).max(1)
+    }
+
+    /// How long it may take to be through with its requests and one more, in milliseconds. Its response time counts half
+    /// for each `fail_timeout` in which it was not asked, so that one that was slow gets another chance.
+    pub(super) fn outlook_ms(&self, now: Time) -> u64 {
+        let halvings = match now.as_nanos().saturating_sub(self.checked.as_nanos()) {
+            unasked if unasked > self.fail_timeout_ns => unasked / self.fail_timeout_ns.saturating_add(1),
+            _ => 0,
+        };
+        self.timing.outlook_ms(u32::try_from(halvings).unwrap_or(u32::MAX)) * (1 + u64::from(self.active))
     }
 
     /// Whether it failed `max_fails` times: it gets no request but one each `fail_timeout`.

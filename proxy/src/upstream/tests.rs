@@ -10,11 +10,12 @@ mod model;
 mod names;
 mod reload;
 mod standing;
+mod timing;
 
 use std::net::IpAddr;
 
 use super::{Attempt, Change, Group, NoLivePeer, Outcome, PeerKey};
-use crate::config::{Balance, Host, Server, Upstream};
+use crate::config::{Balance, Host, Measure, Server, Until, Upstream};
 use crate::key::Key;
 use crate::time::{Duration, Time};
 

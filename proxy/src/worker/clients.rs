@@ -204,7 +204,7 @@ impl<N: Net> Worker<N> {
         let mut share = SHARE;
         loop {
             match self.drive_sockets(key, &mut share) {
-                Step::Wait => return self.restage(key),
+                Step::Wait => return self.note(key),
                 Step::Receive(_) | Step::Send(_) => return self.postpone(key),
                 Step::Open => self.open_file(key),
                 Step::Read => self.read_file(key),
@@ -231,7 +231,21 @@ impl<N: Net> Worker<N> {
             self.ready.push_back(key);
         }
         self.rearm(key);
-        self.restage(key);
+        self.note(key);
+    }
+
+    /// Notes what has become of a client, where the configuration has something that goes by it.
+    #[inline]
+    fn note(&mut self, key: ClientKey) {
+        if self.notes {
+            self.restage(key);
+            self.note_answer(key);
+        }
+    }
+
+    /// Whether something is to be noted of clients.
+    pub(super) fn renew_notes(&mut self) {
+        self.notes = self.counts.is_some() || self.pools.values().any(|pool| pool.awaits_heads);
     }
 
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.

@@ -81,15 +81,8 @@ impl<N: Net> Worker<N> {
     }
 
     /// Counts a client as what it is now.
-    #[inline]
-    pub(super) fn restage(&mut self, key: ClientKey) {
-        if self.counts.is_some() {
-            self.move_stage(key);
-        }
-    }
-
     #[cold]
-    fn move_stage(&mut self, key: ClientKey) {
+    pub(super) fn restage(&mut self, key: ClientKey) {
         if let (Some(counts), Some(client)) = (&mut self.counts, self.clients.get_mut(key)) {
             counts.moves(&mut client.stage, client.exchange.stage());
         }

@@ -100,6 +100,8 @@ pub struct Worker<N: Net> {
     reopened: u32,
     /// What `stub_status` tells of this worker, where the configuration has that.
     counts: Option<Counts>,
+    /// Something is to be noted of a client whenever nothing is left to do for it: see `Worker::note`.
+    notes: bool,
     /// When draining takes too long: what is left is closed.
     drained_by: Time,
     /// When those who connected last and said nothing are closed.
@@ -162,9 +164,11 @@ impl<N: Net> Worker<N> {
             connect_failed: Seldom::default(),
             file_failed: Seldom::default(),
             counts: None,
+            notes: false,
         };
         worker.renew_pools();
         worker.renew_counts();
+        worker.renew_notes();
         worker
     }
 

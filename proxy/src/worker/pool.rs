@@ -5,7 +5,7 @@ use slotmap::SecondaryMap;
 
 use super::generation::SharedGroup;
 use super::net::UpstreamKey;
-use crate::config::Upstream;
+use crate::config::{Balance, Until, Upstream};
 use crate::ids::GroupId;
 use crate::time::{Duration, Time};
 use crate::upstream::Idle;
@@ -22,6 +22,8 @@ pub(super) struct Pool {
     /// The most requests over one connection.
     pub(super) requests_max: u64,
     time_max: Duration,
+    /// It wants to hear when the head of a response is there.
+    pub(super) awaits_heads: bool,
     /// No configuration names the group any more: it is there for requests that go by an older one.
     pub(super) is_retired: bool,
 }
@@ -34,6 +36,7 @@ impl Pool {
             idle_timeout: config.idle_timeout,
             requests_max: config.requests_max,
             time_max: config.time_max,
+            awaits_heads: matches!(config.balance, Balance::LeastTime(measure) if measure.until == Until::Header),
             is_retired: false,
         }
     }

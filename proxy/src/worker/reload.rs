@@ -47,6 +47,7 @@ impl<N: Net> Worker<N> {
         self.env.buffers.grow(self.env.routes.buffer_size());
         self.renew_pools();
         self.renew_counts();
+        self.renew_notes();
         self.begin_rest(newest.rests);
         self.retire_clients();
     }

@@ -172,6 +172,17 @@ impl<N: Net> Worker<N> {
         client.exchange.unavailable(&mut self.env);
     }
 
+    /// Tells the group that the head of a response is there, where it goes by that.
+    #[cold]
+    pub(super) fn note_answer(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(chosen) = client.chosen.filter(|_| client.attempt.awaits_head()) else { return };
+        if client.exchange.was_answered() {
+            let mut group = self.pools[chosen.group].group.lock();
+            group.answered(chosen.peer, &mut client.attempt, self.env.now);
+        }
+    }
+
     /// Parts with the upstream connection in peace: pools it or closes it. Says whether the request is over
     /// with it.
     pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) -> bool {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::origin::{Visit, ok};
 use crate::support::{Conn, Gate, Origin, Proxy};
@@ -142,6 +143,42 @@ fn least_conn_weighs() {
     for conn in &mut conns {
         conn.response();
     }
+}
+
+/// Sends the head of its answer after so many milliseconds, and the rest so many later.
+fn timed(name: &'static str, head_ms: u64, rest_ms: u64) -> Origin {
+    let pause = |ms| std::thread::sleep(Duration::from_millis(ms));
+    Origin::start(move |visit: &mut Visit| {
+        loop {
+            visit.request();
+            pause(head_ms);
+            visit.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n");
+            pause(rest_ms);
+            visit.send(name);
+        }
+    })
+}
+
+#[test]
+fn least_time_takes_the_faster_one_to_begin_or_to_end() {
+    for (balance, answers) in [
+        ("least_time header", "abaa"),
+        ("least_time header inflight", "abaa"),
+        ("least_time last_byte", "abbb"),
+        ("least_time last_byte inflight", "abbb"),
+    ] {
+        let (a, b) = (timed("a", 40, 900), timed("b", 500, 0));
+        let http = format!(
+            "upstream u {{ {balance}; server {a}; server {b}; }}
+             server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}"
+        );
+        let proxy = Proxy::start_with("", &http, |_| {});
+        let seen: String = (0..4).map(|_| proxy.get("/")).collect();
+        assert_eq!(seen, answers, "{balance}");
+    }
+    let (a, b) = (timed("a", 40, 900), timed("b", 500, 0));
+    let proxy = Proxy::start(format!("{a},{b}"), "--balance least_time");
+    assert_eq!((0..3).map(|_| proxy.get("/")).collect::<String>(), "aba");
 }
 
 #[test]

@@ -270,6 +270,7 @@ pub(crate) fn configuration(cases: &[Case], socket: &Path, tcp: Option<SocketAdd
             Balance::ConsistentHash => "hash $arg_key consistent;",
             Balance::Random => "random;",
             Balance::RandomTwo => "random two least_conn;",
+            Balance::LeastTime(_) => unreachable!("only nginx from 1.31 on has it"),
         };
         let _ = writeln!(text, "upstream u{index} {{ {method}");
         for Server { name, weight, max_fails, fail_timeout, max_conns, backup, down, .. } in &case.servers {

@@ -28,7 +28,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use proxy::config::template::{Part, Template, Variable};
-use proxy::config::{Balance, Config, Host, Listen, Listener, NextUpstream, Server, Timeouts};
+use proxy::config::{
+    Balance, Config, Host, Listen, Listener, Measure, NextUpstream, Server, Timeouts, Until,
+};
 use proxy::time::Duration;
 use proxy::worker::shared::{Command, Shared};
 use proxy::worker::{Turn, Worker};
@@ -255,6 +257,8 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
         statuses[..3].copy_from_slice(&[502, 503, 404]);
     }
     let mut config = Config::new(servers);
+    let until = chance.of(&[Until::Header, Until::LastByte]);
+    let measure = Measure { until, counts_unanswered: chance.yes(0.5) };
     let group = &mut config.upstreams[0];
     group.balance = chance.of(&[
         Balance::RoundRobin,
@@ -264,6 +268,7 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
         Balance::ConsistentHash,
         Balance::Random,
         Balance::RandomTwo,
+        Balance::LeastTime(measure),
     ]);
     if group.balance.goes_by_key() {
         group.key = Template::default().with(Part::Variable(Variable::RequestUri));

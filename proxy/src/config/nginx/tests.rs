@@ -9,7 +9,7 @@ use std::io;
 use super::*;
 use crate::config::site::{Match, PageStatus, PassTarget, PassUri, RealIp, RedirectFrom, SiteName};
 use crate::config::template::{Part, Template, Variable};
-use crate::config::{Action, Balance, Escape, Listen, Location, Pass, Site};
+use crate::config::{Action, Balance, Escape, Listen, Location, Measure, Pass, Site, Until};
 use crate::time::Duration;
 
 /// Files in memory; a pattern matches what has its part before the `*` as a beginning.
@@ -166,12 +166,15 @@ fn proxy_pass_in_all_its_forms() {
 
 #[test]
 fn the_methods_of_a_group() {
+    let least_time = |until, counts_unanswered| Balance::LeastTime(Measure { until, counts_unanswered });
     for (words, balance) in [
         ("", Balance::RoundRobin),
         ("ip_hash;", Balance::IpHash),
         ("random;", Balance::Random),
         ("random two;", Balance::RandomTwo),
         ("random two least_conn;", Balance::RandomTwo),
+        ("least_time header;", least_time(Until::Header, false)),
+        ("least_time last_byte inflight;", least_time(Until::LastByte, true)),
     ] {
         let config = http(&format!("upstream u {{ {words} server a; }} server {{}}"));
         assert_eq!((config.upstreams[0].balance, config.upstreams[0].key.is_empty()), (balance, true));

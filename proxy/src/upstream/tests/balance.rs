@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: [Balance; 7] = [
+const ALL: [Balance; 8] = [
     Balance::RoundRobin,
     Balance::LeastConn,
     Balance::IpHash,
@@ -15,6 +15,7 @@ const ALL: [Balance; 7] = [
     Balance::ConsistentHash,
     Balance::Random,
     Balance::RandomTwo,
+    Balance::LeastTime(Measure { until: Until::LastByte, counts_unanswered: true }),
 ];
 
 #[test]

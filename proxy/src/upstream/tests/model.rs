@@ -22,6 +22,10 @@ struct Peer {
     checked: i64,
     fail_timeout: i64,
     down: bool,
+    /// Averages in milliseconds, and when each request in flight was sent, in seconds.
+    response_ms: i64,
+    waiting_ms: i64,
+    sent: Vec<i64>,
 }
 
 struct Model {
@@ -42,6 +46,7 @@ struct Search {
     rounds: usize,
     rehashes: i64,
     current: usize,
+    since: i64,
 }
 
 impl Model {
@@ -81,6 +86,7 @@ impl Model {
             rounds: 0,
             rehashes: 0,
             current: 0,
+            since: 0,
         }
     }
 
@@ -92,11 +98,14 @@ impl Model {
             Balance::IpHash => self.get_ip_hash(search, now),
             Balance::Hash => self.get_hash(search, now),
             Balance::ConsistentHash => self.get_consistent_hash(search, now),
+            Balance::LeastTime(measure) => self.get_least_time(search, measure.counts_unanswered, now),
             Balance::Random | Balance::RandomTwo => unreachable!("chance has no second writing"),
         };
         if let Some(index) = found {
             let peer = &mut self.tiers[search.tier][index];
             peer.conns += 1;
+            peer.sent.push(now);
+            search.since = now;
             if now - peer.checked > peer.fail_timeout {
                 peer.checked = now;
             }
@@ -152,6 +161,41 @@ impl Model {
         let load = |i: usize| peers[i].conns * (scale / peers[i].weight);
         let least = takers.iter().map(|&i| load(i)).min()?;
         let equals: Vec<usize> = takers.into_iter().filter(|&i| load(i) == least).collect();
+        match equals[..] {
+            [one] => Some(one),
+            _ => self.round(search.tier, &equals),
+        }
+    }
+
+    fn get_least_time(&mut self, search: &Search, counts_unanswered: bool, now: i64) -> Option<usize> {
+        let takers: Vec<usize> =
+            (0..self.tiers[search.tier].len()).filter(|&i| self.can(search, i, now)).collect();
+        let peers = &mut self.tiers[search.tier];
+        let scale: i64 = peers.iter().map(|peer| peer.weight).product();
+        let mut costs = vec![0; peers.len()];
+        for &i in &takers {
+            let peer = &mut peers[i];
+            let waits = counts_unanswered && !peer.sent.is_empty();
+            if waits {
+                let waited: i64 = peer.sent.iter().map(|sent| 1000 * (now - sent)).sum();
+                let mean = waited / peer.sent.len() as i64;
+                peer.waiting_ms = average(peer.waiting_ms, mean);
+            }
+            let mut time = peer.response_ms;
+            let unasked = now - peer.checked;
+            if unasked > peer.fail_timeout {
+                // With nanoseconds for seconds, one more fits before each end of a `fail_timeout`.
+                let halvings = 1_000_000_000 * unasked / (1_000_000_000 * peer.fail_timeout + 1);
+                time = if halvings < 63 { time >> halvings } else { 0 };
+            }
+            if waits {
+                time = time.max(peer.waiting_ms);
+            }
+            time = if time > 5000 { 5000 } else { (time / 20 + 1) * 20 };
+            costs[i] = time * (peer.conns + 1) * (scale / peer.weight);
+        }
+        let least = takers.iter().map(|&i| costs[i]).min()?;
+        let equals: Vec<usize> = takers.into_iter().filter(|&i| costs[i] == least).collect();
         match equals[..] {
             [one] => Some(one),
             _ => self.round(search.tier, &equals),
@@ -219,6 +263,11 @@ impl Model {
         let is_single = self.is_single();
         let peer = &mut self.tiers[search.tier][search.current];
         peer.conns -= 1;
+        let place = peer.sent.iter().position(|sent| *sent == search.since).expect("it was sent");
+        peer.sent.remove(place);
+        if outcome == Outcome::Served {
+            peer.response_ms = average(peer.response_ms, 1000 * (now - search.since));
+        }
         if outcome == Outcome::Neutral {
             search.tried[search.current] = false;
             return;
@@ -257,8 +306,16 @@ impl Peer {
             checked: 0,
             fail_timeout: server.fail_timeout.as_secs() as i64,
             down: server.down,
+            response_ms: 0,
+            waiting_ms: 0,
+            sent: Vec::new(),
         }
     }
+}
+
+/// With the rounding of nginx's floating point.
+fn average(average: i64, value: i64) -> i64 {
+    if average == 0 { value } else { (0.5 + value as f64 * 0.05 + average as f64 * 0.95) as i64 }
 }
 
 fn points(peers: &[Peer]) -> Vec<(u32, String)> {
@@ -351,6 +408,8 @@ proptest! {
             Balance::LeastConn,
             Balance::Hash,
             Balance::ConsistentHash,
+            Balance::LeastTime(Measure { until: Until::LastByte, counts_unanswered: false }),
+            Balance::LeastTime(Measure { until: Until::LastByte, counts_unanswered: true }),
         ]),
     ) {
         let mut group = Group::new(&Upstream { balance, ..Upstream::new("app", servers.clone()) });

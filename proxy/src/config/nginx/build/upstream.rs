@@ -3,13 +3,13 @@
 use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
 use super::resolver::Asking;
-use super::slots::{number, once, time};
+use super::slots::{number, once, time, word};
 use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
 use crate::config::url::{self, Kind, Url};
-use crate::config::{Balance, Host, Server, Upstream};
+use crate::config::{Balance, Host, Measure, Server, Until, Upstream};
 use crate::time::Duration;
 
 /// The least size of a `zone`: eight pages, as in nginx.
@@ -99,6 +99,13 @@ impl Groups {
             }
             "ip_hash" => balance(block, Balance::IpHash, statement, warnings),
             "least_conn" => balance(block, Balance::LeastConn, statement, warnings),
+            "least_time" => {
+                if matches!(block.balance, Some(Balance::LeastTime(_))) {
+                    return Err(statement.fault("is duplicate"));
+                }
+                balance(block, Balance::default(), statement, warnings);
+                block.balance = Some(Balance::LeastTime(measure(statement)?));
+            }
             "hash" => {
                 block.key = Some(Text::arg(statement, 0)?);
                 balance(block, Balance::Hash, statement, warnings);
@@ -227,6 +234,18 @@ fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: 
         warnings.push(statement.error("load balancing method redefined"));
     }
     block.balance = Some(method);
+}
+
+/// What `least_time` measures.
+fn measure(statement: &Statement) -> Result<Measure, Error> {
+    let counts_unanswered = match statement.args.get(1).map(String::as_str) {
+        None => false,
+        Some("inflight") => true,
+        Some(word) => return Err(invalid_parameter(statement, word)),
+    };
+    let mut until = None;
+    word(&mut until, statement, &[("header", Until::Header), ("last_byte", Until::LastByte)])?;
+    Ok(Measure { until: until.expect("a word has been read"), counts_unanswered })
 }
 
 fn invalid_parameter(statement: &Statement, word: &str) -> Error {

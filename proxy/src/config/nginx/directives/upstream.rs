@@ -38,6 +38,15 @@ pub(super) const ROWS: &[Directive] = &[
         "Chooses the server with the fewest requests in flight for its weight.",
     ),
     row(
+        "least_time",
+        UPSTREAM,
+        ONE_OR_TWO,
+        "",
+        "Chooses the server that should be through first: by its mean response time, until the head (`header`) or the end \
+         (`last_byte`), times its requests in flight, for its weight. With `inflight`, requests that wait for longer than \
+         that count with their waiting.",
+    ),
+    row(
         "hash",
         UPSTREAM,
         ONE_OR_TWO,

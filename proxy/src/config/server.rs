@@ -223,6 +223,7 @@ mod tests {
                 down: true,
                 drain: true,
                 slow_start: Duration::from_secs(20),
+                route: String::new(),
             })
         );
     }

@@ -20,6 +20,8 @@ pub struct Upstream {
     pub balance: Balance,
     /// The text that [`Balance::Hash`] and [`Balance::ConsistentHash`] go by; empty for the other methods.
     pub key: Template,
+    /// How clients keep their server; `None`: they do not.
+    pub sticky: Option<Sticky>,
     /// Idle connections kept per worker (`keepalive`); 0 keeps none.
     pub keepalive: usize,
     /// How long one is kept (`keepalive_timeout`).
@@ -40,6 +42,7 @@ impl Upstream {
             servers,
             balance: Balance::default(),
             key: Template::default(),
+            sticky: None,
             keepalive: 64,
             idle_timeout: Duration::from_secs(60),
             requests_max: u64::MAX,
@@ -70,8 +73,10 @@ pub struct Server {
     pub backup: bool,
     /// Never gets a request; keeps its place in the distribution of the hashing methods.
     pub down: bool,
-    /// Gets no further request, while those in flight go on; keeps its place as one that is `down`.
+    /// Gets no further request but of clients that keep to it; keeps its place as one that is `down`.
     pub drain: bool,
+    /// What clients that keep to it call it (`route`); empty: a digest of its address.
+    pub route: String,
     /// How long its share grows to what its weight says, after it failed and came back; zero: it has all at once.
     pub slow_start: Duration,
 }
@@ -90,6 +95,7 @@ impl Server {
             backup: false,
             down: false,
             drain: false,
+            route: String::new(),
             slow_start: Duration::ZERO,
         }
     }
@@ -166,6 +172,50 @@ impl Balance {
     pub fn goes_by_key(self) -> bool {
         matches!(self, Balance::Hash | Balance::ConsistentHash)
     }
+}
+
+/// How clients keep their server (`sticky`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// Where a request may name its server: the first one counts that is not empty.
+    pub lookup: Vec<Template>,
+    /// How clients are told of their server; `None` where the servers see to that.
+    pub cookie: Option<Cookie>,
+}
+
+/// The cookie that names a client's server (`sticky cookie`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name.
+    pub name: String,
+    /// How long clients are to keep it; `None`: until they end.
+    pub expires: Option<Expires>,
+    /// Where it is for; empty: the host that was asked.
+    pub domain: Template,
+    /// Scripts may not see it.
+    pub is_http_only: bool,
+    /// It is for encrypted connections alone.
+    pub is_secure: bool,
+    /// `strict`, `lax` or `none`; empty: not said.
+    pub same_site: Template,
+    /// The paths it is for; empty: not said.
+    pub path: String,
+}
+
+impl Cookie {
+    /// Whether this is a value of `samesite`.
+    pub fn knows_same_site(value: &[u8]) -> bool {
+        ["strict", "lax", "none"].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(value))
+    }
+}
+
+/// How long a cookie is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expires {
+    /// So long after the response; whole seconds.
+    After(Duration),
+    /// As long as a cookie can be.
+    Never,
 }
 
 /// The failures that move a request to the next server (`proxy_next_upstream`).

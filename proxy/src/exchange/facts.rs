@@ -81,6 +81,11 @@ impl Exchange {
         self.link == Link::Resolving
     }
 
+    /// What the request calls the server that it is bound to; empty where it is bound to none.
+    pub fn session(&self) -> Key {
+        self.session
+    }
+
     /// Whether the connections have become a tunnel.
     pub fn is_tunnel(&self) -> bool {
         self.response.is_tunnel()

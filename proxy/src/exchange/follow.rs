@@ -135,6 +135,11 @@ impl Exchange {
                     self.key = Key::new(&key);
                     *tools.text = key;
                 }
+                if let Some(sticky) = self.upstream().and_then(|group| self.routes.sticky(group)) {
+                    let mut room = std::mem::take(tools.text);
+                    self.session = self.asked(message, tools, scope).session(sticky, &mut room);
+                    *tools.text = room;
+                }
                 let Forwarding::Listed(listed) = &place.rules.forwarding else {
                     self.forward(message, tools.buffers)?;
                     return Ok(Fate::Forwarded);
@@ -228,6 +233,7 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if head.status >= 200 {
+            self.tell_server(&Known::new(self, moment), moment.wall(), &mut added);
             self.append_fields(delivery.keep_alive, moment, &mut added);
         }
         if changes {

@@ -44,6 +44,7 @@ mod request_head;
 mod response;
 mod scope;
 mod sending;
+mod session;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -151,6 +152,10 @@ pub struct Exchange {
     client: Option<IpAddr>,
     /// What the request's server is found by, where the group goes by a key.
     key: Key,
+    /// What the request calls the server that it is bound to, where clients of its group keep theirs.
+    session: Key,
+    /// What the chosen server is called there.
+    session_of_server: Option<Arc<str>>,
     record: Option<Box<Record>>,
     /// What the request in hand needs of the driver besides a server.
     fetch: Option<Box<Fetch>>,
@@ -190,6 +195,8 @@ impl Exchange {
             },
             client: peer,
             key: Key::default(),
+            session: Key::default(),
+            session_of_server: None,
             record: None,
             fetch: None,
         };
@@ -413,6 +420,11 @@ impl Exchange {
     pub fn resolving(&mut self) {
         self.link = Link::Resolving;
         self.waits.upstream_moved();
+    }
+
+    /// Clients that keep to the chosen server call it so.
+    pub fn is_bound_to(&mut self, session: Option<Arc<str>>) {
+        self.session_of_server = session;
     }
 
     /// A connection to the chosen server is being opened.

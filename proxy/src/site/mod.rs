@@ -24,7 +24,7 @@ use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
-    Upstream,
+    Sticky, Upstream,
 };
 use crate::ids::{GroupId, Ids};
 use names::Names;
@@ -114,6 +114,9 @@ impl Place {
         let texts = texts.chain(delivery.added.iter().map(|added| &added.value));
         let texts = texts.chain(rules.error_pages.iter().map(|page| &page.target));
         let texts = texts.chain(delivery.redirects.iter().map(|redirect| &redirect.to));
+        let cookies =
+            groups(config, &location.action).filter_map(|group| group.sticky.as_ref()?.cookie.as_ref());
+        let texts = texts.chain(cookies.clone().flat_map(|cookie| [&cookie.domain, &cookie.same_site]));
         let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
         let mut asked: Vec<&Variable> = texts.flat_map(Template::variables).collect();
@@ -141,12 +144,8 @@ impl Place {
             &location.action,
             Action::Proxy(Pass { target: PassTarget::Upstream(_), uri: PassUri::AsItCame, .. })
         );
-        let has_key = match &location.action {
-            Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => {
-                key(&config.upstreams[*index]).is_some()
-            }
-            _ => false,
-        };
+        let looks = |group: &Upstream| key(group).is_some() || group.sticky.is_some();
+        let has_key = groups(config, &location.action).any(looks);
         let client = location.client.as_ref().unwrap_or(&site.client);
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
@@ -159,7 +158,9 @@ impl Place {
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             is_internal: location.is_internal,
             keeps_records,
-            changes_answers: *delivery != Delivery::default() || client.keepalive_header.is_some(),
+            changes_answers: *delivery != Delivery::default()
+                || client.keepalive_header.is_some()
+                || cookies.count() > 0,
             upstream: match &location.action {
                 Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
                 Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
@@ -229,6 +230,8 @@ pub struct Routes {
     upstreams: Vec<(Box<str>, GroupId)>,
     /// What a server of a group is found by, for those that go by a key.
     keys: SecondaryMap<GroupId, Template>,
+    /// How clients keep their server, for groups where they do.
+    sticky: SecondaryMap<GroupId, Sticky>,
     buffer_size: usize,
     keeps_records: bool,
     has_status: bool,
@@ -283,6 +286,7 @@ impl Routes {
         });
         let names = config.upstreams.iter().map(|group| group.name.as_str().into());
         let keys = config.upstreams.iter().map(|group| key(group).cloned());
+        let sticky = config.upstreams.iter().map(|group| group.sticky.clone());
         Routes {
             listeners,
             keeps_records: config.sites.iter().any(|site| {
@@ -297,6 +301,13 @@ impl Routes {
             maps: config.maps.clone(),
             slots: config.slots,
             upstreams: names.zip(ids.groups.iter().copied()).collect(),
+            sticky: ids
+                .groups
+                .iter()
+                .copied()
+                .zip(sticky)
+                .filter_map(|(id, rule)| Some((id, rule?)))
+                .collect(),
             keys: ids.groups.iter().copied().zip(keys).filter_map(|(id, key)| Some((id, key?))).collect(),
             buffer_size: heads.max().unwrap_or_default() + 2048,
         }
@@ -321,6 +332,11 @@ impl Routes {
     /// What a server of this group is found by; `None` where it goes by no key.
     pub fn key(&self, group: GroupId) -> Option<&Template> {
         self.keys.get(group)
+    }
+
+    /// How the clients of this group keep their server; `None` where they do not.
+    pub fn sticky(&self, group: GroupId) -> Option<&Sticky> {
+        self.sticky.get(group)
     }
 
     /// The address of a listener, as configured; `None` where this configuration has no such one.
@@ -401,6 +417,16 @@ fn is_late(config: &Config, index: usize) -> bool {
         Variable::Map(other) => is_late(config, *other),
         variable => !variable.is_of_head(),
     })
+}
+
+/// The groups that an action may lead to.
+fn groups<'c>(config: &'c Config, action: &Action) -> impl Iterator<Item = &'c Upstream> + Clone {
+    let range = match action {
+        Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => *index..index + 1,
+        Action::Proxy(Pass { target: PassTarget::Variable(_), .. }) => 0..config.upstreams.len(),
+        Action::Answer(_) | Action::File(_) | Action::StubStatus => 0..0,
+    };
+    config.upstreams[range].iter()
 }
 
 /// What a server of this group is found by.

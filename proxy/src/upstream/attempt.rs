@@ -15,6 +15,8 @@ pub struct Attempt {
     pub(super) tries: u32,
     pub(super) tier: Tier,
     pub(super) walk: Walk,
+    /// What the peer is called that the request is bound to; empty where it is bound to none.
+    pub(super) session: Key,
 }
 
 impl Attempt {
@@ -34,11 +36,17 @@ impl Attempt {
         matches!(&self.walk, Walk::LeastTime(clock) if clock.awaits_head())
     }
 
+    /// Binds the request, which has just begun, to the peer that clients call so, for as long as that one can take it.
+    pub fn keep_to(&mut self, session: Key) {
+        self.session = session;
+    }
+
     pub(super) fn restart(&mut self, walk: Walk, tries: u32) {
         self.tried.clear();
         self.tries = tries;
         self.tier = Tier::Primary;
         self.walk = walk;
+        self.session = Key::default();
     }
 
     pub(super) fn mark_tried(&mut self, key: PeerKey) {

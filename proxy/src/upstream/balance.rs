@@ -5,6 +5,7 @@ use super::attempt::{ClientHash, KeyWalk, Misses};
 use super::chance::Chance;
 use super::ring::Ring;
 use super::server::Peer;
+use crate::key::Key;
 use crate::time::Time;
 
 /// What a method chooses from: one tier as one attempt sees it now.
@@ -28,6 +29,23 @@ impl Choice<'_> {
     /// The first wins a tie. (`ngx_http_upstream_get_peer`)
     pub(super) fn round_robin(&mut self) -> Option<usize> {
         self.richest(0, |_| true)
+    }
+
+    /// The peer that the request is bound to. It may be draining. (`ngx_http_upstream_get_rr_peer_by_sid`)
+    pub(super) fn bound(&self, session: Key) -> Option<usize> {
+        let takes = |peer: &Peer| peer.eligible_for(session, self.in_flight, self.now);
+        self.peers.iter().position(|peer| takes(peer) && !is_tried(peer, self.tried))
+    }
+
+    /// Reckons a request that is bound to a peer as that one's turn, so that the others get those that are not. It does
+    /// not run up more than a round's debt. (`ngx_http_upstream_get_peer`)
+    pub(super) fn charge(&mut self, index: usize) {
+        let peer = &self.peers[index];
+        let others = (self.total_weight - u64::from(peer.weight)) << 10;
+        if self.is_open(index) && peer.current_weight > -(others as i64) {
+            let (_, total) = self.gain(0, |_| true);
+            self.peers[index].current_weight -= total;
+        }
     }
 
     /// Fewest requests in flight relative to weight, round robin among equals.
@@ -162,6 +180,14 @@ impl Choice<'_> {
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
     fn richest(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> Option<usize> {
+        let (best, total) = self.gain(from, take_part);
+        let best = best?;
+        self.peers[best].current_weight -= total;
+        Some(best)
+    }
+
+    /// Everyone gains; gives the richest and what all have gained.
+    fn gain(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> (Option<usize>, i64) {
         let mut best: Option<(usize, i64)> = None;
         let mut total: i64 = 0;
         for (offset, peer) in self.peers[from..].iter_mut().enumerate() {
@@ -179,9 +205,7 @@ impl Choice<'_> {
                 best = Some((from + offset, credit));
             }
         }
-        let (best, _) = best?;
-        self.peers[best].current_weight -= total;
-        Some(best)
+        (best.map(|(index, _)| index), total)
     }
 
     /// The peer that covers `place` when all weights are laid end to end.
@@ -205,5 +229,10 @@ fn product(cost: u64, share: u64) -> u128 {
 /// Whether a peer is eligible and not `tried`.
 #[inline]
 fn is_open(peer: &Peer, in_flight: &[u32], tried: &[PeerKey], now: Time) -> bool {
-    peer.eligible(in_flight, now) && (tried.is_empty() || tried.binary_search(&peer.key).is_err())
+    peer.eligible(in_flight, now) && !is_tried(peer, tried)
+}
+
+#[inline]
+fn is_tried(peer: &Peer, tried: &[PeerKey]) -> bool {
+    !tried.is_empty() && tried.binary_search(&peer.key).is_ok()
 }

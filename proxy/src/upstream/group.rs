@@ -13,6 +13,7 @@ use super::change::{Change, Checks, Failures, Label};
 use super::health::Opinion;
 use super::ring::Ring;
 use super::server::{Address, Peer};
+use super::session::Session;
 use super::timing::Clock;
 use crate::config::{Balance, HealthCheck, Host, Server, Upstream};
 use crate::key::Key;
@@ -23,6 +24,8 @@ use crate::time::Time;
 pub struct Group {
     name: Arc<str>,
     balance: Balance,
+    /// Clients keep to their peers, so these have names for them.
+    is_sticky: bool,
     servers: Vec<Server>,
     names: Vec<Arc<str>>,
     /// Requests in flight by line.
@@ -95,6 +98,7 @@ impl Group {
         let mut group = Group {
             name: config.name.as_str().into(),
             balance: config.balance,
+            is_sticky: config.sticky.is_some(),
             servers: servers.to_vec(),
             names: servers.iter().map(|server| server.name.as_str().into()).collect(),
             in_flight: vec![0; servers.len()],
@@ -125,6 +129,11 @@ impl Group {
     /// What the configuration calls it.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Whether clients keep to its peers.
+    pub fn is_sticky(&self) -> bool {
+        self.is_sticky
     }
 
     /// The same group, with this seed for what it leaves to chance. Without it all groups choose alike.
@@ -175,7 +184,11 @@ impl Group {
             tried: &attempt.tried,
             now,
         };
-        let index = match &mut attempt.walk {
+        let bound = if attempt.session.is_empty() { None } else { choice.bound(attempt.session) };
+        if let (Some(index), Walk::RoundRobin) = (bound, &attempt.walk) {
+            choice.charge(index);
+        }
+        let index = bound.or_else(|| match &mut attempt.walk {
             Walk::RoundRobin => choice.round_robin(),
             Walk::LeastConn => choice.least_conn(),
             Walk::IpHash(client) => choice.ip_hash(client),
@@ -184,7 +197,7 @@ impl Group {
             Walk::Random(misses) => choice.random(&mut self.chance, misses),
             Walk::RandomTwo(misses) => choice.random_two(&mut self.chance, misses),
             Walk::LeastTime(_) => choice.least_time(),
-        }?;
+        })?;
         let peer = &mut tier.peers[index];
         peer.chosen(now);
         if let Walk::LeastTime(clock) = &mut attempt.walk {
@@ -403,7 +416,11 @@ impl Group {
         let server = &self.servers[line];
         // The index is set by `reindex`, which follows every change of a tier.
         let key = self.places.insert(Place { tier: tier_of(server), index: 0 });
-        Peer::new(key, line as u32, server, self.names[line].clone(), address, &self.checks)
+        let mut peer = Peer::new(key, line as u32, server, self.names[line].clone(), address, &self.checks);
+        if self.is_sticky {
+            peer.session = Some(Session::new(server, peer.address_text()));
+        }
+        peer
     }
 
     fn reindex(&mut self, tier: Tier) {

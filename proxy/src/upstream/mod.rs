@@ -43,6 +43,9 @@
 //! `least_time` needs to hear of one thing more than the others: when the head of a response is there
 //! ([`Group::answered`]). It is told with the time, as everything here; the averages are in `timing.rs`.
 //!
+//! A request may name the peer it is bound to (`sticky`; [`Attempt::keep_to`]): where that one is open, it is chosen,
+//! whatever the method, even while it drains. Round robin reckons such a request as the peer's turn.
+//!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
 //! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
 //! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].
@@ -77,6 +80,7 @@ mod health;
 mod idle;
 mod ring;
 mod server;
+mod session;
 mod timing;
 
 #[cfg(test)]

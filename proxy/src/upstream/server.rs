@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use super::PeerKey;
 use super::health::{Checked, Health, Opinion};
+use super::session::Session;
 use super::timing::Timing;
 use crate::config::{HealthCheck, Server};
+use crate::key::Key;
 use crate::time::{Duration, Time};
 
 /// Where a peer is.
@@ -57,11 +59,15 @@ pub struct Peer {
     /// When it last failed, or was chosen after `fail_timeout` without either.
     checked: Time,
     max_conns: u32,
+    /// It is not chosen by a method.
     down: bool,
+    /// It is chosen for those who are bound to it all the same.
     drain: bool,
     pub(super) health: Health,
     /// No request may go to it, whatever came of others. Invariant: it is `down`, or its checks think so.
     is_out: bool,
+    /// Where its group binds clients.
+    pub(super) session: Option<Session>,
     slow_start_ns: u64,
     /// When its share has grown to what its weight says.
     grown: Time,
@@ -94,9 +100,10 @@ impl Peer {
             checked: Time::ZERO,
             max_conns: server.max_conns,
             down: server.down || server.drain,
-            drain: server.drain,
+            drain: server.drain && !server.down,
             health: Health::new(checks),
             is_out: false,
+            session: None,
             slow_start_ns: u64::try_from(server.slow_start.as_nanos()).unwrap_or(u64::MAX),
             grown: Time::ZERO,
             address_text: address.to_string().into(),
@@ -125,6 +132,11 @@ impl Peer {
     /// The index of its `server` line.
     pub fn server(&self) -> usize {
         self.line as usize
+    }
+
+    /// What clients that keep to it call it; `None` where its group has no such clients.
+    pub fn session(&self) -> Option<&Arc<str>> {
+        self.session.as_ref().map(Session::text)
     }
 
     /// Requests in flight to it, over all workers.
@@ -194,8 +206,17 @@ impl Peer {
 
     /// Whether a request may go to it; `in_flight` counts each line's requests.
     pub(super) fn eligible(&self, in_flight: &[u32], now: Time) -> bool {
-        !self.is_out
-            && (!self.is_failed() || self.check_is_due(now))
+        !self.is_out && self.is_able(in_flight, now)
+    }
+
+    /// The same for one that is bound to it under this name.
+    pub(super) fn eligible_for(&self, session: Key, in_flight: &[u32], now: Time) -> bool {
+        let is_its = self.session.as_ref().is_some_and(|own| own.is(session));
+        is_its && (self.drain || !self.is_out) && self.is_able(in_flight, now)
+    }
+
+    fn is_able(&self, in_flight: &[u32], now: Time) -> bool {
+        (!self.is_failed() || self.check_is_due(now))
             && (self.max_conns == 0 || in_flight[self.line as usize] < self.max_conns)
     }
 

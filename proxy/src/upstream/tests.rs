@@ -9,13 +9,14 @@ mod keys;
 mod model;
 mod names;
 mod reload;
+mod session;
 mod standing;
 mod timing;
 
 use std::net::IpAddr;
 
 use super::{Attempt, Change, Group, NoLivePeer, Outcome, PeerKey};
-use crate::config::{Balance, Host, Measure, Server, Until, Upstream};
+use crate::config::{Balance, Host, Measure, Server, Sticky, Until, Upstream};
 use crate::key::Key;
 use crate::time::{Duration, Time};
 

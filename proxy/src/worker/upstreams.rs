@@ -328,8 +328,15 @@ pub(super) fn choose_from<S, F>(
             client.exchange.key(),
             client.exchange.place().tries(),
         );
+        if group.is_sticky() {
+            client.attempt.keep_to(client.exchange.session());
+        }
     }
     let peer = group.pick(&mut client.attempt, now).ok();
+    if group.is_sticky() {
+        let session = peer.and_then(|key| group.peer(key)?.session().cloned());
+        client.exchange.is_bound_to(session);
+    }
     if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {
         record.tried(peer.name().clone(), peer.address_text().clone(), now);
     }

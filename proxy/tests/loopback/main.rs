@@ -23,6 +23,7 @@ mod pool;
 mod pressure;
 mod resolver;
 mod retry;
+mod sessions;
 mod signals;
 mod status;
 mod timeouts;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: [Balance; 8] = [
+pub(super) const ALL: [Balance; 8] = [
     Balance::RoundRobin,
     Balance::LeastConn,
     Balance::IpHash,

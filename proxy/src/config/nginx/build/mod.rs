@@ -25,6 +25,7 @@ mod process;
 mod resolver;
 mod scope;
 mod slots;
+mod sticky;
 mod upstream;
 mod variables;
 

@@ -4,6 +4,7 @@ use super::super::error::{Error, Place, Warning};
 use super::super::reader::Statement;
 use super::resolver::Asking;
 use super::slots::{number, once, time, word};
+use super::sticky;
 use super::variables::{Text, Variables};
 use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
@@ -17,6 +18,9 @@ const ZONE_MIN: u64 = 8 * 4096;
 
 /// How many idle connections are kept where no `keepalive` says it, as in nginx since 1.29.7.
 const KEEPALIVE: u64 = 32;
+
+/// The longest `route` of a server, as in nginx.
+const ROUTE_MAX: usize = 32;
 
 /// A group as far as it is known.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ pub(super) struct Group {
 pub(super) struct Block {
     balance: Option<Balance>,
     key: Option<Text>,
+    sticky: Option<sticky::Draft>,
     keepalive: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
@@ -125,6 +130,7 @@ impl Groups {
                     [word, ..] => return Err(invalid_parameter(statement, word)),
                 });
             }
+            "sticky" => once(&mut block.sticky, statement, || sticky::Draft::read(statement))?,
             "zone" => zone(statement)?,
             "keepalive" => once(&mut block.keepalive, statement, || {
                 parse_number(statement.arg(0)).ok_or_else(|| {
@@ -220,6 +226,7 @@ impl Group {
         Ok(Upstream {
             balance,
             key: variables.optional(block.key.as_ref())?.unwrap_or_default(),
+            sticky: block.sticky.map(|sticky| sticky.finish(variables)).transpose()?,
             keepalive: usize::try_from(keepalive).unwrap_or(usize::MAX),
             idle_timeout: block.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             requests_max: block.keepalive_requests.unwrap_or(1000).max(1),
@@ -230,7 +237,7 @@ impl Group {
 }
 
 fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: &mut Vec<Warning>) {
-    if block.balance.is_some() || block.keepalive.is_some() {
+    if block.balance.is_some() || block.keepalive.is_some() || block.sticky.is_some() {
         warnings.push(statement.error("load balancing method redefined"));
     }
     block.balance = Some(method);
@@ -279,6 +286,11 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
                 let message = format!("balancing method does not support parameter \"{word}\"");
                 return Err(statement.error(message));
             }
+            Some(("route", "")) => return Err(statement.error("route is empty")),
+            Some(("route", value)) if value.len() > ROUTE_MAX => {
+                return Err(statement.error(format!("route is longer than {ROUTE_MAX}")));
+            }
+            Some(("route", value)) => server.route = value.to_owned(),
             Some(("slow_start", value)) => {
                 server.slow_start = parse_time(value).map_err(|_| invalid())?;
             }
@@ -287,7 +299,7 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             None if word == "drain" => server.drain = true,
             // The caller keeps it in mind.
             None if word == "resolve" => {}
-            _ if is_of_nginx_plus(word) => {
+            Some(("service", _)) => {
                 return Err(statement.error(format!(
                     "the \"{word}\" parameter of the \"server\" directive is not supported by this proxy"
                 )));
@@ -304,10 +316,6 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
 /// Parameters that mean nothing where a server is not ranked by its standing.
 fn is_for_ranks(word: &str) -> bool {
     word == "backup" || word.starts_with("slow_start=")
-}
-
-fn is_of_nginx_plus(word: &str) -> bool {
-    ["route=", "service="].iter().any(|start| word.starts_with(start))
 }
 
 fn zone(statement: &Statement) -> Result<(), Error> {

@@ -75,7 +75,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("Files", "disable_symlinks directio_alignment"),
     (
         "Groups of servers",
-        "queue sticky sticky_cookie_insert state ntlm proxy_next_upstream_health",
+        "queue sticky_cookie_insert state ntlm proxy_next_upstream_health",
     ),
     (
         "Servers of other protocols",

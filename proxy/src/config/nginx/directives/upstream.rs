@@ -13,14 +13,15 @@ pub(super) const ROWS: &[Directive] = &[
         SOME,
         "",
         "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
-         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `resolve`.",
+         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `route=`, `resolve`.",
     )
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of \
          its addresses at start is one. A name that does not resolve does not keep the proxy from \
          starting. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
          to its weight over the time of `slow_start` (not with `hash`, `ip_hash`, `random`), beginning with its first \
-         answer, or with the check that takes it back; a server that drains gets no request, as if it were down.",
+         answer, or with the check that takes it back; a server that drains gets the requests of clients that keep to \
+         it (`sticky`), and else none.",
     ),
     row(
         "zone",
@@ -66,6 +67,16 @@ pub(super) const ROWS: &[Directive] = &[
         "Chooses by chance and weight; `two` or `two least_conn`: of two servers that chance chose the one with fewer \
          requests in flight for its weight.",
     ),
+    row(
+        "sticky",
+        UPSTREAM,
+        Arguments::AtLeast(2),
+        "",
+        "Clients keep their server. `cookie NAME`, with `expires=`, `domain=`, `httponly`, `secure`, `samesite=`, `path=`: a \
+         cookie names it, by its `route` or the MD5 of its address. `route $VARIABLE …`: the first of these variables \
+         that is not empty names it. Where that server cannot take the request the method chooses.",
+    )
+    .differs("Answers of the proxy's own set no cookie. `sticky learn` is not there."),
     row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),
     row("keepalive_time", UPSTREAM, ONE, "1h", "How long one connection takes requests."),

@@ -1,0 +1,129 @@
+//! Requests that are bound to a peer (`sticky`).
+
+use super::balance::ALL;
+use super::*;
+
+impl Driver {
+    /// A driver whose clients keep their server.
+    fn sticky(servers: &[Server], balance: Balance) -> Driver {
+        let sticky = Some(Sticky { lookup: Vec::new(), cookie: None });
+        let config = Upstream { balance, sticky, ..Upstream::new("app", servers.to_vec()) };
+        Driver { group: Group::new(&config) }
+    }
+
+    /// A request that names its server.
+    fn start_bound(&mut self, session: &str, now: Time) -> Result<Request, NoLivePeer> {
+        let mut attempt = Attempt::default();
+        self.group.begin(&mut attempt, None, Key::new(b"key"), 0);
+        attempt.keep_to(Key::new(session.as_bytes()));
+        let key = self.group.pick(&mut attempt, now)?;
+        Ok(Request { attempt, key })
+    }
+
+    /// One that is served; the server's name, or `-` where there is none.
+    fn bound(&mut self, session: &str, now: Time) -> String {
+        let Ok(request) = self.start_bound(session, now) else { return "-".to_owned() };
+        let name = self.name(&request);
+        self.end(request, Outcome::Served, now);
+        name
+    }
+}
+
+/// a, b, c, … with the routes ra, rb, rc, …
+fn routed(weights: &[u32]) -> Vec<Server> {
+    let route = |server: Server| Server { route: format!("r{}", server.name), ..server };
+    weighted(weights).into_iter().map(route).collect()
+}
+
+#[test]
+fn a_peer_is_called_by_its_route_or_by_the_digest_of_its_address() {
+    let mut servers = routed(&[1, 1, 1]);
+    servers[1].route.clear();
+    servers[1].host = Host::Literal(([127, 0, 0, 1], 5001).into());
+    servers[2].route.clear();
+    servers[2].host = Host::Unix("/run/app.sock".into());
+    let driver = Driver::sticky(&servers, Balance::RoundRobin);
+    let names: Vec<String> =
+        driver.group.peers().map(|(_, peer)| peer.session().expect("a name").to_string()).collect();
+    // `printf 127.0.0.1:5001 | md5sum`, `printf unix:/run/app.sock | md5sum`
+    assert_eq!(names, ["ra", "e73eb7edc6b16f4bfdbfe7bd78f9ac14", "939db79304b0f599c2c20969650359ab"]);
+    let plain = Driver::round_robin(&servers);
+    assert!(plain.group.peers().all(|(_, peer)| peer.session().is_none()));
+}
+
+#[test]
+fn whoever_is_bound_comes_to_its_peer_by_any_method() {
+    for balance in ALL {
+        let mut driver = Driver::sticky(&routed(&[1, 1, 1]), balance);
+        for name in ["c", "a", "b", "b", "c", "a"] {
+            assert_eq!(driver.bound(&format!("r{name}"), at(0)), name, "{balance:?}");
+        }
+        let names: std::collections::HashSet<String> = (0..9).map(|_| driver.bound("other", at(0))).collect();
+        assert!(!names.contains("-"), "a name that nobody has binds to nobody");
+    }
+}
+
+#[test]
+fn a_peer_that_cannot_take_it_is_replaced() {
+    let mut servers = routed(&[1, 1, 1]);
+    servers[1].max_conns = 1;
+    servers[2].down = true;
+    let mut driver = Driver::sticky(&servers, Balance::RoundRobin);
+    let full = driver.start_bound("rb", at(0)).expect("room");
+    assert_eq!(driver.bound("rb", at(0)), "a");
+    driver.end(full, Outcome::Failed, at(0));
+    assert_eq!((driver.bound("rb", at(5)), driver.bound("rc", at(5))), ("a".to_owned(), "a".to_owned()));
+    assert_eq!(driver.bound("rb", at(11)), "b", "its time is over");
+}
+
+#[test]
+fn one_that_failed_the_request_is_not_tried_again() {
+    let mut servers = routed(&[1, 1]);
+    servers.iter_mut().for_each(|server| server.max_fails = 0);
+    let mut driver = Driver::sticky(&servers, Balance::LeastConn);
+    let mut request = driver.start_bound("rb", at(0)).expect("a server");
+    driver.group.release(request.key, &mut request.attempt, Outcome::Failed, at(0));
+    assert!(request.attempt.tries_left());
+    let next = driver.group.pick(&mut request.attempt, at(0)).expect("another");
+    assert_eq!(&**driver.group.peer(next).expect("a peer").name(), "a");
+}
+
+#[test]
+fn one_that_drains_takes_those_who_are_bound_to_it() {
+    for balance in ALL {
+        let mut servers = routed(&[1, 1]);
+        servers[0].drain = true;
+        let mut driver = Driver::sticky(&servers, balance);
+        assert_eq!((driver.bound("ra", at(0)), driver.served(4, at(0))), ("a".to_owned(), "bbbb".to_owned()));
+        servers[0].down = true;
+        let mut driver = Driver::sticky(&servers, balance);
+        assert_eq!(driver.bound("ra", at(0)), "b", "down is down");
+    }
+}
+
+#[test]
+fn a_backup_keeps_its_clients_only_while_no_other_can_serve() {
+    let mut servers = routed(&[1, 1, 1]);
+    servers[0].down = true;
+    servers[1].backup = true;
+    servers[2].backup = true;
+    let mut driver = Driver::sticky(&servers, Balance::RoundRobin);
+    assert_eq!((driver.bound("rc", at(0)), driver.bound("rc", at(0))), ("c".to_owned(), "c".to_owned()));
+    servers[0].down = false;
+    let mut driver = Driver::sticky(&servers, Balance::RoundRobin);
+    assert_eq!(driver.bound("rc", at(0)), "a");
+}
+
+#[test]
+fn round_robin_reckons_a_bound_request_as_a_turn() {
+    let mut driver = Driver::sticky(&routed(&[1, 1, 1]), Balance::RoundRobin);
+    assert_eq!(driver.bound("ra", at(0)), "a");
+    assert_eq!(driver.served(2, at(0)), "bc");
+    // But many in a row leave no debt that keeps the others out for as long.
+    for _ in 0..50 {
+        assert_eq!(driver.bound("ra", at(0)), "a");
+    }
+    let names = driver.served(9, at(0));
+    assert!(names.starts_with("bc"), "{names}");
+    assert!(names.matches('a').count() >= 2, "{names}");
+}

@@ -39,7 +39,9 @@ pub use health::HealthCheck;
 pub use pattern::Pattern;
 pub use resolver::Resolver;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
-pub use upstream::{Balance, Cookie, Expires, Host, Measure, NextUpstream, Server, Sticky, Until, Upstream};
+pub use upstream::{
+    Balance, Cookie, Expires, Host, Measure, NextUpstream, Queue, Server, Sticky, Until, Upstream,
+};
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

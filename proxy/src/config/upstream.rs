@@ -22,6 +22,8 @@ pub struct Upstream {
     pub key: Template,
     /// How clients keep their server; `None`: they do not.
     pub sticky: Option<Sticky>,
+    /// How requests wait while no server can take them; `None`: they do not.
+    pub queue: Option<Queue>,
     /// Idle connections kept per worker (`keepalive`); 0 keeps none.
     pub keepalive: usize,
     /// How long one is kept (`keepalive_timeout`).
@@ -43,6 +45,7 @@ impl Upstream {
             balance: Balance::default(),
             key: Template::default(),
             sticky: None,
+            queue: None,
             keepalive: 64,
             idle_timeout: Duration::from_secs(60),
             requests_max: u64::MAX,
@@ -50,6 +53,15 @@ impl Upstream {
             checks: Vec::new(),
         }
     }
+}
+
+/// How requests wait for a server (`queue`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// The most that wait at once, over all workers. At least 1.
+    pub requests_max: usize,
+    /// How long one waits.
+    pub timeout: Duration,
 }
 
 /// One `server` line of the upstream group.

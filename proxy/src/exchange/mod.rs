@@ -81,6 +81,8 @@ enum Link {
     None,
     /// One is needed.
     Wanted { same_server: bool },
+    /// One is needed, and the request waits in its group's queue until that time.
+    Queued { until: Time },
     /// The name of the server is being looked up.
     Resolving,
     /// One is being opened.
@@ -425,6 +427,19 @@ impl Exchange {
     /// Clients that keep to the chosen server call it so.
     pub fn is_bound_to(&mut self, session: Option<Arc<str>>) {
         self.session_of_server = session;
+    }
+
+    /// No server can take the request for now: it waits for one, until that time at most.
+    pub fn queued(&mut self, until: Time) {
+        self.link = Link::Queued { until };
+        self.waits.upstream_moved();
+    }
+
+    /// A server may be able to take the request that waits for one.
+    pub fn called(&mut self) {
+        if let Link::Queued { .. } = self.link {
+            self.link = Link::Wanted { same_server: false };
+        }
     }
 
     /// A connection to the chosen server is being opened.

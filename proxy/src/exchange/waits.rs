@@ -32,6 +32,8 @@ enum ClientWait {
 enum UpstreamWait {
     #[default]
     Nothing,
+    /// That a server can take the request.
+    Queue,
     /// Its address.
     Resolve,
     /// The connection.
@@ -43,6 +45,10 @@ enum UpstreamWait {
     /// A byte in either direction of a tunnel.
     Tunnel,
 }
+
+/// How often it is looked whether a server can take a request that waits for one: beside those that become free, of which
+/// it is told, some come back with time.
+const QUEUE_LOOK: Duration = Duration::from_secs(1);
 
 /// How long a client may take to close after the last byte for it.
 const LINGER: Duration = Duration::from_secs(10);
@@ -118,6 +124,7 @@ impl Exchange {
             let timeouts = &self.place.rules.timeouts;
             self.waits.upstream_at = match upstream {
                 UpstreamWait::Nothing => Time::NEVER,
+                UpstreamWait::Queue => (env.now + QUEUE_LOOK).min(self.queue_end()),
                 UpstreamWait::Resolve => env.now + self.resolver_timeout(),
                 UpstreamWait::Connect => env.now + timeouts.connect,
                 UpstreamWait::Send => env.now + timeouts.send,
@@ -157,9 +164,14 @@ impl Exchange {
         }
     }
 
+    fn queue_end(&self) -> Time {
+        if let Link::Queued { until } = self.link { until } else { Time::NEVER }
+    }
+
     fn upstream_wait(&self) -> UpstreamWait {
         match self.link {
             Link::None | Link::Wanted { .. } => UpstreamWait::Nothing,
+            Link::Queued { .. } => UpstreamWait::Queue,
             Link::Resolving => UpstreamWait::Resolve,
             Link::Connecting => UpstreamWait::Connect,
             Link::Up { .. } if self.response.is_tunnel() => UpstreamWait::Tunnel,
@@ -181,6 +193,8 @@ impl Exchange {
             self.waits.upstream_at = Time::NEVER;
             match self.waits.upstream {
                 UpstreamWait::Nothing => {}
+                // Whoever chooses says that it has waited for long enough.
+                UpstreamWait::Queue => self.called(),
                 UpstreamWait::Resolve => self.failure = Some(Failure::ResolveTimeout),
                 UpstreamWait::Connect => self.failure = Some(Failure::ConnectTimeout),
                 UpstreamWait::Send => self.failure = Some(Failure::SendTimeout),

@@ -11,6 +11,7 @@ use super::balance::Choice;
 use super::chance::Chance;
 use super::change::{Change, Checks, Failures, Label};
 use super::health::Opinion;
+use super::queue::Queue;
 use super::ring::Ring;
 use super::server::{Address, Peer};
 use super::session::Session;
@@ -34,6 +35,7 @@ pub struct Group {
     pub(super) tiers: [Peers; 2],
     /// Where each peer stands. Invariant: `tiers[place.tier].peers[place.index].key` is the key of the place.
     pub(super) places: SlotMap<PeerKey, Place>,
+    queue: Queue,
     /// Without points where the method needs none.
     ring: Ring,
     chance: Chance,
@@ -104,6 +106,7 @@ impl Group {
             in_flight: vec![0; servers.len()],
             tiers: Default::default(),
             places: SlotMap::with_key(),
+            queue: Queue::new(config.queue),
             ring: match config.balance {
                 Balance::ConsistentHash => Ring::new(servers),
                 _ => Ring::default(),
@@ -129,6 +132,11 @@ impl Group {
     /// What the configuration calls it.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Those who wait for a peer.
+    pub fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     /// Whether clients keep to its peers.

@@ -46,6 +46,9 @@
 //! A request may name the peer it is bound to (`sticky`; [`Attempt::keep_to`]): where that one is open, it is chosen,
 //! whatever the method, even while it drains. Round robin reckons such a request as the peer's turn.
 //!
+//! Where a group has a [`Queue`], a request that finds no peer may wait. Whoever gives a request back asks who is first
+//! and tells that one to pick again; nobody picks for a first try before all who wait.
+//!
 //! What a failure is, the caller says: only what the server did is an [`Outcome::Failed`]; a reused idle
 //! connection that was dead, or a client that left, is [`Outcome::Neutral`]. A status such as 502 is one only where
 //! it makes the request move on: one that passes through for want of tries is [`Outcome::Served`].
@@ -78,6 +81,7 @@ mod checks;
 mod group;
 mod health;
 mod idle;
+mod queue;
 mod ring;
 mod server;
 mod session;
@@ -92,6 +96,7 @@ pub use checks::DueCheck;
 pub use group::{Group, Name, NoLivePeer, Outcome};
 pub use health::Checked;
 pub use idle::Idle;
+pub use queue::{Queue, Waiter};
 pub use server::{Address, Peer};
 
 slotmap::new_key_type! {

@@ -8,6 +8,7 @@ mod idle;
 mod keys;
 mod model;
 mod names;
+mod queue;
 mod reload;
 mod session;
 mod standing;
@@ -16,7 +17,7 @@ mod timing;
 use std::net::IpAddr;
 
 use super::{Attempt, Change, Group, NoLivePeer, Outcome, PeerKey};
-use crate::config::{Balance, Host, Measure, Server, Sticky, Until, Upstream};
+use crate::config::{self, Balance, Host, Measure, Server, Sticky, Until, Upstream};
 use crate::key::Key;
 use crate::time::{Duration, Time};
 

@@ -4,6 +4,7 @@ use std::io;
 
 use super::generation::SharedGroup;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
+use super::queue::Waiting;
 use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
 use crate::exchange::{Env, Exchange, Ready, Side, Stage, Step};
@@ -54,6 +55,8 @@ pub(super) struct Client<S, F> {
     pub(super) upstream: Option<UpstreamKey>,
     /// The server that was chosen and has not been accounted for yet.
     pub(super) chosen: Option<Chosen>,
+    /// The request's place in a queue, where it waits for a server.
+    pub(super) waiting: Option<Waiting>,
     /// A server has been chosen for the request in hand, so that further choices are retries.
     pub(super) has_chosen: bool,
     pub(super) attempt: Attempt,
@@ -122,6 +125,7 @@ impl<N: Net> Worker<N> {
                 exchange,
                 upstream: None,
                 chosen: None,
+                waiting: None,
                 has_chosen: false,
                 attempt: Attempt::default(),
                 own: None,
@@ -226,12 +230,17 @@ impl<N: Net> Worker<N> {
     /// The client has used up its share: it goes on after the others.
     #[cold]
     fn postpone(&mut self, key: ClientKey) {
+        self.drive_later(key);
+        self.rearm(key);
+        self.note(key);
+    }
+
+    /// Has a client driven after the others.
+    pub(super) fn drive_later(&mut self, key: ClientKey) {
         if let Some(client) = self.clients.get_mut(key).filter(|client| !client.queued) {
             client.queued = true;
             self.ready.push_back(key);
         }
-        self.rearm(key);
-        self.note(key);
     }
 
     /// Notes what has become of a client, where the configuration has something that goes by it.

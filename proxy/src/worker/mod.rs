@@ -14,6 +14,7 @@
 //! - `destinations.rs`: requests to what is no configured group
 //! - `files.rs`: opening and reading files
 //! - `counts.rs`: what `stub_status` tells
+//! - `queue.rs`: requests that wait for a server
 //! - `pool.rs`: a group of servers as one worker sees it
 //! - `checker/`: health checks, a loop of its own beside the workers
 //! - `generation.rs`, `reload.rs`: a new configuration, and what becomes of the old one
@@ -32,6 +33,7 @@ pub mod mio_net;
 pub mod net;
 mod panics;
 mod pool;
+mod queue;
 mod reload;
 pub mod resolver;
 pub mod shared;
@@ -68,6 +70,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Worker<N: Net> {
     net: N,
     shared: Arc<Shared>,
+    /// What the workers call it among themselves.
+    number: usize,
     env: Env,
     /// The configuration that it works by.
     generation: Arc<Generation>,
@@ -133,9 +137,11 @@ impl<N: Net> Worker<N> {
         let logs = generation.take_logs();
         let names = Names::new(&net);
         generation.adopted();
+        let number = shared.mailboxes.enroll(net.waker());
         let mut worker = Worker {
             env,
             net,
+            number,
             shared,
             generation,
             clients: SlotMap::with_key(),
@@ -307,6 +313,7 @@ impl<N: Net> Worker<N> {
     /// Does what another thread asked for.
     fn obey(&mut self) {
         self.take_answers();
+        self.take_calls();
         let reopened = self.shared.reopened();
         if reopened != self.reopened {
             self.reopened = reopened;

@@ -22,6 +22,8 @@ pub(super) struct Pool {
     /// The most requests over one connection.
     pub(super) requests_max: u64,
     time_max: Duration,
+    /// How long a request waits for a server; `None`: not at all.
+    pub(super) queue_timeout: Option<Duration>,
     /// It wants to hear when the head of a response is there.
     pub(super) awaits_heads: bool,
     /// No configuration names the group any more: it is there for requests that go by an older one.
@@ -36,6 +38,7 @@ impl Pool {
             idle_timeout: config.idle_timeout,
             requests_max: config.requests_max,
             time_max: config.time_max,
+            queue_timeout: config.queue.map(|queue| queue.timeout),
             awaits_heads: matches!(config.balance, Balance::LeastTime(measure) if measure.until == Until::Header),
             is_retired: false,
         }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use super::mio_net::Remote;
+use super::queue::Mailboxes;
 use super::resolver::{LookedUp, Mailbox, Question};
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
@@ -68,6 +69,7 @@ pub struct Shared {
     resolver: Option<Sender<Call>>,
     /// There once a configuration has had health checks.
     checker: OnceLock<Remote>,
+    pub(super) mailboxes: Mailboxes,
 }
 
 impl Shared {
@@ -86,6 +88,7 @@ impl Shared {
             sequels: Default::default(),
             resolver,
             checker: OnceLock::new(),
+            mailboxes: Mailboxes::default(),
         }
     }
 

@@ -6,13 +6,14 @@ use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::pool::{Pool, Pools};
+use super::queue::{Waiting, waiter};
 use super::resolver::Unresolved;
 use super::shared::Suspect;
 use crate::config::Host;
 use crate::exchange::Failure;
 use crate::ids::GroupId;
-use crate::time::Time;
-use crate::upstream::{Group, Idle, Outcome, PeerKey};
+use crate::time::{Duration, Time};
+use crate::upstream::{Group, Idle, Outcome, PeerKey, Waiter};
 
 /// An upstream connection.
 pub(super) struct Upstream<S> {
@@ -67,9 +68,21 @@ impl<N: Net> Worker<N> {
     /// Chooses a server for the client's request, unless the one it has is to be kept, and takes an idle
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        if !same_server && !choose(client, &self.pools, self.env.now) {
-            return self.none_chosen(key);
+        let Some(mut client) = self.clients.get_mut(key) else { return };
+        if !same_server {
+            match choose(client, &self.pools, waiter(self.number, key), self.env.now) {
+                Choice::Server if client.waiting.is_none() => {}
+                Choice::Server => {
+                    self.leave_queue(key);
+                    let Some(same) = self.clients.get_mut(key) else { return };
+                    client = same;
+                }
+                Choice::Wait => return,
+                Choice::None => {
+                    self.leave_queue(key);
+                    return self.none_chosen(key);
+                }
+            }
         }
         let Some(Chosen { group, peer }) = client.chosen else { return };
         let pool = &mut self.pools[group];
@@ -211,14 +224,11 @@ impl<N: Net> Worker<N> {
             }
         }
         client.exchange.released(&mut self.env);
-        account(
-            client,
-            &self.pools,
-            self.env.now,
-            if served { Outcome::Served } else { Outcome::Neutral },
-            "",
-        );
-        client.exchange.is_over()
+        let outcome = if served { Outcome::Served } else { Outcome::Neutral };
+        let next = account(client, &self.pools, self.env.now, outcome, "");
+        let is_over = client.exchange.is_over();
+        self.call(next);
+        is_over
     }
 
     /// Closes an upstream connection that failed; the exchange decides how the request goes on.
@@ -257,12 +267,14 @@ impl<N: Net> Worker<N> {
                 self.shared.suspect(Suspect { group, server });
             }
         }
-        account(client, &self.pools, self.env.now, outcome, &failure.cause());
+        let next = account(client, &self.pools, self.env.now, outcome, &failure.cause());
+        self.call(next);
     }
 
     /// The client goes away: closes the upstream connection, for which the server is not to blame.
     #[cold]
     pub(super) fn call_off(&mut self, key: ClientKey) {
+        self.leave_queue(key);
         let Some(client) = self.clients.get_mut(key) else { return };
         if planted!(LeakedActive) {
             client.chosen = None;
@@ -271,13 +283,9 @@ impl<N: Net> Worker<N> {
         if let Some(up) = client.upstream.take() {
             close(&mut self.net, &mut self.upstreams, up);
         }
-        account(
-            client,
-            &self.pools,
-            self.env.now,
-            if served { Outcome::Served } else { Outcome::Neutral },
-            "",
-        );
+        let outcome = if served { Outcome::Served } else { Outcome::Neutral };
+        let next = account(client, &self.pools, self.env.now, outcome, "");
+        self.call(next);
     }
 
     pub(super) fn close_upstream(&mut self, key: UpstreamKey) {
@@ -305,11 +313,49 @@ impl<N: Net> Worker<N> {
     }
 }
 
-/// Chooses a server; says whether there is one.
-fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time) -> bool {
-    let Some(id) = client.exchange.upstream() else { return false };
-    let Some(pool) = pools.get(id) else { return false };
-    choose_from(client, &mut pool.group.lock(), id, now).is_some()
+/// What came of choosing.
+enum Choice {
+    Server,
+    /// The request waits for one.
+    Wait,
+    None,
+}
+
+/// Chooses a server for the client, who is called `me` where it has to wait for one.
+fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, me: Waiter, now: Time) -> Choice {
+    let Some(id) = client.exchange.upstream() else { return Choice::None };
+    let Some(pool) = pools.get(id) else { return Choice::None };
+    let mut group = pool.group.lock();
+    if let Some(timeout) = pool.queue_timeout {
+        return choose_or_wait(client, &mut group, id, me, timeout, now);
+    }
+    if choose_from(client, &mut group, id, now).is_some() { Choice::Server } else { Choice::None }
+}
+
+/// The same where the request may wait, unless it has been at a server.
+#[cold]
+fn choose_or_wait<S, F>(
+    client: &mut Client<S, F>,
+    group: &mut Group,
+    id: GroupId,
+    me: Waiter,
+    timeout: Duration,
+    now: Time,
+) -> Choice {
+    // Who waits chooses anew.
+    client.has_chosen &= client.waiting.is_none();
+    let may_wait = !client.has_chosen || client.exchange.starts_anew();
+    let is_behind = may_wait && group.queue().is_behind(me);
+    if !is_behind && choose_from(client, group, id, now).is_some() {
+        return Choice::Server;
+    }
+    let until = client.waiting.map_or(now + timeout, |waiting| waiting.until);
+    if may_wait && now < until && group.queue().join(me) {
+        client.waiting = Some(Waiting { group: id, until });
+        client.exchange.queued(until);
+        return Choice::Wait;
+    }
+    Choice::None
 }
 
 /// Chooses a server of this group.
@@ -345,19 +391,30 @@ pub(super) fn choose_from<S, F>(
     client.chosen
 }
 
-/// Tells the group how the chosen server did, and logs what that changes.
-fn account<S, F>(client: &mut Client<S, F>, pools: &Pools, now: Time, outcome: Outcome, cause: &str) {
-    let Some(chosen) = client.chosen.take() else { return };
+/// Tells the group how the chosen server did, and logs what that changes. Gives the first of those who wait for a server.
+fn account<S, F>(
+    client: &mut Client<S, F>,
+    pools: &Pools,
+    now: Time,
+    outcome: Outcome,
+    cause: &str,
+) -> Option<Waiter> {
+    let chosen = client.chosen.take()?;
     if let Some(record) = client.exchange.record() {
         record.parted(now);
     }
     let Some(pool) = pools.get(chosen.group) else {
-        return account_own(client, chosen.peer, now, outcome);
+        account_own(client, chosen.peer, now, outcome);
+        return None;
     };
-    let change = pool.group.lock().release(chosen.peer, &mut client.attempt, outcome, now);
+    let mut group = pool.group.lock();
+    let change = group.release(chosen.peer, &mut client.attempt, outcome, now);
+    let next = group.queue().first();
+    drop(group);
     if let Some(change) = change {
         log::warn!("{}", change.line(cause));
     }
+    next
 }
 
 /// The same for a server of the request's own. What changes for it ends with the request, so that it is not said.

@@ -21,6 +21,7 @@ mod memory;
 mod names;
 mod pool;
 mod pressure;
+mod queue;
 mod resolver;
 mod retry;
 mod sessions;

@@ -14,7 +14,7 @@ fn start(origins: &[&Origin], group: &str, locations: &str) -> Proxy {
 
 fn ask(proxy: &Proxy, target: &str, fields: &str) -> Message {
     let mut conn = proxy.connect();
-    conn.send(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+    conn.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
     conn.response()
 }
 
@@ -118,7 +118,7 @@ fn a_connection_may_carry_the_requests_of_many() {
     let proxy = start(&[&a, &b], "sticky cookie id;", PASS);
     let mut conn = proxy.connect();
     for (route, server) in [("y", "b"), ("x", "a"), ("y", "b"), ("y", "b"), ("x", "a")] {
-        conn.send(&format!("GET / HTTP/1.1\r\nHost: test\r\nCookie: id={route}\r\n\r\n"));
+        conn.send(format!("GET / HTTP/1.1\r\nHost: test\r\nCookie: id={route}\r\n\r\n"));
         assert_eq!(conn.response().text(), server);
     }
     // Bound to nobody, it is not bound to the last one's server.

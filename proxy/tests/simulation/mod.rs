@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use proxy::config::template::{Part, Template, Variable};
 use proxy::config::{
-    Balance, Config, Host, Listen, Listener, Measure, NextUpstream, Server, Timeouts, Until,
+    Balance, Config, Host, Listen, Listener, Measure, NextUpstream, Queue, Server, Timeouts, Until,
 };
 use proxy::time::Duration;
 use proxy::worker::shared::{Command, Shared};
@@ -104,6 +104,9 @@ fn turn_once((worker, shared): &mut Subject) -> Result<Turn, String> {
         return Err(why.clone());
     }
     conserved(worker, shared)?;
+    if !shared.group(0).lock().queue().is_empty() {
+        worker.net_mut().ledger.see("a request that waited for a server");
+    }
     Ok(turn)
 }
 
@@ -113,7 +116,10 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.lost > 0 {
         return Err("a panic, survived; it stands in the output".into());
     }
-    let active: u32 = shared.group(0).lock().peers().map(|(_, peer)| peer.active()).sum();
+    let group = shared.group(0);
+    let mut group = group.lock();
+    let active: u32 = group.peers().map(|(_, peer)| peer.active()).sum();
+    let waiting = group.queue().len();
     if shared.connections() != census.clients {
         return Err(format!(
             "{} connections are counted, there are {}",
@@ -121,8 +127,11 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
             census.clients
         ));
     }
-    if active as usize > census.clients {
-        return Err(format!("{active} requests are counted, of {} clients", census.clients));
+    if active as usize + waiting > census.clients {
+        return Err(format!(
+            "{active} requests are counted and {waiting} wait, of {} clients",
+            census.clients
+        ));
     }
     if census.upstreams < census.idle || census.upstreams - census.idle > census.clients {
         return Err(format!("upstream connections belong to nobody: {census:?}"));
@@ -293,6 +302,15 @@ fn configure(chance: &mut Chance, weather: &Weather, origins: usize, body_max: u
     site.location.rules.max_body_size = if chance.yes(0.2) { (body_max / 3).max(1) as u64 } else { 0 };
     site.client.max_header_size = chance.of(&[1024, 4096, 16384]);
     config.process.max_connections = if chance.yes(0.1) { chance.between(1, 4) } else { 1000 };
+    if chance.yes(0.2) {
+        let (requests_max, timeout) = (chance.between(1, 5), seconds(chance, &[1, 10]));
+        let group = &mut config.upstreams[0];
+        group.queue = Some(Queue { requests_max, timeout });
+        // Something to wait for.
+        for server in &mut group.servers {
+            server.max_conns = 1;
+        }
+    }
     if chance.yes(0.5) {
         config.log_to("/dev/null");
     }

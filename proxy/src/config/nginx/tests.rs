@@ -222,6 +222,15 @@ fn clients_keep_their_server() {
 }
 
 #[test]
+fn requests_may_wait() {
+    for (words, expected) in [("queue 7;", (7, 60)), ("queue 1 timeout=5s;", (1, 5))] {
+        let config = http(&format!("upstream u {{ server a; {words} }} server {{}}"));
+        let queue = config.upstreams[0].queue.expect("a queue");
+        assert_eq!((queue.requests_max, queue.timeout.as_secs()), expected);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_sticky_and_routes_is_said_in_nginx_s_words() {
     for (words, problem) in [
         ("sticky foo bar;", "unknown parameter \"foo\""),
@@ -241,6 +250,11 @@ fn what_is_wrong_with_sticky_and_routes_is_said_in_nginx_s_words() {
         ("sticky learn a;", "\"sticky learn\" is not supported by this proxy"),
         ("server b route=;", "route is empty"),
         ("server b route=123456789012345678901234567890123;", "route is longer than 32"),
+        ("queue 0;", "\"queue\" directive invalid value"),
+        ("queue a;", "\"queue\" directive invalid value"),
+        ("queue 1 foo=1;", "invalid parameter \"foo=1\""),
+        ("queue 1 timeout=x;", "invalid parameter \"timeout=x\""),
+        ("queue 1; queue 1;", "\"queue\" directive is duplicate"),
         ("least_time foo;", "invalid value \"foo\""),
         ("least_time header foo;", "invalid parameter \"foo\""),
         ("least_time header; least_time header;", "\"least_time\" directive is duplicate"),

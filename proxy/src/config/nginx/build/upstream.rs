@@ -10,7 +10,7 @@ use crate::config::address::parse_host;
 use crate::config::server::WEIGHT_MAX;
 use crate::config::units::{parse_number, parse_size, parse_time};
 use crate::config::url::{self, Kind, Url};
-use crate::config::{Balance, Host, Measure, Server, Until, Upstream};
+use crate::config::{Balance, Host, Measure, Queue, Server, Until, Upstream};
 use crate::time::Duration;
 
 /// The least size of a `zone`: eight pages, as in nginx.
@@ -18,6 +18,9 @@ const ZONE_MIN: u64 = 8 * 4096;
 
 /// How many idle connections are kept where no `keepalive` says it, as in nginx since 1.29.7.
 const KEEPALIVE: u64 = 32;
+
+/// How long a request waits in a `queue` that does not say.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest `route` of a server, as in nginx.
 const ROUTE_MAX: usize = 32;
@@ -41,6 +44,7 @@ pub(super) struct Block {
     balance: Option<Balance>,
     key: Option<Text>,
     sticky: Option<sticky::Draft>,
+    queue: Option<Queue>,
     keepalive: Option<u64>,
     keepalive_requests: Option<u64>,
     keepalive_time: Option<Duration>,
@@ -131,6 +135,7 @@ impl Groups {
                 });
             }
             "sticky" => once(&mut block.sticky, statement, || sticky::Draft::read(statement))?,
+            "queue" => once(&mut block.queue, statement, || queue(statement))?,
             "zone" => zone(statement)?,
             "keepalive" => once(&mut block.keepalive, statement, || {
                 parse_number(statement.arg(0)).ok_or_else(|| {
@@ -227,6 +232,7 @@ impl Group {
             balance,
             key: variables.optional(block.key.as_ref())?.unwrap_or_default(),
             sticky: block.sticky.map(|sticky| sticky.finish(variables)).transpose()?,
+            queue: block.queue,
             keepalive: usize::try_from(keepalive).unwrap_or(usize::MAX),
             idle_timeout: block.keepalive_timeout.unwrap_or(Duration::from_secs(60)),
             requests_max: block.keepalive_requests.unwrap_or(1000).max(1),
@@ -237,7 +243,8 @@ impl Group {
 }
 
 fn balance(block: &mut Block, method: Balance, statement: &Statement, warnings: &mut Vec<Warning>) {
-    if block.balance.is_some() || block.keepalive.is_some() || block.sticky.is_some() {
+    if block.balance.is_some() || block.keepalive.is_some() || block.sticky.is_some() || block.queue.is_some()
+    {
         warnings.push(statement.error("load balancing method redefined"));
     }
     block.balance = Some(method);
@@ -253,6 +260,22 @@ fn measure(statement: &Statement) -> Result<Measure, Error> {
     let mut until = None;
     word(&mut until, statement, &[("header", Until::Header), ("last_byte", Until::LastByte)])?;
     Ok(Measure { until: until.expect("a word has been read"), counts_unanswered })
+}
+
+/// How requests wait: how many, and for how long.
+fn queue(statement: &Statement) -> Result<Queue, Error> {
+    let number = parse_number(statement.arg(0)).and_then(|number| usize::try_from(number).ok());
+    let Some(requests_max) = number.filter(|number| *number > 0) else {
+        return Err(statement.fault("invalid value"));
+    };
+    let timeout = match statement.args.get(1) {
+        None => QUEUE_TIMEOUT,
+        Some(word) => {
+            let time = word.strip_prefix("timeout=").and_then(|value| parse_time(value).ok());
+            time.ok_or_else(|| invalid_parameter(statement, word))?
+        }
+    };
+    Ok(Queue { requests_max, timeout })
 }
 
 fn invalid_parameter(statement: &Statement, word: &str) -> Error {

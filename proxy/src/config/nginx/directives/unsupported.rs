@@ -73,10 +73,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
       geoip_org geoip_proxy geoip_proxy_recursive",
     ),
     ("Files", "disable_symlinks directio_alignment"),
-    (
-        "Groups of servers",
-        "queue sticky_cookie_insert state ntlm proxy_next_upstream_health",
-    ),
+    ("Groups of servers", "sticky_cookie_insert state ntlm proxy_next_upstream_health"),
     (
         "Servers of other protocols",
         "fastcgi_pass fastcgi_index fastcgi_split_path_info fastcgi_store \

@@ -77,6 +77,18 @@ pub(super) const ROWS: &[Directive] = &[
          that is not empty names it. Where that server cannot take the request the method chooses.",
     )
     .differs("Answers of the proxy's own set no cookie. `sticky learn` is not there."),
+    row(
+        "queue",
+        UPSTREAM,
+        ONE_OR_TWO,
+        "",
+        "While no server can take a request, so many wait in their order, over all workers, for `timeout=` (60s) at most. \
+         Where there is no room, or the time is over: 502.",
+    )
+    .differs(
+        "A request waits before its first try only; where it has been at a server, it goes on or ends. Whether a server \
+         that failed can be tried again is looked at each second.",
+    ),
     row("keepalive", UPSTREAM, ONE, "32", "Idle connections to keep, per worker."),
     row("keepalive_requests", UPSTREAM, ONE, "1000", "Requests over one connection before it is closed."),
     row("keepalive_time", UPSTREAM, ONE, "1h", "How long one connection takes requests."),

@@ -138,6 +138,10 @@ impl Net for FakeNet {
         Ok(())
     }
 
+    fn waker(&self) -> std::task::Waker {
+        std::task::Waker::noop().clone()
+    }
+
     fn accept(&mut self, _: usize) -> io::Result<(Socket, Option<SocketAddr>)> {
         unreachable!("it listens nowhere")
     }

@@ -211,7 +211,8 @@ impl Exchange {
         tools: &mut Tools<'_>,
     ) -> Result<(), Failure> {
         let (place, moment) = (self.place.clone(), tools.moment);
-        // `error_page` may want the client to see another status.
+        // `error_page` may want the client to see another status than that of the server.
+        let answered = head.status;
         let shown = self.status_shown.filter(|_| head.status >= 200);
         let head = &match shown {
             Some(status) => {
@@ -226,7 +227,7 @@ impl Exchange {
         if let Some(record) = &mut record {
             Exchange::keep_of_answer(&place, &head.fields, record);
             if let Some(one) = record.current() {
-                (one.status, one.answered) = (head.status, Some(moment.now));
+                (one.status, one.answered) = (answered, Some(moment.now));
             }
         }
         self.record = record;

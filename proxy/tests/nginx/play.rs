@@ -13,6 +13,7 @@ use crate::case::{self, Case, Deed, Step};
 use crate::notation::bytes;
 use crate::origins::Origins;
 use crate::subject::{Kind, Subject};
+use crate::support::name_server::NameServer;
 use crate::support::{Conn, free_address};
 use crate::{client, same};
 
@@ -27,6 +28,8 @@ pub(crate) struct Stage {
     socket_listener: PathBuf,
     origins: BTreeMap<char, SocketAddr>,
     socket: Option<PathBuf>,
+    /// It lives as long as the case.
+    _names: Option<NameServer>,
 }
 
 impl Stage {
@@ -40,10 +43,15 @@ impl Stage {
         let text = if case.file.is_empty() { in_full(case) } else { case.file.clone() };
         let mut words = Vec::new();
         let mut origins = BTreeMap::new();
-        for letter in ('a'..='f').filter(|letter| text.contains(&format!("{{{letter}}}"))) {
+        let is_named =
+            |letter: &char| ["}", ":port}"].iter().any(|end| text.contains(&format!("{{{letter}{end}")));
+        for letter in ('a'..='f').filter(is_named) {
             origins.insert(letter, free_address());
             words.push((format!("{{{letter}}}"), origins[&letter].to_string()));
+            words.push((format!("{{{letter}:port}}"), origins[&letter].port().to_string()));
         }
+        let names = text.contains("{names}").then(|| name_server(&origins));
+        words.extend(names.iter().map(|names| ("{names}".to_owned(), names.address().to_string())));
         let listeners = BTreeMap::from(["{front}", "{side}", "{back}"].map(|word| (word, free_address())));
         words.extend(listeners.iter().map(|(word, address)| ((*word).to_owned(), address.to_string())));
         for word in ["{dead}", "{gone}"] {
@@ -56,7 +64,7 @@ impl Stage {
             words.push(("{u}".to_owned(), format!("unix:{}", path.display())));
         }
         words.push(("{dir}".to_owned(), folder.path().display().to_string()));
-        let stage = Stage { folder, words, listeners, socket_listener, origins, socket };
+        let stage = Stage { folder, words, listeners, socket_listener, origins, socket, _names: names };
         fs::write(stage.folder.path().join("nginx.conf"), stage.put(&text)).expect("a file");
         stage
     }
@@ -85,6 +93,24 @@ impl Stage {
     fn take(&self, text: &str) -> String {
         self.words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(value, word))
     }
+}
+
+/// A name server that knows `a.test` and so on, where the origins are, and `alias.test`, which is `a.test`.
+fn name_server(origins: &BTreeMap<char, SocketAddr>) -> NameServer {
+    let addresses = origins.iter().map(|(letter, address)| (format!("{letter}.test"), address.ip()));
+    let addresses: BTreeMap<String, IpAddr> = addresses.collect();
+    NameServer::start(move |asked| {
+        let find = |name: &str| match addresses.get(name) {
+            Some(IpAddr::V4(ip)) => Some(*ip),
+            _ => None,
+        };
+        let message = match (asked.name.as_str(), find(&asked.name), find("a.test")) {
+            ("alias.test", _, Some(ip)) => asked.alias("a.test", ip, 60),
+            (_, Some(ip), _) => asked.addresses(&[ip], 60),
+            _ => asked.failed(3),
+        };
+        vec![message]
+    })
 }
 
 /// Lets every user in.

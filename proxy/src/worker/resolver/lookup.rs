@@ -14,6 +14,9 @@ use crate::dns::{Kind, Query};
 /// How long one name server may take before the next one is asked. nginx takes 5 s, longer than most clients wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// After so long all are asked again where none could be asked, as while they start.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// The most names that are asked for one after the other, each an alias of the next; more are a circle.
 const ALIASES_MAX: usize = 10;
 
@@ -177,8 +180,7 @@ fn ask_each(
         if let (Some(code), false) = (failed, silent) {
             return Ok(Outcome::Failed(code));
         }
-        // What fails at once is not tried at once again.
-        let pause = (begin + PATIENCE).min(until).saturating_duration_since(Instant::now());
+        let pause = (begin + PAUSE).min(until).saturating_duration_since(Instant::now());
         std::thread::sleep(pause);
     }
 }

@@ -1,6 +1,11 @@
 //! Ends of connections: deadlines, half closes, draining.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
 use super::*;
+use crate::config::{Host, Resolver};
+use crate::exchange::Failure;
 use crate::time::Duration;
 
 /// Lets the next deadline pass, which must be so many seconds away.
@@ -18,6 +23,17 @@ fn starts(play: &mut Play, status: &str) {
 }
 
 fn timed() -> Play {
+    timed_with(None)
+}
+
+/// The same with 7 s for an address.
+fn timed_to_resolve() -> Play {
+    let servers = vec![Host::Literal((Ipv4Addr::LOCALHOST, 53).into())];
+    let timeout = Duration::from_secs(7);
+    timed_with(Some(Resolver { servers, valid: None, ipv4: true, ipv6: true, timeout }))
+}
+
+fn timed_with(resolver: Option<Resolver>) -> Play {
     let mut play = Play::new(|config| {
         let site = &mut config.sites[0];
         site.client.header_timeout = Duration::from_secs(4);
@@ -29,6 +45,7 @@ fn timed() -> Play {
             client_body: Duration::from_secs(5),
             client_send: Duration::from_secs(3),
         };
+        site.location.rules.resolver = resolver.map(Arc::new);
     });
     play.run();
     play
@@ -39,6 +56,40 @@ fn a_client_that_says_nothing_is_closed() {
     let mut play = timed();
     expires_in(&mut play, 4);
     assert_eq!((play.client_got(), play.closed), (String::new(), Some(false)));
+}
+
+#[test]
+fn an_address_has_to_be_found_in_time() {
+    let unresolved = || {
+        let mut play = timed_to_resolve();
+        play.links = [Link::Unresolved].into();
+        play.client_sends(GET);
+        assert_eq!((play.happened(), play.exchange.is_resolving()), ("unresolved".to_owned(), true));
+        play
+    };
+    let mut play = unresolved();
+    expires_in(&mut play, 7);
+    starts(&mut play, "502 Bad Gateway");
+    assert_eq!(play.happened(), "abandon no address, finish");
+    // The next request has a name that is not there, and no other server is tried for it.
+    play.links = [Link::Unresolved].into();
+    play.client_sends(GET);
+    play.exchange.connect_failed(Failure::Unresolved);
+    play.run();
+    starts(&mut play, "502 Bad Gateway");
+    assert_eq!(play.happened(), "unresolved, abandon no address, finish");
+    // One that is found goes on to its server.
+    let mut play = unresolved();
+    play.exchange.chosen(false);
+    play.exchange.connecting();
+    play.run();
+    expires_in(&mut play, 1);
+    starts(&mut play, "504 Gateway Time-out");
+    // A client that leaves is not held back by it.
+    let mut play = unresolved();
+    play.exchange.client_gone();
+    play.run();
+    assert_eq!((play.happened(), play.closed), ("reset".to_owned(), Some(true)));
 }
 
 #[test]

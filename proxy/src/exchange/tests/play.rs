@@ -70,6 +70,8 @@ pub(crate) enum Link {
     Refused,
     /// Nothing yet.
     Slow,
+    /// A name that is being looked up.
+    Unresolved,
     /// No live server.
     Nobody,
 }
@@ -295,6 +297,10 @@ impl Play {
         // What it asks for on the same server is a new connection.
         let link = self.links.pop_front().unwrap_or(Link::Fresh);
         self.log.push(format!("{}{link:?}", if same_server { "same " } else { "" }).to_lowercase());
+        if link == Link::Unresolved {
+            self.exchange.resolving();
+            return;
+        }
         if !same_server {
             if self.tries == 0 || link == Link::Nobody {
                 self.with(Exchange::unavailable);
@@ -314,7 +320,7 @@ impl Play {
                 self.had(Wire::default());
                 self.exchange.acquired(false, self.env.now);
             }
-            Link::Slow | Link::Nobody => {
+            Link::Slow | Link::Nobody | Link::Unresolved => {
                 self.exchange.connecting();
                 self.is_connecting = true;
             }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::Signal;
+
 use crate::support::name_server::{Asked, NameServer};
 use crate::support::origin::{answer, ok};
 use crate::support::{Origin, Proxy, free_address, wait_until};
@@ -156,4 +158,33 @@ fn a_name_that_takes_long_keeps_no_other_one_waiting() {
     let count = |name: &str| names.asked().iter().filter(|asked| asked.contains(name)).count();
     let before = count("app.test");
     wait_until("look-ups of the other one", || count("app.test") > before + 2);
+}
+
+#[test]
+fn a_reload_goes_on_asking_and_may_have_somebody_else_asked() {
+    let ([_first, _second], [a, b], port) = pair();
+    let known_to_one = Arc::new(AtomicUsize::new(0));
+    let now_at = known_to_one.clone();
+    let one =
+        NameServer::start(move |asked| vec![asked.addresses(&[[a, b][now_at.load(Ordering::SeqCst)]], 1)]);
+    let other = NameServer::knowing("app.test", vec![a], 3_600);
+    let proxy = proxy(&[&one], "ipv6=off", port);
+    let reload = |nth: usize| {
+        proxy.signal(Signal::HUP);
+        let is_done = |line: &&String| line.contains("the new configuration is at work");
+        wait_until("the reload", || proxy.log().iter().filter(is_done).count() == nth);
+    };
+    assert_eq!(proxy.get("/"), "first");
+    reload(1);
+    assert_eq!(proxy.get("/"), "first");
+    known_to_one.store(1, Ordering::SeqCst);
+    wait_until("the move", || proxy.get("/") == "second");
+    let file = proxy.folder().join("nginx.conf");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let text = text.replace(&one.address().to_string(), &other.address().to_string());
+    std::fs::write(&file, text).expect("a file");
+    reload(2);
+    // The group is another one, which has the old addresses until the answer is there.
+    wait_until("the other's answer", || proxy.get("/") == "first");
+    assert!(!other.asked().is_empty());
 }

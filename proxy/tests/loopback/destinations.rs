@@ -159,7 +159,7 @@ fn a_slow_name_holds_nobody_else_up() {
     let proxy = proxy(&names, "ipv6=off", address.port());
     let mut slow: Vec<_> = (0..5).map(|_| proxy.connect()).collect();
     for (number, client) in slow.iter_mut().enumerate() {
-        client.send(&format!("GET /?to=slow{number}.test HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client.send(format!("GET /?to=slow{number}.test HTTP/1.1\r\nHost: x\r\n\r\n"));
     }
     wait_until("the questions", || names.asked().len() == 5);
     assert_eq!(proxy.get("/?to=app.test"), "here");

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use proxy::config::{Listen, Listener};
+use proxy::config::{HealthCheck, Listen, Listener};
 use proxy::time::Duration;
 use rustix::process::Signal;
 
@@ -45,6 +45,32 @@ fn reloads_under_load_lose_no_request() {
         load.wait_more(20);
     }
     println!("{} requests over {} reloads", load.stop(), reloads());
+    proxy.end(Signal::QUIT);
+}
+
+#[test]
+fn reloads_that_change_what_is_checked_lose_no_request() {
+    let origins = [Origin::named("ok"), Origin::named("ok")];
+    let mut check = HealthCheck::new("/", "test");
+    (check.interval, check.mandatory, check.persistent) = (Duration::from_millis(5), true, true);
+    let mut proxy = Within::start(&[&origins[0], &origins[1]], |config| {
+        config.upstreams[0].checks.push(check);
+    });
+    proxy.wait_log("is healthy: 1 check passed", 2);
+    let load = Load::start(proxy.address(), &[Manner::Stays, Manner::ComesAnew]);
+    for number in 1..=reloads() {
+        let checks = &mut proxy.config.upstreams[0].checks;
+        checks[0].passes = 1 + number as u32 % 3;
+        // Now and then there is a second opinion.
+        match number % 5 {
+            0 => checks.truncate(1),
+            4 => checks.push(checks[0].clone()),
+            _ => {}
+        }
+        proxy.reload(number);
+        load.wait_more(20);
+    }
+    load.stop();
     proxy.end(Signal::QUIT);
 }
 

@@ -1,13 +1,14 @@
 //! Health checks: servers that are asked whether they are well, and what becomes of those that are not.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::origin::{Visit, ok};
+use crate::support::name_server::NameServer;
+use crate::support::origin::{Visit, answer, ok};
 use crate::support::{Gate, Origin, Proxy, free_address, wait_until};
 
 /// Answers checks as long as it is said to be well, else with a 503; anything else with its name.
@@ -246,7 +247,7 @@ fn a_check_says_who_it_is_and_goes_where_it_is_told() {
     let mut address: SocketAddr = served.to_string().parse().expect("an address");
     let port = TcpListener::bind((address.ip(), 0)).and_then(|listener| listener.local_addr());
     address.set_port(port.expect("a free port").port());
-    let admin = Origin::start_at(address, crate::support::origin::answer(ok("well")));
+    let admin = Origin::start_at(address, answer(ok("well")));
     let proxy = checked(
         &format!("server {served};"),
         &format!(
@@ -292,7 +293,7 @@ fn with_keepalive_time_a_connection_serves_many_checks() {
 fn servers_on_unix_sockets_and_under_names_are_checked() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.sock");
-    let unix = Origin::start_unix(&path, crate::support::origin::answer(ok("unix")));
+    let unix = Origin::start_unix(&path, answer(ok("unix")));
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let port = port.expect("a free port").port();
     let proxy = checked(
@@ -305,6 +306,32 @@ fn servers_on_unix_sockets_and_under_names_are_checked() {
     for _ in 0..4 {
         assert_eq!(proxy.get("/"), "unix");
     }
+}
+
+#[test]
+fn a_name_s_new_address_is_checked_as_soon_as_it_is_known() {
+    let (old, new) = (free_address(), free_address());
+    let new = SocketAddr::new(new.ip(), old.port());
+    let _old = Origin::start_at(old, answer(ok("old")));
+    let _new = Origin::start_at(new, answer(ok("new")));
+    let has_moved = Arc::new(AtomicBool::new(false));
+    let seen = has_moved.clone();
+    let names = NameServer::start(move |asked| {
+        let address = if seen.load(Ordering::SeqCst) { new } else { old };
+        let IpAddr::V4(address) = address.ip() else { unreachable!("it is one of 127/8") };
+        vec![asked.addresses(&[address], 1)]
+    });
+    let http = format!(
+        "resolver {}; upstream u {{ zone u 64k; server app.test:{} resolve; }} \
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; health_check interval=1h mandatory; }} }}",
+        names.address(),
+        old.port()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    wait_until("the old address", || proxy.connect().get("/").text() == "old");
+    has_moved.store(true, Ordering::SeqCst);
+    wait_until("the new address", || proxy.connect().get("/").text() == "new");
+    assert_eq!(lines(&proxy, " is healthy: 1 check passed"), 2);
 }
 
 #[test]

@@ -234,3 +234,15 @@ fn another_address_of_a_name_is_as_unhealthy_until_it_is_checked() {
     assert_eq!(driver.group.checked(gone.peer, 0, Checked::Passed, at(2)), None, "it has vanished meanwhile");
     assert_eq!(driver.check("", at(2)), ["n is healthy again: 1 check passed"]);
 }
+
+#[test]
+fn an_address_that_replaces_an_unhealthy_one_gets_no_request_before_it_is_checked() {
+    let name = Server { host: Host::Name("n.example".to_owned(), 80), ..server("n") };
+    let mut driver = checked(&[name, server("a")], &[rule()]);
+    driver.group.resolved(0, &[([10, 0, 0, 1], 80).into()]);
+    driver.check("n", at(0));
+    driver.group.resolved(0, &[([10, 0, 0, 2], 80).into()]);
+    assert_eq!(driver.served(4, at(1)), "aaaa");
+    driver.check("", at(1));
+    assert!(driver.served(3, at(2)).contains('n'));
+}

@@ -96,7 +96,9 @@ impl Asked<'_> {
                 out.extend(host.unwrap_or(place.name.as_bytes()).iter().map(u8::to_ascii_lowercase));
             }
             V::ContentLength => out.extend_from_slice(fields.find("content-length").unwrap_or_default()),
-            V::ContentType => out.extend_from_slice(fields.find("content-type").unwrap_or_default()),
+            V::ContentType => {
+                join(fields.iter().map(|(_, field, value)| (field, value)), "content_type", b", ", out);
+            }
             // Of an absolute target it is that one's (RFC 9112 section 3.2.2).
             V::Http(name) if &**name == "host" => {
                 out.extend_from_slice(self.target.host.unwrap_or_default());
@@ -316,7 +318,8 @@ impl Known<'_> {
             }
             other => {
                 if let Some(record) = record {
-                    upstream(other, record, exchange.body_bytes(), self.moment.now, out);
+                    let end = self.is_over.then_some(self.moment.now);
+                    upstream(other, record, exchange.body_bytes(), end, out);
                 }
             }
         }
@@ -360,8 +363,8 @@ impl Known<'_> {
 }
 
 /// The variables that tell of each server that was asked, joined by `, `, or by ` : ` where the request had been sent
-/// to another location before. So many octets of a body came from the last.
-fn upstream(variable: &Variable, record: &Record, body: u64, now: Time, out: &mut Vec<u8>) {
+/// to another location before. So many octets of a body came from the last. `end`: when the request was over.
+fn upstream(variable: &Variable, record: &Record, body: u64, end: Option<Time>, out: &mut Vec<u8>) {
     use Variable as V;
     for (number, one) in record.tries.iter().enumerate() {
         if number > 0 {
@@ -378,7 +381,7 @@ fn upstream(variable: &Variable, record: &Record, body: u64, now: Time, out: &mu
             V::UpstreamStatus => push(out, format_args!("{}", one.status)),
             V::UpstreamConnectTime => took(one.connected),
             V::UpstreamHeaderTime => took(one.answered),
-            V::UpstreamResponseTime => took(Some(one.ended.unwrap_or(now))),
+            V::UpstreamResponseTime => took(one.ended.or(end)),
             // What came before another server was tried has been dropped.
             V::UpstreamResponseLength => {
                 let is_last = number + 1 == record.tries.len() && one.answered.is_some();

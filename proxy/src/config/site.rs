@@ -390,6 +390,14 @@ pub struct Delivery {
     pub own_redirects: OwnRedirects,
 }
 
+impl Delivery {
+    /// What stands in place of a validator of this name in responses of this status.
+    pub fn validator(&self, name: &str, status: u16) -> Option<&Template> {
+        let added = self.added.iter().rfind(|added| added.is_for(status) && added.validator() == Some(name));
+        added.map(|added| &added.value)
+    }
+}
+
 /// How the redirects look that the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnRedirects {
@@ -417,6 +425,18 @@ pub struct Added {
     pub value: Template,
     /// With any status, not only with 200, 201, 204, 206, 301, 302, 303, 304, 307 and 308 (`always`).
     pub is_always: bool,
+}
+
+impl Added {
+    /// Whether a response of this status gets it.
+    pub fn is_for(&self, status: u16) -> bool {
+        self.is_always || matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308)
+    }
+
+    /// The validator that it stands for, where it is one: no response has two (`ngx_http_set_last_modified`).
+    pub fn validator(&self) -> Option<&'static str> {
+        ["Last-Modified", "ETag"].into_iter().find(|name| name.eq_ignore_ascii_case(&self.name))
+    }
 }
 
 /// What becomes of a `Location` that begins so.

@@ -144,11 +144,7 @@ fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
 
 /// Appends the lines of fields that responses of this status get (`add_header`).
 fn add_fields(place: &Place, status: u16, known: &Known<'_>, out: &mut Vec<u8>) {
-    let is_good = matches!(status, 200 | 201 | 204 | 206 | 301..=304 | 307 | 308);
-    for Added { name, value, is_always } in &place.rules.delivery.added {
-        if !is_good && !is_always {
-            continue;
-        }
+    for Added { name, value, .. } in place.rules.delivery.added.iter().filter(|added| added.is_for(status)) {
         let start = out.len();
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
 use crate::buffer::{Buffer, Full};
-use crate::config::site::{Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
+use crate::config::site::{Added, Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
 use crate::config::template::Variable;
 use crate::config::{Action, Listen, Pass};
 use crate::http::fields::Role;
@@ -243,7 +243,10 @@ impl Exchange {
         }
         let hidden = &place.rules.delivery.hidden;
         let hidden = if changes { hidden.as_slice() } else { &[] };
-        let changes = Changes { hidden, added: &added, location: location.as_deref() };
+        let added_here =
+            place.rules.delivery.added.iter().filter(|added| changes && added.is_for(head.status));
+        let replaced: Vec<_> = added_here.filter_map(Added::validator).collect();
+        let changes = Changes { hidden, replaced: &replaced, added: &added, location: location.as_deref() };
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
         let start = out.len();
         rewrite::changed_response(out, head, delivery, &changes, tools.date.as_bytes())

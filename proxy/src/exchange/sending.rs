@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use httpdate::HttpDate;
 
 use super::files::Found;
+use super::values::Known;
 use super::{Ending, Env, Exchange, Step};
 use crate::config::Action;
 use crate::http::Method;
@@ -52,12 +53,23 @@ impl Exchange {
         let modified = HttpDate::from(UNIX_EPOCH + Duration::from_secs(found.modified.min(DATE_MAX)));
         let etag = rules.has_etag.then(|| format!("\"{:x}-{:x}\"", found.modified, found.length));
         let now = Validators { modified, etag: etag.as_deref().map(str::as_bytes) };
+        // What stands for an error is sent whole, whatever was asked for.
+        let shown = self.status_shown.unwrap_or(200);
+        // The configuration may tell of another state, and then the parts of a body are of that.
+        let [own_modified, own_etag] = ["Last-Modified", "ETag"].map(|name| {
+            place.rules.delivery.validator(name, shown).map(|template| {
+                let mut value = Vec::new();
+                Known::new(self, env.moment()).expand(template, &mut value);
+                value
+            })
+        });
+        let told_modified = own_modified.as_deref().map_or(Some(modified), conditions::date);
+        let told_etag = own_etag.as_deref().or(now.etag);
         let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch) else {
             unreachable!("a head that was read before");
         };
-        let range = head.fields.find("range").filter(|_| conditions::allow_ranges(&head.fields, &now));
-        // What stands for an error is sent whole, whatever was asked for.
-        let shown = self.status_shown.unwrap_or(200);
+        let allows_ranges = conditions::allow_ranges(&head.fields, told_modified, told_etag);
+        let range = head.fields.find("range").filter(|_| allows_ranges);
         let outcome = match conditions::judge(&head.fields, &now, rules.if_modified_since) {
             _ if shown != 200 => Outcome::Whole,
             Verdict::Fails => Outcome::Fails,
@@ -99,10 +111,11 @@ impl Exchange {
                 (206, parts, Some(frame))
             }
         };
-        if matches!(status, 200 | 206 | 304) {
+        let is_told = |name| place.rules.delivery.validator(name, status).is_some();
+        if matches!(status, 200 | 206 | 304) && !is_told("Last-Modified") {
             let _ = write!(lines, "Last-Modified: {modified}\r\n");
         }
-        if let Some(etag) = &etag {
+        if let Some(etag) = etag.as_ref().filter(|_| !is_told("ETag")) {
             let _ = write!(lines, "ETag: {etag}\r\n");
         }
         if status == 200 && rules.ranges_max > 0 {

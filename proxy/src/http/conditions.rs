@@ -57,16 +57,18 @@ pub fn judge(fields: &Fields<'_, '_>, now: &Validators<'_>, how: IfModifiedSince
     }
 }
 
-/// Whether the client's ranges may be answered: it has no part yet, or its part is of this state (`If-Range`).
-pub fn allow_ranges(fields: &Fields<'_, '_>, now: &Validators<'_>) -> bool {
+/// Whether the client's ranges may be answered: it has no part yet, or its part is of the state that the response tells
+/// (`If-Range`).
+pub fn allow_ranges(fields: &Fields<'_, '_>, modified: Option<HttpDate>, etag: Option<&[u8]>) -> bool {
     match fields.find("if-range") {
         None => true,
-        Some(tag) if tag.len() >= 2 && tag.ends_with(b"\"") => now.etag == Some(tag),
-        Some(value) => date(value) == Some(now.modified),
+        Some(tag) if tag.len() >= 2 && tag.ends_with(b"\"") => etag == Some(tag),
+        Some(value) => modified.is_some() && date(value) == modified,
     }
 }
 
-fn date(value: &[u8]) -> Option<HttpDate> {
+/// An HTTP date (RFC 9110 section 5.6.7).
+pub fn date(value: &[u8]) -> Option<HttpDate> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 

@@ -214,6 +214,8 @@ pub struct Delivery {
 pub struct Changes<'a> {
     /// Fields that are left out, in small letters.
     pub hidden: &'a [String],
+    /// Fields that others of their name stand for.
+    pub replaced: &'a [&'static str],
     /// Lines that are added, each with its CRLF.
     pub added: &'a [u8],
     /// What stands in `Location` instead.
@@ -223,6 +225,7 @@ pub struct Changes<'a> {
 impl Changes<'_> {
     fn leaves_out(&self, name: &[u8]) -> bool {
         self.hidden.iter().any(|hidden| hidden.as_bytes().eq_ignore_ascii_case(name))
+            || self.replaced.iter().any(|replaced| replaced.as_bytes().eq_ignore_ascii_case(name))
             || (self.location.is_some() && name.eq_ignore_ascii_case(b"location"))
     }
 }
@@ -249,7 +252,7 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
-    const NONE: Changes<'_> = Changes { hidden: &[], added: b"", location: None };
+    const NONE: Changes<'_> = Changes { hidden: &[], replaced: &[], added: b"", location: None };
     write_response::<false>(out, head, delivery, &NONE, date)
 }
 

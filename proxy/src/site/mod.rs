@@ -89,12 +89,6 @@ impl Place {
         if rules.max_body_size == 0 {
             rules.max_body_size = u64::MAX;
         }
-        // Of these there is one, so that what is added stands in place of the server's (`ngx_http_set_response_header`).
-        for name in ["last-modified", "etag"] {
-            if rules.delivery.added.iter().any(|added| added.name.eq_ignore_ascii_case(name)) {
-                rules.delivery.hidden.push(name.to_owned());
-            }
-        }
         let matched = match &location.matches {
             Match::Exact(path) | Match::Prefix { path, .. } => path.len(),
             Match::Regex(_) | Match::Named(_) => 0,

@@ -38,7 +38,8 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
         "From [a committed run]({folder}/report.md) (command, versions, configurations and raw data there): one worker each on a core \
          of its own,\n\
          keep-alive, tiny bodies; medians of {rounds} alternating rounds, ratios taken round by round with their 95 % \
-         confidence interval.\n\n\
+         confidence interval. relay is a TCP relay that parses nothing.\n\
+         `>`: the load's core was the limit, the subject could do more. –: not steady enough to be shown.\n\n\
          | | requests/s, saturated | CPU per request, µs | to the relay | to nginx | CPU to nginx at 8,000 requests/s \
          | p99 there, µs | system calls | user instructions |\n{rule}\n{rows}\n\
          ![CPU time per request by subject, in user and system time]({folder}/plots/cpu-saturated.svg)\n\
@@ -46,7 +47,8 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     );
     let chinese = format!(
         "以下数字来自[一次随仓库提交的运行]({folder}/report.md)（命令、版本、配置和原始数据都在其中）：每个程序一个工作线程，独占一个核；\n\
-         长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算，附 95 % 置信区间。\n\n\
+         长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算，附 95 % 置信区间。relay 是不解析任何内容的 TCP 中继。\n\
+         `>`：受限的是产生负载的核，程序本身还能做得更多。–：波动太大，不予列出。\n\n\
          | | 饱和时每秒请求数 | 每个请求的 CPU 时间，µs | 比中继 | 比 nginx | 每秒 8,000 个请求时 CPU 比 nginx \
          | 此时 p99，µs | 系统调用 | 用户态指令 |\n{rule}\n{rows}\n\
          ![各程序每个请求的 CPU 时间，分用户态和内核态]({folder}/plots/cpu-saturated.svg)\n\
@@ -71,11 +73,51 @@ fn row(run: &Run, saturated: &Scenario, equal: &Scenario, subject: &str) -> Opti
         run.instructions.get(subject).map(|count| thousands(count.round() as i64)),
     ];
     let cells: Vec<String> = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".into())).collect();
-    let name = if subject == "proxy" { "**proxy**" } else { subject };
+    let info = run.subjects.iter().find(|info| info.name == subject)?;
+    let name = match subject {
+        "proxy" => "**proxy**".into(),
+        "relay" => "relay".into(),
+        peer => format!("{peer} {}", release(&info.version)),
+    };
     Some(format!("| {name} | {} |\n", cells.join(" | ")))
+}
+
+/// The number in what a program says of its version, such as `nginx version: nginx/1.22.1`; empty where there is none.
+fn release(version: &str) -> &str {
+    let mut words = version.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let is_release =
+        |word: &&str| word.split('.').count() == 3 && word.split('.').all(|part| !part.is_empty());
+    words.find(is_release).unwrap_or_default()
 }
 
 fn ratio(sample: Option<&Sample>) -> Option<String> {
     let Sample { median, confidence: [low, high], .. } = sample?;
     Some(format!("{median:.2} ({low:.2}–{high:.2})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_found() {
+        for (version, number) in [
+            ("nginx version: nginx/1.22.1", "1.22.1"),
+            ("HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/", "2.6.12"),
+            ("version: 9e5580933739775e8bce696a57a2e1bc99368f23/1.40.0/Clean/RELEASE/BoringSSL", "1.40.0"),
+            ("2.6.2", "2.6.2"),
+            ("unknown", ""),
+        ] {
+            assert_eq!(release(version), number);
+        }
+    }
+
+    #[test]
+    fn a_part_is_put_between_its_marks() {
+        let page = format!("before\n{}\nold\n{}\nafter\n", MARKS.0, MARKS.1);
+        let made = put(&page, "new\n").unwrap();
+        assert_eq!(made, page.replace("old", "new"));
+        assert_eq!(put(&made, "new\n").unwrap(), made);
+        assert_eq!(put("a page without marks", ""), None);
+    }
 }

@@ -30,14 +30,15 @@ impl Group {
     /// When the next check is due; never where none is, or all that are there are under way.
     pub fn next_check(&self) -> Time {
         let peers = self.tiers.iter().flat_map(|tier| &tier.peers);
-        peers.filter(|peer| !peer.is_down()).map(|peer| peer.health.due()).min().unwrap_or(Time::NEVER)
+        peers.filter(|peer| peer.is_of_use()).map(|peer| peer.health.due()).min().unwrap_or(Time::NEVER)
     }
 
-    /// Begins the checks that are due, at most so many. A server that is down by configuration is not asked.
+    /// Begins the checks that are due, at most so many. A server that is down by configuration is not asked; one that drains
+    /// is, for the sake of those who are bound to it.
     pub fn begin_checks(&mut self, now: Time, most: usize) -> Vec<DueCheck> {
         let mut begun = Vec::new();
         let peers = self.tiers.iter_mut().flat_map(|tier| &mut tier.peers);
-        for peer in peers.filter(|peer| !peer.is_down()) {
+        for peer in peers.filter(|peer| peer.is_of_use()) {
             while begun.len() < most
                 && let Some(check) = peer.health.begin(now)
             {

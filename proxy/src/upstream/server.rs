@@ -159,6 +159,11 @@ impl Peer {
         self.drain
     }
 
+    /// Whether anybody may ever come to it, so that its health matters.
+    pub(super) fn is_of_use(&self) -> bool {
+        !self.down || self.drain
+    }
+
     /// What `weight`, which is its own or its effective one, is worth now, in units of 1/1024: all of it, but for the
     /// time of `slow_start` after it came back a part that grows with that time.
     #[inline]
@@ -212,7 +217,8 @@ impl Peer {
     /// The same for one that is bound to it under this name.
     pub(super) fn eligible_for(&self, session: Key, in_flight: &[u32], now: Time) -> bool {
         let is_its = self.session.as_ref().is_some_and(|own| own.is(session));
-        is_its && (self.drain || !self.is_out) && self.is_able(in_flight, now)
+        let is_in = !self.is_out || (self.drain && self.health.opinion() == Opinion::Healthy);
+        is_its && is_in && self.is_able(in_flight, now)
     }
 
     fn is_able(&self, in_flight: &[u32], now: Time) -> bool {

@@ -2,6 +2,8 @@
 
 use super::balance::ALL;
 use super::*;
+use crate::config::HealthCheck;
+use crate::upstream::Checked;
 
 impl Driver {
     /// A driver whose clients keep their server.
@@ -98,6 +100,22 @@ fn one_that_drains_takes_those_who_are_bound_to_it() {
         servers[0].down = true;
         let mut driver = Driver::sticky(&servers, balance);
         assert_eq!(driver.bound("ra", at(0)), "b", "down is down");
+    }
+}
+
+#[test]
+fn one_that_is_unhealthy_takes_nobody_even_while_it_drains() {
+    let mut servers = routed(&[1, 1, 1]);
+    servers[0].drain = true;
+    let checks = vec![HealthCheck::new("/", "app")];
+    let sticky = Some(Sticky { lookup: Vec::new(), cookie: None });
+    let mut driver =
+        Driver { group: Group::new(&Upstream { checks, sticky, ..Upstream::new("app", servers) }) };
+    for (how, bound) in [(Checked::Failed, "cc"), (Checked::Passed, "ab")] {
+        for due in driver.group.begin_checks(at(100), 2) {
+            driver.group.checked(due.peer, due.check, how, at(0));
+        }
+        assert_eq!(driver.bound("ra", at(1)) + &driver.bound("rb", at(1)), bound);
     }
 }
 

@@ -239,6 +239,8 @@ pub struct Listener {
     pub backlog: Option<u32>,
     /// How TCP looks after idle connections (`so_keepalive=`); `None`: as the system has it.
     pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Connections begin with a header of the PROXY protocol (`proxy_protocol`).
+    pub proxy_protocol: bool,
 }
 
 /// How TCP looks after idle connections. What is `None` is as the system has it.
@@ -257,7 +259,14 @@ pub struct TcpKeepalive {
 impl Listener {
     /// For the only site.
     pub fn new(address: Listen) -> Listener {
-        Listener { address, sites: vec![0], default_site: 0, backlog: None, tcp_keepalive: None }
+        Listener {
+            address,
+            sites: vec![0],
+            default_site: 0,
+            backlog: None,
+            tcp_keepalive: None,
+            proxy_protocol: false,
+        }
     }
 }
 

@@ -119,6 +119,8 @@ pub enum RealIp {
         /// It is the last address that is not trusted itself, else the last one (`real_ip_recursive`).
         is_recursive: bool,
     },
+    /// In the header of the PROXY protocol (`proxy_protocol`).
+    ProxyProtocol,
 }
 
 impl Default for ClientRules {

@@ -37,6 +37,7 @@ mod failure;
 mod files;
 mod follow;
 mod pages;
+mod preface;
 mod record;
 mod reload;
 mod request;
@@ -55,6 +56,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::http::Refusal;
+use crate::http::proxy_protocol::Ends;
 use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
 use crate::ids::GroupId;
@@ -152,6 +154,10 @@ pub struct Exchange {
     introduction: Introduction,
     /// The address that counts: `peer`, or what a trusted `peer` forwarded.
     client: Option<IpAddr>,
+    /// Its port; 0 where it is not known.
+    client_port: u16,
+    /// What the PROXY protocol tells of the client, where there is one behind the peer.
+    introduced: Option<Box<Ends>>,
     /// What the request's server is found by, where the group goes by a key.
     key: Key,
     /// What the request calls the server that it is bound to, where clients of its group keep theirs.
@@ -169,7 +175,7 @@ impl Exchange {
         let port = peer.map_or(0, |peer| peer.port());
         let peer = peer.map(|peer| peer.ip().to_canonical());
         let mut exchange = Exchange {
-            request: RequestSide::default(),
+            request: RequestSide::new(env.routes.takes_proxy_protocol(listener)),
             response: ResponseSide::default(),
             link: Link::None,
             ending: Ending::Open,
@@ -196,6 +202,8 @@ impl Exchange {
                 None => Introduction::new("unix:"),
             },
             client: peer,
+            client_port: port,
+            introduced: None,
             key: Key::default(),
             session: Key::default(),
             session_of_server: None,
@@ -545,7 +553,7 @@ impl Exchange {
         self.response.reset(env);
         self.request.restart(env);
         self.waits.forget_client();
-        self.client = self.peer;
+        (self.client, self.client_port) = (self.peer, self.port);
         if self.redirects > 0 {
             (self.redirects, self.status_shown) = (0, None);
         }

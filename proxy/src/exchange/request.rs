@@ -12,6 +12,8 @@ use crate::site::Place;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The header of the PROXY protocol is to come first.
+    Preface,
     /// No byte of a request has come.
     #[default]
     Idle,
@@ -72,8 +74,14 @@ pub(super) struct RequestSide {
 }
 
 impl RequestSide {
+    /// For a client whose connection `has_preface` or not.
+    pub(super) fn new(has_preface: bool) -> RequestSide {
+        let phase = if has_preface { Phase::Preface } else { Phase::Idle };
+        RequestSide { phase, ..RequestSide::default() }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
-        self.phase == Phase::Idle
+        matches!(self.phase, Phase::Preface | Phase::Idle)
     }
 
     pub(super) fn is_first(&self) -> bool {
@@ -132,7 +140,7 @@ impl RequestSide {
     /// Whether bytes from the client have a place to go now.
     pub(super) fn wants_bytes(&self, link: Link) -> bool {
         match self.phase {
-            Phase::Idle | Phase::Head => true,
+            Phase::Preface | Phase::Idle | Phase::Head => true,
             Phase::Body | Phase::Trailers | Phase::Tunnel => {
                 !self.eof && !self.pending() && matches!(link, Link::Up { .. })
             }
@@ -337,6 +345,7 @@ impl Exchange {
     #[inline]
     pub(super) fn advance_request(&mut self, env: &mut Env) {
         match self.request.phase {
+            Phase::Preface => self.advance_preface(env),
             Phase::Idle | Phase::Head if self.request.is_empty() => {}
             Phase::Idle | Phase::Head => self.advance_request_head(env),
             Phase::Body => self.advance_request_body(env),
@@ -427,7 +436,7 @@ impl Exchange {
         }
         match self.request.phase {
             // Between requests, or in the middle of a head that will never be whole.
-            Phase::Idle | Phase::Head => {
+            Phase::Preface | Phase::Idle | Phase::Head => {
                 self.request.drop_input(env);
                 self.ending = Ending::Close;
             }

@@ -141,7 +141,7 @@ impl Exchange {
         }
         let message = self.message(&head, &target, length, &wishes);
         if message.trusted {
-            self.client = told_client(&self.place, &head.fields).or(self.peer);
+            self.believe(&head.fields);
         }
         if wishes.connection.nominates && length == Length::Chunked {
             self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
@@ -226,12 +226,28 @@ impl Message<'_> {
     }
 }
 
-/// The client's address as a trusted peer tells it, in the field that the configuration names
-/// (`ngx_http_realip_handler`).
-#[cold]
-fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<IpAddr> {
+impl Exchange {
+    /// The client is who the trusted peer says it is.
+    #[cold]
+    fn believe(&mut self, fields: &Fields<'_, '_>) {
+        let told = match (&self.place.client.real_ip, &self.introduced) {
+            (RealIp::ProxyProtocol, ends) => ends.as_ref().map(|ends| (ends.source.ip(), ends.source.port())),
+            _ => told_client(&self.place, fields),
+        };
+        if let Some((address, port)) = told {
+            (self.client, self.client_port) = (Some(address.to_canonical()), port);
+        }
+    }
+}
+
+/// The client's address and port, 0 where that is left out, as a trusted peer tells them in the field that the
+/// configuration names (`ngx_http_realip_handler`).
+fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<(IpAddr, u16)> {
     match &place.client.real_ip {
-        RealIp::Forwarded => rewrite::forwarded_client(fields, |address| place.trusts(address)),
+        RealIp::ProxyProtocol => None,
+        RealIp::Forwarded => {
+            rewrite::forwarded_client(fields, |address| place.trusts(address)).map(|address| (address, 0))
+        }
         RealIp::Field { name, is_recursive } => {
             let called = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
             let values: Vec<_> = called.map(|(.., value)| value).collect();
@@ -239,7 +255,7 @@ fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<IpAddr> {
             for text in values.iter().rev().flat_map(|value| value.rsplit(|&byte| byte == b',')) {
                 let Some(address) = address(text.trim_ascii()) else { break };
                 told = Some(address);
-                if !is_recursive || !place.trusts(address) {
+                if !is_recursive || !place.trusts(address.0) {
                     break;
                 }
             }
@@ -248,11 +264,14 @@ fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<IpAddr> {
     }
 }
 
-/// An address, with or without a port.
-fn address(text: &[u8]) -> Option<IpAddr> {
+/// An address, and its port where that is there.
+fn address(text: &[u8]) -> Option<(IpAddr, u16)> {
     let text = std::str::from_utf8(text).ok()?;
-    let address = text.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()));
-    address.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some((address.ip(), address.port()));
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().map(|address| (address, 0))
 }
 
 /// Makes `place` that of a request. `room` is for its path in the normal form.

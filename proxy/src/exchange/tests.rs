@@ -5,6 +5,7 @@ mod files;
 mod lifetimes;
 mod messages;
 mod play;
+mod preface;
 #[allow(dead_code)] // The fuzz targets use more of it.
 mod reference;
 mod reload;

@@ -245,10 +245,19 @@ impl Known<'_> {
                 Some(client) if exchange.client != exchange.peer => push(out, format_args!("{client}")),
                 _ => out.extend_from_slice(exchange.introduction.address().as_bytes()),
             },
-            // Where another address counts, nobody has told its port.
-            V::RemotePort if exchange.client != exchange.peer => {}
-            V::RemotePort | V::RealipRemotePort if exchange.port > 0 => {
-                push(out, format_args!("{}", exchange.port));
+            V::RemotePort => port(exchange.client_port, out),
+            V::RealipRemotePort => port(exchange.port, out),
+            V::ProxyProtocolAddr
+            | V::ProxyProtocolPort
+            | V::ProxyProtocolServerAddr
+            | V::ProxyProtocolServerPort => {
+                let Some(ends) = &exchange.introduced else { return };
+                match variable {
+                    V::ProxyProtocolAddr => push(out, format_args!("{}", ends.source.ip())),
+                    V::ProxyProtocolPort => port(ends.source.port(), out),
+                    V::ProxyProtocolServerAddr => push(out, format_args!("{}", ends.destination.ip())),
+                    _ => port(ends.destination.port(), out),
+                }
             }
             V::RealipRemoteAddr => out.extend_from_slice(exchange.introduction.address().as_bytes()),
             V::BinaryRemoteAddr => match exchange.client {
@@ -464,6 +473,13 @@ fn version(version: Version) -> &'static [u8] {
 fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     let _ = out.write_fmt(text);
+}
+
+/// Appends a port, if it is known.
+fn port(port: u16, out: &mut Vec<u8>) {
+    if port > 0 {
+        push(out, format_args!("{port}"));
+    }
 }
 
 /// With milliseconds, as nginx writes times.

@@ -13,7 +13,7 @@ use crate::time::{Duration, Time};
 enum ClientWait {
     #[default]
     Nothing,
-    /// The first byte of the first request.
+    /// The first byte of the first request; what may come before it does not prolong it.
     First,
     /// The first byte of a later request.
     Idle,
@@ -104,7 +104,7 @@ impl Exchange {
     /// Returns the deadline.
     pub fn rearm(&mut self, env: &Env) -> Time {
         let client = self.client_wait();
-        let prolongs = !matches!(client, ClientWait::Head | ClientWait::Linger);
+        let prolongs = !matches!(client, ClientWait::First | ClientWait::Head | ClientWait::Linger);
         if client != self.waits.client || (self.waits.client_moved && prolongs) {
             let (rules, timeouts) = (&self.place.client, &self.place.rules.timeouts);
             self.waits.client_at = match client {

@@ -12,6 +12,7 @@ pub mod head;
 pub mod lanes;
 pub mod lines;
 pub mod listed;
+pub mod proxy_protocol;
 pub mod ranges;
 pub mod reply;
 pub mod rewrite;

@@ -6,6 +6,7 @@ mod fields;
 mod framing;
 mod head;
 mod parse_back;
+mod proxy_protocol;
 mod ranges;
 mod reply;
 mod rewrite;

@@ -239,6 +239,7 @@ struct ListenerRoutes {
     /// All requests go there.
     is_plain: bool,
     address: Listen,
+    takes_proxy_protocol: bool,
 }
 
 #[derive(Debug)]
@@ -267,7 +268,8 @@ impl Routes {
             let site = &sites[names.default()];
             let default_place = site.rest.clone();
             let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
-            ListenerRoutes { names, default_place, is_plain, address: listener.address.clone() }
+            let (address, takes_proxy_protocol) = (listener.address.clone(), listener.proxy_protocol);
+            ListenerRoutes { names, default_place, is_plain, address, takes_proxy_protocol }
         };
         let mut listeners = Vec::new();
         listeners.resize_with(ids.listeners.iter().max().map_or(0, |most| most + 1), || None);
@@ -336,6 +338,11 @@ impl Routes {
     /// The address of a listener, as configured; `None` where this configuration has no such one.
     pub fn address(&self, listener: usize) -> Option<&Listen> {
         self.listeners.get(listener)?.as_ref().map(|listener| &listener.address)
+    }
+
+    /// Whether connections to a listener begin with a header of the PROXY protocol.
+    pub fn takes_proxy_protocol(&self, listener: usize) -> bool {
+        self.at(listener).takes_proxy_protocol
     }
 
     /// Whether connections and requests are to be counted (`stub_status`).

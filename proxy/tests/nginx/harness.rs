@@ -126,6 +126,27 @@ fn quit_finishes_what_is_under_way_and_term_ends_at_once() {
 }
 
 #[test]
+fn a_bad_header_of_the_proxy_protocol_is_told_in_the_same_words() {
+    for kind in BOTH {
+        let address = free_address();
+        let folder =
+            prefix("daemon off;", &format!("server {{ listen {address} proxy_protocol; return 200 ok; }}"));
+        let subject = Subject::start(kind, folder.path());
+        for (sent, told) in [
+            ("GET /a HTTP/1.1", "broken header: \"GET /a HTTP/1.1\""),
+            ("\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0", "unknown PROXY protocol version: 3"),
+        ] {
+            let mut conn = Conn::to(address);
+            conn.send(sent);
+            assert_eq!(conn.rest().0, b"", "{kind:?}");
+            let line = format!("{told} while reading PROXY protocol, client: 127.0.0.1, server: {address}");
+            wait_until("the line", || subject.words().contains(&line));
+        }
+        assert_eq!(subject.stop(), None);
+    }
+}
+
+#[test]
 fn usr1_opens_logs_anew() {
     for kind in BOTH {
         let address = free_address();

@@ -41,6 +41,7 @@ macro_rules! tables {
 tables! {
     names
     passing
+    proxy_protocol
     returns
     clients
     destinations

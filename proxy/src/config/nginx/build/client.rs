@@ -49,9 +49,6 @@ pub(super) fn set(
             };
             scope.set_real_ip_from.get_or_insert_default().push(trusted);
         }
-        "real_ip_header" if statement.arg(0) == "proxy_protocol" => {
-            return Err(statement.error("\"real_ip_header proxy_protocol\" is not supported by this proxy"));
-        }
         "real_ip_header" => text(&mut scope.real_ip_header, statement)?,
         "real_ip_recursive" => flag(&mut scope.real_ip_recursive, statement)?,
         "allow" | "deny" => {

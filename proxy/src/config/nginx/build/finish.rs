@@ -211,7 +211,13 @@ fn client_rules(scope: &Scope) -> ClientRules {
     let head = count.saturating_mul(size).clamp(1 << 10, 1 << 20);
     let (timeout, told) = scope.keepalive_timeout.unwrap_or((Duration::from_secs(75), None));
     let trusted = scope.set_real_ip_from.as_deref().unwrap_or_default();
-    let header = scope.real_ip_header.as_deref().unwrap_or("x-real-ip").to_ascii_lowercase();
+    let real_ip = match scope.real_ip_header.as_deref().unwrap_or("X-Real-IP") {
+        "proxy_protocol" => RealIp::ProxyProtocol,
+        name => RealIp::Field {
+            name: name.to_ascii_lowercase(),
+            is_recursive: scope.real_ip_recursive.unwrap_or(false),
+        },
+    };
     ClientRules {
         header_timeout: scope.client_header_timeout.unwrap_or(Duration::from_secs(60)).max(WAIT_MIN),
         keepalive_timeout: timeout,
@@ -229,7 +235,7 @@ fn client_rules(scope: &Scope) -> ClientRules {
             })
             .collect(),
         trusts_unix: trusted.iter().any(|trusted| matches!(trusted, Trusted::Unix)),
-        real_ip: RealIp::Field { name: header, is_recursive: scope.real_ip_recursive.unwrap_or(false) },
+        real_ip,
     }
 }
 

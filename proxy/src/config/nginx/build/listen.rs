@@ -34,6 +34,7 @@ struct Options {
     is_set: bool,
     backlog: Option<u32>,
     tcp_keepalive: Option<TcpKeepalive>,
+    proxy_protocol: bool,
 }
 
 impl Sockets {
@@ -66,6 +67,7 @@ impl Sockets {
                 default_site: site,
                 backlog: options.backlog,
                 tcp_keepalive: options.tcp_keepalive,
+                proxy_protocol: options.proxy_protocol,
                 ..Listener::new(address)
             };
             let (has_default, has_options) = (options.is_default, options.is_set);
@@ -78,6 +80,8 @@ impl Sockets {
             return Err(Error::at(place, format!("a duplicate listen {name}")));
         }
         listener.sites.push(site);
+        // It holds for the socket, whichever site says it.
+        listener.proxy_protocol |= options.proxy_protocol;
         if options.is_set {
             if socket.has_options {
                 return Err(Error::at(place, format!("duplicate listen options for {name}")));
@@ -205,8 +209,9 @@ fn options(statement: &Statement) -> Result<Options, Error> {
         let (key, value) = word.split_once('=').map_or((&word[..], None), |(key, value)| (key, Some(value)));
         match (key, value) {
             ("default_server" | "default", None) => options.is_default = true,
+            ("proxy_protocol", None) => options.proxy_protocol = true,
             ("bind" | "deferred" | "reuseport", None) => options.is_set = true,
-            ("ssl" | "http2" | "quic" | "proxy_protocol", None) | ("ipv6only", Some("off")) => {
+            ("ssl" | "http2" | "quic", None) | ("ipv6only", Some("off")) => {
                 return Err(unsupported());
             }
             ("backlog", Some(value)) => {

@@ -17,10 +17,11 @@ pub(super) const ROWS: &[Directive] = &[
         "*:80 or *:8000",
         "Where it listens: `PORT`, `ADDRESS:PORT`, `[IPV6]:PORT`, `unix:PATH`; then \
          `default_server`, `backlog=`, `rcvbuf=`, `sndbuf=`, `so_keepalive=`, \
-         `ipv6only=`, `reuseport`, `deferred`, `fastopen=`, `bind`.",
+         `ipv6only=`, `proxy_protocol`, `reuseport`, `deferred`, `fastopen=`, `bind`.",
     )
     .differs(
-        "`ssl`, `http2`, `quic` and `proxy_protocol` are refused; `ipv6only=off` is too. `reuseport` changes \
+        "`ssl`, `http2` and `quic` are refused; `ipv6only=off` is too. The header of the PROXY protocol may come in \
+         pieces, has at most 3 KiB, and its addresses must be some. `reuseport` changes \
          nothing, as each worker has a socket of its own; `deferred`, `fastopen=`, `rcvbuf=` and \
          `sndbuf=` are checked and not used.",
     ),
@@ -83,7 +84,7 @@ pub(super) const ROWS: &[Directive] = &[
         "Proxies whose word about the client is believed: networks, addresses, `unix:`.",
     )
     .differs("In a `location` it takes the place of the server's; nginx asks that first."),
-    row("real_ip_header", HTTP_LOCATION, ONE, "X-Real-IP", "Where they say it: a field.")
+    row("real_ip_header", HTTP_LOCATION, ONE, "X-Real-IP", "Where they say it: a field, or `proxy_protocol`.")
         .differs("In a `location` it takes the place of the server's; nginx asks that first."),
     row(
         "real_ip_recursive",

@@ -39,6 +39,7 @@ macro_rules! planted {
 
 pub mod access_log;
 pub mod buffer;
+mod chance;
 pub mod config;
 pub mod dns;
 pub mod exchange;

@@ -72,6 +72,8 @@ pub struct Config {
     pub slots: usize,
     /// The lines of logs (`log_format`).
     pub formats: Vec<LogFormat>,
+    /// Some text has the counters of connections (`$connections_active` and its kin).
+    pub asks_counters: bool,
 }
 
 impl Config {
@@ -87,6 +89,7 @@ impl Config {
             maps: Vec::new(),
             slots: 0,
             formats: Vec::new(),
+            asks_counters: false,
         }
     }
 

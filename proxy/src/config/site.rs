@@ -308,6 +308,8 @@ pub struct Rules {
     pub tries_timeout: Duration,
     /// The largest request body in bytes; 0: no bound (`client_max_body_size`).
     pub max_body_size: u64,
+    /// The longest body in bytes that `$request_body` has (`client_body_buffer_size`).
+    pub body_kept_max: usize,
     /// What requests say to servers.
     pub forwarding: Forwarding,
     /// What responses say to clients.
@@ -338,6 +340,7 @@ impl Default for Rules {
             tries: 0,
             tries_timeout: Duration::ZERO,
             max_body_size: 1 << 20,
+            body_kept_max: 8 << 10,
             forwarding: Forwarding::Standard,
             delivery: Delivery::default(),
             resolver: None,

@@ -177,7 +177,7 @@ variables! {
     RemoteUser "remote_user",
     /// The request line.
     Request "request",
-    /// The request's body, as far as it is held.
+    /// The request's body, where it is held: see `client_body_buffer_size`.
     RequestBody "request_body",
     /// `OK` for a request that came to its end.
     RequestCompletion "request_completion",
@@ -253,7 +253,6 @@ impl Variable {
                 | V::ProxyAddXForwardedFor
                 | V::RemoteUser
                 | V::Request
-                | V::RequestBody
                 | V::RequestFilename
                 | V::RequestMethod
                 | V::RequestUri
@@ -265,6 +264,15 @@ impl Variable {
                 | V::Map(_)
                 | V::Slot(_)
                 | V::Capture(_)
+        )
+    }
+
+    /// Whether it tells of all connections of the process.
+    pub fn is_counter(&self) -> bool {
+        use Variable as V;
+        matches!(
+            self,
+            V::ConnectionsActive | V::ConnectionsReading | V::ConnectionsWaiting | V::ConnectionsWriting
         )
     }
 

@@ -116,7 +116,7 @@ impl Exchange {
 
     /// Appends the lines of fields that a response gets whoever it is from: of a server's 401 that another answer
     /// stands for, what it asks for (`ngx_http_upstream_intercept_errors`), and what the configuration adds.
-    pub(super) fn append_fields(&self, keep_alive: bool, moment: Moment, out: &mut Vec<u8>) {
+    pub(super) fn append_fields(&self, keep_alive: bool, moment: Moment<'_>, out: &mut Vec<u8>) {
         if let Some(record) = &self.record {
             out.extend_from_slice(&record.challenges);
         }

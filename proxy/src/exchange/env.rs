@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Counters;
 use crate::buffer::{Buffer, Buffers};
 use crate::http::fields::Scratch;
 use crate::site::Routes;
@@ -22,6 +23,8 @@ pub struct Env {
     pub date: String,
     /// The time of day.
     pub wall: Wall,
+    /// What the process tells of itself.
+    pub world: World,
     /// Room for a path in its normal form.
     pub path: Vec<u8>,
     /// Room for texts with variables.
@@ -42,6 +45,7 @@ impl Env {
             now,
             date: String::new(),
             wall: Wall { time: Duration::ZERO, read: now },
+            world: World::default(),
             path: Vec::new(),
             text: Vec::new(),
             requests: 0,
@@ -50,28 +54,38 @@ impl Env {
     }
 
     /// The time now.
-    pub(super) fn moment(&self) -> Moment {
-        Moment { now: self.now, wall: self.wall }
+    pub(super) fn moment(&self) -> Moment<'_> {
+        Moment { now: self.now, wall: self.wall, world: &self.world }
     }
 
     /// The room for a head's lines, and what a message is worked with while its head borrows that.
     #[inline(always)]
     pub(super) fn split(&mut self) -> (&mut Scratch, Tools<'_>) {
-        let moment = self.moment();
-        let Env { scratch, buffers, path, text, date, .. } = self;
+        let Env { scratch, buffers, path, text, date, now, wall, world, .. } = self;
+        let moment = Moment { now: *now, wall: *wall, world };
         (scratch, Tools { buffers, path, text, date, moment })
     }
 }
 
-/// The time, by both clocks.
+/// What the process tells of itself, for variables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct World {
+    /// What no two processes have in common.
+    pub seed: u64,
+    /// The counters of all workers, as they were when the last turn of the loop ended; zero where nothing asks for them.
+    pub counters: Counters,
+}
+
+/// The time by both clocks, and how things stand.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct Moment<'e> {
     /// That which only goes on.
     pub(super) now: Time,
     wall: Wall,
+    pub(super) world: &'e World,
 }
 
-impl Moment {
+impl Moment<'_> {
     /// The time of day, since 1970.
     pub(super) fn wall(self) -> Duration {
         self.wall.at(self.now)
@@ -86,7 +100,7 @@ pub(super) struct Tools<'e> {
     pub(super) text: &'e mut Vec<u8>,
     /// The time of day as an HTTP date.
     pub(super) date: &'e str,
-    pub(super) moment: Moment,
+    pub(super) moment: Moment<'e>,
 }
 
 /// The time of day, as it was read last.

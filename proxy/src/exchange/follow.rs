@@ -45,6 +45,9 @@ impl Exchange {
             // What another place has kept is not in this one's order.
             record.of_answer.clear();
             record.of_sent.clear();
+            if place.keeps_body {
+                record.body.begin(message.length, place.rules.body_kept_max);
+            }
             if !place.rules.error_pages.is_empty() && self.redirects == 0 {
                 record.head.clear();
                 record.head.extend_from_slice(&message.head.fields.bytes()[..message.head.len]);
@@ -58,6 +61,7 @@ impl Exchange {
         Asked {
             head: message.head,
             target: message.target,
+            length: message.length,
             path: tools.path,
             scope,
             known: Known::new(self, tools.moment),

@@ -36,6 +36,7 @@ mod facts;
 mod failure;
 mod files;
 mod follow;
+mod format;
 mod pages;
 mod preface;
 mod record;
@@ -64,7 +65,7 @@ use crate::key::Key;
 use crate::site::{Place, Routes};
 use crate::time::Time;
 use destination::Destination;
-pub use env::{Env, Wall};
+pub use env::{Env, Wall, World};
 pub use facts::Stage;
 pub use failure::{Failure, Sequel};
 use files::Fetch;
@@ -142,6 +143,8 @@ pub struct Exchange {
     listener: usize,
     /// The listener is there no more: the connection does not persist.
     is_retired: bool,
+    /// Which connection of the process it is, counted from 1; 0: nobody has said.
+    serial: u64,
     /// Requests over this connection.
     requests: u64,
     /// When it was opened.
@@ -193,6 +196,7 @@ impl Exchange {
             routes: env.routes.clone(),
             listener,
             is_retired: false,
+            serial: 0,
             requests: 0,
             opened: env.now,
             peer,
@@ -212,6 +216,11 @@ impl Exchange {
         };
         exchange.rearm(env);
         exchange
+    }
+
+    /// It is the connection of this number, counted from 1 over the process's life.
+    pub fn numbered(&mut self, serial: u64) {
+        self.serial = serial;
     }
 
     /// What to do next, given what the sockets can do.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::values::join;
 use crate::config::template::Variable;
+use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::Fields;
+use crate::http::framing::Length;
 use crate::site::Place;
 use crate::time::Time;
 
@@ -26,10 +28,10 @@ pub struct Record {
     pub request_length: u64,
     /// Octets of the response sent so far, head and body.
     pub bytes_sent: u64,
-    /// Requests over this connection, this one included.
-    pub requests: u64,
     /// The head, where another location may have to answer in place of an error.
     pub(super) head: Vec<u8>,
+    /// The body, where the place asks for it.
+    pub(super) body: HeldBody,
     /// What the place keeps of the request's head.
     pub(super) of_head: Kept,
     /// What it keeps of the response's.
@@ -38,6 +40,48 @@ pub struct Record {
     pub(super) of_sent: Kept,
     /// The lines of a server's 401 that say how to authenticate, where another answer stands for it.
     pub(super) challenges: Vec<u8>,
+}
+
+/// A request's body without its coding, as far as it is held.
+#[derive(Debug, Default)]
+pub(super) struct HeldBody {
+    bytes: Vec<u8>,
+    cursor: Cursor,
+    /// The most bytes that are held; of a longer body none are.
+    max: usize,
+}
+
+impl HeldBody {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        (self.cursor, self.max) = (Cursor::default(), 0);
+    }
+
+    /// A body of this length comes.
+    pub(super) fn begin(&mut self, length: Length, max: usize) {
+        self.bytes.clear();
+        (self.cursor, self.max) = (Cursor::new(length, Coding::Strip), max);
+    }
+
+    /// Bytes of it have come.
+    pub(super) fn keep(&mut self, mut bytes: &[u8]) {
+        while self.bytes.len() <= self.max {
+            let Ok(scan) = self.cursor.scan(bytes) else { return };
+            self.bytes.extend_from_slice(&bytes[..scan.pass]);
+            bytes = &bytes[scan.pass + scan.skip..];
+            match scan.then {
+                Then::More if !bytes.is_empty() => {}
+                Then::More | Then::End => return,
+                // What is behind the last chunk is not of the body.
+                Then::Trailers => return self.cursor.trailers_done(),
+            }
+        }
+    }
+
+    /// All of it; `None` where some is missing.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        (self.cursor.ended() && self.bytes.len() <= self.max).then_some(&self.bytes)
+    }
 }
 
 /// Values of variables, one behind the other.
@@ -105,7 +149,7 @@ impl Record {
         self.challenges.clear();
         self.goes_on_elsewhere = false;
         (self.request_length, self.bytes_sent) = (0, 0);
-        self.requests += 1;
+        self.body.clear();
     }
 
     /// Of a request that is refused for its head, the line it begins with is all that is kept.

@@ -367,6 +367,11 @@ impl Exchange {
                 Ok(scan) => scan,
                 Err(bad) => return self.refuse(Refusal::bad(bad.0), env),
             };
+            if self.place.keeps_body
+                && let Some(record) = &mut self.record
+            {
+                record.body.keep(&bytes[..scan.pass + scan.skip]);
+            }
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
             request.body_bytes += scan.data as u64;

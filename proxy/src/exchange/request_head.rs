@@ -43,6 +43,7 @@ impl Exchange {
             self.request.phase = Phase::Head;
             self.request.is_pipelined = !self.request.is_first() && !self.waits.has_idled();
             env.requests += 1;
+            self.requests += 1;
             if self.routes.keeps_records() {
                 self.record.get_or_insert_default().begin(env.now);
             }
@@ -132,7 +133,6 @@ impl Exchange {
             return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
         }
         let wishes = rewrite::wishes(&head);
-        self.requests += 1;
         self.request.keep_alive =
             wishes.connection.persists(head.version) && self.may_persist(tools.moment.now);
         self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));

@@ -2,6 +2,7 @@
 
 mod failures;
 mod files;
+mod ids;
 mod lifetimes;
 mod messages;
 mod play;

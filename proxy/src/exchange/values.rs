@@ -3,18 +3,20 @@
 //! Some follow from the request's head, and are asked while that is at hand ([`Asked`]); whoever asks later finds those
 //! that the place says are needed in the [`Record`]. The others are known at any time ([`Known`]).
 
-use std::io::Write;
-
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::env::Moment;
+use super::format::{escape_from, port, push, seconds, time_iso8601, time_local};
+use super::record::HeldBody;
 use super::scope::Scope;
-use super::{Env, Exchange, Record};
+use super::{Counters, Env, Exchange, Record};
+use crate::chance::mixed;
 use crate::config::site::SiteName;
 use crate::config::template::{Part, Template, Variable};
 use crate::config::{Action, Escape, Listen, Map, Pattern};
 use crate::http::fields::Fields;
+use crate::http::framing::Length;
 use crate::http::head::RequestHead;
 use crate::http::target::Target;
 use crate::http::{Version, target, uri};
@@ -26,6 +28,8 @@ use crate::time::{Duration, Time};
 pub(super) struct Asked<'a> {
     pub(super) head: &'a RequestHead<'a, 'a>,
     pub(super) target: &'a Target<'a>,
+    /// How long its body is.
+    pub(super) length: Length,
     /// The path in its normal form.
     pub(super) path: &'a [u8],
     pub(super) scope: &'a Scope,
@@ -37,13 +41,13 @@ pub(super) struct Asked<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     exchange: &'a Exchange,
-    moment: Moment,
+    moment: Moment<'a>,
     /// The request is over.
     is_over: bool,
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn new(exchange: &'a Exchange, moment: Moment) -> Known<'a> {
+    pub(super) fn new(exchange: &'a Exchange, moment: Moment<'a>) -> Known<'a> {
         Known { exchange, moment, is_over: false }
     }
 }
@@ -131,8 +135,13 @@ impl Asked<'_> {
                     out.extend(files::path(rules, root, self.path, b"").unwrap_or_default());
                 }
             }
-            // Nothing of these is here.
-            V::RequestBody => {}
+            // What came with the head is at hand; what comes later is not waited for.
+            V::RequestBody if matches!(self.known.exchange.place.action, Action::Proxy(_)) => {
+                let mut body = HeldBody::default();
+                body.begin(self.length, usize::MAX);
+                body.keep(&fields.bytes()[self.head.len..]);
+                out.extend_from_slice(body.whole().unwrap_or_default());
+            }
             V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),
             V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
@@ -303,9 +312,28 @@ impl Known<'_> {
                 let is_whole = response.is_whole() && !response.pending() && !response.is_cut();
                 out.extend_from_slice(if is_whole { b"OK" } else { b"" });
             }
-            V::ConnectionRequests => {
-                push(out, format_args!("{}", record.map_or(0, |record| record.requests)));
+            V::Connection => push(out, format_args!("{}", exchange.serial)),
+            V::ConnectionRequests => push(out, format_args!("{}", exchange.requests)),
+            V::ConnectionTime => seconds(out, since(Some(exchange.opened))),
+            V::ConnectionsActive | V::ConnectionsReading | V::ConnectionsWriting | V::ConnectionsWaiting => {
+                let Counters { active, reading, mut writing, .. } = self.moment.world.counters;
+                // When they were counted this request had not come.
+                writing += u64::from(!self.is_over);
+                let count = match variable {
+                    V::ConnectionsActive => active,
+                    V::ConnectionsReading => reading,
+                    V::ConnectionsWriting => writing,
+                    _ => active.saturating_sub(reading + writing),
+                };
+                push(out, format_args!("{count}"));
             }
+            V::RequestId => {
+                // The first half is the connection's alone, the second one the request's among its.
+                let connection = mixed(mixed(self.moment.world.seed).wrapping_add(exchange.serial));
+                let request = mixed(connection ^ exchange.requests);
+                push(out, format_args!("{connection:016x}{request:016x}"));
+            }
+            V::RequestBody => out.extend(record.and_then(|record| record.body.whole()).unwrap_or_default()),
             V::Map(index) => self.map(&self.exchange.routes.maps()[*index], out),
             V::Hostname => {
                 let name = rustix::system::uname();
@@ -313,7 +341,7 @@ impl Known<'_> {
             }
             V::Msec => seconds(out, self.moment.wall()),
             V::Pid => push(out, format_args!("{}", std::process::id())),
-            V::Pipe => out.push(b'.'),
+            V::Pipe => out.push(if exchange.request.is_pipelined { b'p' } else { b'.' }),
             V::NginxVersion => out.extend_from_slice(crate::config::LANGUAGE.as_bytes()),
             V::TimeIso8601 => time_iso8601(out, self.moment.wall()),
             V::TimeLocal => time_local(out, self.moment.wall()),
@@ -467,82 +495,6 @@ fn version(version: Version) -> &'static [u8] {
     match version {
         Version::Http10 => b"HTTP/1.0",
         Version::Http11 => b"HTTP/1.1",
-    }
-}
-
-fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing to a Vec cannot fail.
-    let _ = out.write_fmt(text);
-}
-
-/// Appends a port, if it is known.
-fn port(port: u16, out: &mut Vec<u8>) {
-    if port > 0 {
-        push(out, format_args!("{port}"));
-    }
-}
-
-/// With milliseconds, as nginx writes times.
-fn seconds(out: &mut Vec<u8>, time: Duration) {
-    push(out, format_args!("{}.{:03}", time.as_secs(), time.subsec_millis()));
-}
-
-/// `24/Nov/2026:08:47:44 +0000`; the proxy's time zone is UTC.
-fn time_local(out: &mut Vec<u8>, wall: Duration) {
-    let date = Date::new(wall);
-    let (day, month, year, time) = (date.part(5..7), date.part(8..11), date.part(12..16), date.part(17..25));
-    push(out, format_args!("{day}/{month}/{year}:{time} +0000"));
-}
-
-/// `2026-11-24T08:47:44+00:00`
-fn time_iso8601(out: &mut Vec<u8>, wall: Duration) {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let date = Date::new(wall);
-    let month = MONTHS.find(date.part(8..11)).unwrap_or_default() / 3 + 1;
-    let (day, year, time) = (date.part(5..7), date.part(12..16), date.part(17..25));
-    push(out, format_args!("{year}-{month:02}-{day}T{time}+00:00"));
-}
-
-/// On the stack: a line in a log costs no allocation.
-struct Date([u8; 29]);
-
-impl Date {
-    /// "Tue, 24 Nov 2026 08:15:03 GMT"
-    fn new(wall: Duration) -> Date {
-        let mut text = [b' '; 29];
-        let time = std::time::UNIX_EPOCH + Duration::from_secs(wall.as_secs());
-        // It is as long as that, always.
-        let _ = write!(&mut text[..], "{}", httpdate::HttpDate::from(time));
-        Date(text)
-    }
-
-    fn part(&self, range: std::ops::Range<usize>) -> &str {
-        std::str::from_utf8(&self.0[range]).unwrap_or_default()
-    }
-}
-
-/// Escapes what stands in `out` from `start` on (`ngx_http_log_escape`, `ngx_escape_json`).
-fn escape_from(out: &mut Vec<u8>, start: usize, escape: Escape) {
-    let is_odd = |byte: u8| match escape {
-        Escape::None => false,
-        Escape::Default => matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f..),
-        Escape::Json => matches!(byte, b'"' | b'\\' | 0..=0x1f),
-    };
-    if !out[start..].iter().any(|&byte| is_odd(byte)) {
-        return;
-    }
-    for byte in out.split_off(start) {
-        match (escape, byte) {
-            (_, byte) if !is_odd(byte) => out.push(byte),
-            (Escape::Json, b'"' | b'\\') => out.extend([b'\\', byte]),
-            (Escape::Json, b'\n') => out.extend_from_slice(b"\\n"),
-            (Escape::Json, b'\r') => out.extend_from_slice(b"\\r"),
-            (Escape::Json, b'\t') => out.extend_from_slice(b"\\t"),
-            (Escape::Json, 8) => out.extend_from_slice(b"\\b"),
-            (Escape::Json, 12) => out.extend_from_slice(b"\\f"),
-            (Escape::Json, byte) => push(out, format_args!("\\u{byte:04X}")),
-            (_, byte) => push(out, format_args!("\\x{byte:02X}")),
-        }
     }
 }
 

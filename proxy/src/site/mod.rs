@@ -66,6 +66,8 @@ pub struct Place {
     pub sets: Vec<Set>,
     /// It is for requests that the proxy sends here itself.
     pub is_internal: bool,
+    /// Bodies of its requests are kept, as far as the rules let them (`$request_body`).
+    pub keeps_body: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
     /// Fields of responses are added or left out.
@@ -113,6 +115,7 @@ impl Place {
         let texts = texts.chain(cookies.clone().flat_map(|cookie| [&cookie.domain, &cookie.same_site]));
         let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
+        let mut keeps_body = false;
         let mut asked: Vec<&Variable> = texts.flat_map(Template::variables).collect();
         keeps_records |= !asked.is_empty();
         if let Action::Answer(Answer { text: Some(text), .. }) = &location.action {
@@ -125,6 +128,10 @@ impl Place {
                 // It is looked at when that is known which it depends on.
                 V::Map(index) if is_late(config, *index) => {
                     asked.extend(config.maps[*index].variables());
+                    continue;
+                }
+                V::RequestBody => {
+                    keeps_body = matches!(location.action, Action::Proxy(_));
                     continue;
                 }
                 variable if variable.is_of_head() => &mut kept,
@@ -151,6 +158,7 @@ impl Place {
             name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             is_internal: location.is_internal,
+            keeps_body,
             keeps_records,
             changes_answers: *delivery != Delivery::default()
                 || client.keepalive_header.is_some()
@@ -289,10 +297,11 @@ impl Routes {
                 let asks = |location: &Location| asks_for_records(config, ids, location);
                 asks(&site.location) || site.locations.iter().any(asks)
             }),
-            has_status: config.sites.iter().any(|site| {
-                let mut locations = site.locations.iter().chain([&site.location]);
-                locations.any(|location| location.ends_in(&Action::StubStatus))
-            }),
+            has_status: config.asks_counters
+                || config.sites.iter().any(|site| {
+                    let mut locations = site.locations.iter().chain([&site.location]);
+                    locations.any(|location| location.ends_in(&Action::StubStatus))
+                }),
             sites,
             maps: config.maps.clone(),
             slots: config.slots,

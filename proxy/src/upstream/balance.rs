@@ -2,9 +2,9 @@
 
 use super::PeerKey;
 use super::attempt::{ClientHash, KeyWalk, Misses};
-use super::chance::Chance;
 use super::ring::Ring;
 use super::server::Peer;
+use crate::chance::Chance;
 use crate::key::Key;
 use crate::time::Time;
 

@@ -14,7 +14,7 @@
 //! A peer begins as healthy, or with `mandatory` as unchecked. The check of a peer that has just appeared is due at
 //! once; every other one is due `interval`, and up to `jitter` more, after the end of the one before.
 
-use super::chance::Chance;
+use crate::chance::Chance;
 use crate::config::HealthCheck;
 use crate::time::{Duration, Time};
 

@@ -75,7 +75,6 @@
 
 mod attempt;
 mod balance;
-mod chance;
 mod change;
 mod checks;
 mod group;

@@ -134,7 +134,10 @@ impl<N: Net> Worker<N> {
         });
         match inserted {
             Ok(key) => {
-                self.shared.accepted();
+                let serial = self.shared.accepted();
+                if let Some(client) = self.clients.get_mut(key) {
+                    client.exchange.numbered(serial);
+                }
                 self.rearm(key);
                 true
             }

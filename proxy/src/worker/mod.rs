@@ -133,7 +133,8 @@ impl<N: Net> Worker<N> {
     pub fn new(net: N, shared: Arc<Shared>) -> Worker<N> {
         let generation = shared.generation();
         let config = &generation.config;
-        let env = Env::new(Routes::new(config, &generation.ids), net.now());
+        let mut env = Env::new(Routes::new(config, &generation.ids), net.now());
+        env.world.seed = shared.seed();
         let logs = generation.take_logs();
         let names = Names::new(&net);
         generation.adopted();
@@ -215,6 +216,7 @@ impl<N: Net> Worker<N> {
         self.logs.write_due(self.env.now);
         if let Some(counts) = &self.counts {
             counts.publish(self.env.requests);
+            self.env.world.counters = self.shared.counters();
         }
         if self.ended() {
             self.close_all();

@@ -60,6 +60,7 @@ pub struct Shared {
     connections: AtomicUsize,
     /// Client connections since the start.
     accepted: AtomicU64,
+    seed: u64,
     /// What the workers have counted, where something asks for it.
     published: Mutex<Vec<Arc<Published>>>,
     command: AtomicU8,
@@ -82,6 +83,7 @@ impl Shared {
             registry: Mutex::new(registry),
             connections: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
+            seed,
             published: Mutex::default(),
             command: AtomicU8::new(Command::Run as u8),
             reopened: AtomicU32::new(0),
@@ -166,9 +168,14 @@ impl Shared {
         entered
     }
 
-    /// Counts a client connection as accepted.
-    pub fn accepted(&self) {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
+    /// Counts a client connection as accepted. Returns its number, counted from 1.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// What no two processes have in common.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Where another worker publishes its counts.

@@ -22,6 +22,7 @@ pub(super) fn set(
         "client_body_timeout" => time(&mut scope.client_body_timeout, statement)?,
         "send_timeout" => time(&mut scope.send_timeout, statement)?,
         "client_max_body_size" => size(&mut scope.client_max_body_size, statement)?,
+        "client_body_buffer_size" => size(&mut scope.client_body_buffer_size, statement)?,
         "large_client_header_buffers" => once(&mut scope.large_client_header_buffers, statement, || {
             let count = number_of(statement, 0).map_err(|_| statement.fault("invalid value"))?;
             match (count, size_of(statement, 1)?) {

@@ -83,7 +83,8 @@ impl Builder<'_> {
         match self.http.take() {
             Some(Http { listeners, upstreams, sites, maps, slots, formats }) if !sites.is_empty() => {
                 let process = self.finish_process();
-                Ok(Config { process, listeners, upstreams, sites, maps, slots, formats })
+                let asks_counters = self.variables.asks_counters();
+                Ok(Config { process, listeners, upstreams, sites, maps, slots, formats, asks_counters })
             }
             _ => Err(missing("server")),
         }
@@ -155,6 +156,9 @@ impl Builder<'_> {
             tries: u32::try_from(tries).unwrap_or(u32::MAX),
             tries_timeout: scope.proxy_next_upstream_timeout.unwrap_or_default(),
             max_body_size: scope.client_max_body_size.unwrap_or(1 << 20),
+            body_kept_max: scope
+                .client_body_buffer_size
+                .map_or(8 << 10, |size| usize::try_from(size).unwrap_or(usize::MAX)),
             forwarding: Forwarding::Listed(listed(scope, variables)?),
             delivery: delivery(part, scope, variables)?,
             resolver: scope.asking.finish(),

@@ -43,6 +43,7 @@ scope! {
     client_body_timeout: Duration,
     send_timeout: Duration,
     client_max_body_size: u64,
+    client_body_buffer_size: u64,
     /// Number and size.
     large_client_header_buffers: (u64, u64),
     ignore_invalid_headers: bool,

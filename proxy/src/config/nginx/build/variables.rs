@@ -1,6 +1,7 @@
 //! The variables that a configuration defines, and the texts that use them: names are looked up when all
 //! is read, since a definition may stand below its use.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::super::error::{Error, Place};
@@ -49,6 +50,7 @@ pub(super) struct Variables {
     defined: HashMap<String, Variable>,
     maps: usize,
     slots: usize,
+    asks_counters: Cell<bool>,
 }
 
 impl Variables {
@@ -114,12 +116,20 @@ impl Variables {
 
     /// The template of a text. nginx leaves out the place of an unknown variable.
     pub(super) fn template(&self, text: &Text) -> Result<Template, Error> {
-        text.source.resolve(|name| self.find(name)).map_err(|error| Error::at(&text.place, error.to_string()))
+        let template = text.source.resolve(|name| self.find(name));
+        let template = template.map_err(|error| Error::at(&text.place, error.to_string()))?;
+        self.asks_counters.set(self.asks_counters.get() | template.variables().any(Variable::is_counter));
+        Ok(template)
     }
 
     /// The template of a text, where there is one.
     pub(super) fn optional(&self, text: Option<&Text>) -> Result<Option<Template>, Error> {
         text.map(|text| self.template(text)).transpose()
+    }
+
+    /// Whether any template so far has the counters of connections.
+    pub(super) fn asks_counters(&self) -> bool {
+        self.asks_counters.get()
     }
 
     /// How many variables are given values.

@@ -37,6 +37,10 @@ pub(super) const ROWS: &[Directive] = &[
     row("client_body_timeout", HTTP_LOCATION, ONE, "60s", "Between two reads of a request's body."),
     row("send_timeout", HTTP_LOCATION, ONE, "60s", "Between two writes to a client."),
     row("client_max_body_size", HTTP_LOCATION, ONE, "1m", "The largest body of a request; 0: no bound."),
+    row("client_body_buffer_size", HTTP_LOCATION, ONE, "8k", "The longest body that `$request_body` has.").differs(
+        "A body is passed on as it comes. In logs `$request_body` has one that went to a server; in a field of a \
+         request, one that came with the head.",
+    ),
     row("large_client_header_buffers", HTTP_SERVER, TWO, "4 8k", "The largest head of a request.").differs(
         "The head as a whole is bounded, by number times size; in nginx each line fits one \
          buffer.",
@@ -123,7 +127,6 @@ pub(super) const ROWS: &[Directive] = &[
         ONE,
         "A head has one buffer, which grows up to `large_client_header_buffers`.",
     ),
-    ignored("client_body_buffer_size", HTTP_LOCATION, ONE, "A body is passed on as it comes."),
     ignored("client_body_temp_path", HTTP_LOCATION, Arguments::Between(1, 4), "Nothing is spooled to files."),
     ignored("client_body_in_single_buffer", HTTP_LOCATION, FLAG, "A body is passed on as it comes."),
     ignored("connection_pool_size", HTTP_SERVER, ONE, "There are no such pools."),

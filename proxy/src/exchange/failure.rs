@@ -31,6 +31,8 @@ pub enum Failure {
     ReadTimeout,
     /// What it sent is not a valid response.
     Invalid(&'static str),
+    /// The head of its response is larger than is taken (`proxy_buffer_size`, `--max-header-size`).
+    HeadTooLarge,
     /// It answered with a status that counts as a failure.
     Status(u16),
     /// It answered with a status for which another location answers (`proxy_intercept_errors`).
@@ -61,6 +63,7 @@ impl Failure {
             Failure::SendTimeout => "send timeout".into(),
             Failure::ReadTimeout => "read timeout".into(),
             Failure::Invalid(why) => why.into(),
+            Failure::HeadTooLarge => "the response's head is too large".into(),
             Failure::Status(status) | Failure::Intercepted(status) => format!("status {status}"),
         }
     }
@@ -77,7 +80,7 @@ impl Failure {
     pub(super) fn moves_on(self, rules: &NextUpstream) -> bool {
         match self {
             Failure::ConnectTimeout | Failure::SendTimeout | Failure::ReadTimeout => rules.timeout,
-            Failure::Invalid(_) => rules.invalid_header,
+            Failure::Invalid(_) | Failure::HeadTooLarge => rules.invalid_header,
             Failure::Status(_) => true,
             Failure::Unresolved | Failure::ResolveTimeout => false,
             Failure::Local(_) | Failure::Intercepted(_) => false,
@@ -98,7 +101,7 @@ impl Failure {
             Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
             Failure::Intercepted(status) => Refusal::new(status, ""),
             Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
-            Failure::Unasked | Failure::Invalid(_) | Failure::Status(_) => {
+            Failure::Unasked | Failure::Invalid(_) | Failure::HeadTooLarge | Failure::Status(_) => {
                 Refusal::new(502, "the server sent an invalid response")
             }
         }
@@ -152,8 +155,10 @@ impl Exchange {
         let next_upstream = &self.place.rules.next_upstream;
         // A response that is configured to be a failure (a status, an invalid head) has come, of course;
         // but the client must not have seen any of it.
-        let asked = matches!(failure, Failure::Invalid(_) | Failure::Status(_) | Failure::Intercepted(_))
-            && !self.response.has_interims();
+        let asked = matches!(
+            failure,
+            Failure::Invalid(_) | Failure::HeadTooLarge | Failure::Status(_) | Failure::Intercepted(_)
+        ) && !self.response.has_interims();
         if self.response.has_begun() || (self.response.has_started() && !asked) {
             return Sequel::Begun;
         }

@@ -254,7 +254,7 @@ impl Exchange {
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
         let start = out.len();
         rewrite::changed_response(out, head, delivery, &changes, tools.date.as_bytes())
-            .map_err(|_| Failure::Invalid("the response's head is too large"))?;
+            .map_err(|_| Failure::HeadTooLarge)?;
         self.keep_sent(start);
         Ok(())
     }

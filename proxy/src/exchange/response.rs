@@ -317,7 +317,7 @@ impl Exchange {
             match outcome {
                 Ok(Parsed::Partial) => {
                     if input.len() >= self.place.response_head_max {
-                        self.failure = Some(Failure::Invalid("the response's head is too large"));
+                        self.failure = Some(Failure::HeadTooLarge);
                     }
                     self.response.input = Some(input);
                     return;
@@ -376,8 +376,7 @@ impl Exchange {
             return Ok(Parsed::Complete(head.len));
         }
         let out = response.out.get_or_insert_with(|| tools.buffers.small());
-        rewrite::response(out, &head, &delivery, tools.date.as_bytes())
-            .map_err(|_| Failure::Invalid("the response's head is too large"))?;
+        rewrite::response(out, &head, &delivery, tools.date.as_bytes()).map_err(|_| Failure::HeadTooLarge)?;
         Ok(Parsed::Complete(head.len))
     }
 
@@ -503,7 +502,7 @@ impl Exchange {
                 let open = std::mem::replace(&mut response.chunk_open, true);
                 let out = response.out.get_or_insert_with(|| env.buffers.small());
                 if rewrite::append_chunk_line(out, scan.pass, open).is_err() {
-                    self.failure = Some(Failure::Invalid("the response's head is too large"));
+                    self.failure = Some(Failure::HeadTooLarge);
                     return;
                 }
             }

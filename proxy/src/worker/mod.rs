@@ -116,6 +116,7 @@ pub struct Worker<N: Net> {
     unresolved: Seldom,
     accept_failed: Seldom,
     connect_failed: Seldom,
+    head_too_large: Seldom,
     file_failed: Seldom,
 }
 
@@ -169,6 +170,7 @@ impl<N: Net> Worker<N> {
             unresolved: Seldom::default(),
             accept_failed: Seldom::default(),
             connect_failed: Seldom::default(),
+            head_too_large: Seldom::default(),
             file_failed: Seldom::default(),
             counts: None,
             notes: false,

@@ -236,6 +236,9 @@ impl<N: Net> Worker<N> {
     pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(failure) = client.exchange.failure() else { return };
+        if failure == Failure::HeadTooLarge && self.head_too_large.is_due(self.env.now) {
+            complain_of_head(client, &self.pools);
+        }
         if let Some(up) = client.upstream.take() {
             close(&mut self.net, &mut self.upstreams, up);
         }
@@ -389,6 +392,20 @@ pub(super) fn choose_from<S, F>(
     client.chosen = peer.map(|peer| Chosen { group: id, peer });
     client.exchange.chosen(!client.attempt.is_last_try());
     client.chosen
+}
+
+/// Says that a server's head was too large, in nginx's words.
+fn complain_of_head<S, F>(client: &Client<S, F>, pools: &Pools) {
+    let exchange = &client.exchange;
+    let from = exchange.client().map_or_else(|| "unix:".to_owned(), |address| address.to_string());
+    let group = client.chosen.map(|chosen| (pools[chosen.group].group.lock(), chosen.peer));
+    let peer = group.as_ref().and_then(|(group, peer)| group.peer(*peer));
+    log::error!(
+        "upstream sent too big header while reading response header from upstream, client: {from}, server: {}, \
+         upstream: \"http://{}\"",
+        exchange.place().name,
+        peer.map_or("", |peer| peer.address_text()),
+    );
 }
 
 /// Tells the group how the chosen server did, and logs what that changes. Gives the first of those who wait for a server.

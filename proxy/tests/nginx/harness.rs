@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::play::allow_all;
 use crate::subject::{Kind, Subject};
-use crate::support::{Conn, free_address, wait_until};
+use crate::support::{Conn, Origin, free_address, wait_until};
 
 const BOTH: [Kind; 2] = [Kind::Nginx, Kind::Ours];
 
@@ -142,6 +142,34 @@ fn a_bad_header_of_the_proxy_protocol_is_told_in_the_same_words() {
             let line = format!("{told} while reading PROXY protocol, client: 127.0.0.1, server: {address}");
             wait_until("the line", || subject.words().contains(&line));
         }
+        assert_eq!(subject.stop(), None);
+    }
+}
+
+#[test]
+fn a_response_head_that_is_too_large_is_told_in_the_same_words() {
+    let origin = Origin::start(|visit| {
+        visit.request();
+        visit.send(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(2000)));
+    });
+    for kind in BOTH {
+        let address = free_address();
+        let folder = prefix(
+            "daemon off;",
+            &format!(
+                "server {{ listen {address}; server_name s; proxy_buffer_size 1k; \
+                 location / {{ proxy_pass http://{origin}; }} }}"
+            ),
+        );
+        let subject = Subject::start(kind, folder.path());
+        assert_eq!(Conn::to(address).get("/").status(), 502, "{kind:?}");
+        let line = "upstream sent too big header while reading response header from upstream, client: 127.0.0.1, server: s, ";
+        wait_until("the line", || subject.words().contains(line));
+        assert!(
+            subject.words().contains(&format!("upstream: \"http://{origin}")),
+            "{kind:?}: {}",
+            subject.words()
+        );
         assert_eq!(subject.stop(), None);
     }
 }

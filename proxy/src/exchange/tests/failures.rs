@@ -394,3 +394,22 @@ fn after_a_time_no_other_server_is_tried() {
     late.upstream_sends(sick);
     assert_eq!(late.happened(), "fresh, abandon status 503, fresh");
 }
+
+#[test]
+fn a_head_is_as_large_as_the_rules_let_it_be() {
+    for (longer, answer) in [(0, "HTTP/1.1 200 OK|"), (1, "HTTP/1.1 502 Bad Gateway|")] {
+        for size in [1, 100, 10_000] {
+            let mut play = Play::new(|config| {
+                config.sites[0].client.max_header_size = 1000;
+            });
+            play.tries = 1;
+            play.reads = vec![size];
+            play.client_sends(GET);
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nX: \r\n\r\n";
+            let head = head.replace("X: ", &format!("X: {}", "x".repeat(1000 - head.len() + longer)));
+            play.upstream_sends(&format!("{head}a"));
+            let got = play.client_got();
+            assert!(got.starts_with(answer), "{longer} {size}: {got}");
+        }
+    }
+}

@@ -264,7 +264,7 @@ pub(super) fn listed(scope: &Scope, variables: &Variables) -> Result<Listed, Err
         let host = Text::parse("$proxy_host", &Place::CommandLine)?;
         fields.insert(0, ("Host".to_owned(), variables.template(&host)?));
     }
-    let head = scope.proxy_buffer_size.unwrap_or(4 << 10).clamp(1 << 10, 1 << 20);
+    let head = scope.proxy_buffer_size.unwrap_or(4 << 10).clamp(1, 1 << 20);
     Ok(Listed {
         fields,
         drops_fields: scope.proxy_pass_request_headers == Some(false),

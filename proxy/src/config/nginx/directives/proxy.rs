@@ -75,7 +75,8 @@ pub(super) const ROWS: &[Directive] = &[
         "off",
         "Lets `error_page` answer in place of a server's status of 300 or more.",
     ),
-    row("proxy_buffer_size", HTTP_LOCATION, ONE, "4k|8k", "The largest head of a response."),
+    row("proxy_buffer_size", HTTP_LOCATION, ONE, "4k", "The largest head of a response; a larger one is 502.")
+        .differs("At most 1m, and 4k by default on every system."),
     ignored(
         "proxy_buffering",
         HTTP_LOCATION,

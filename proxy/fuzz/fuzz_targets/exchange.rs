@@ -22,7 +22,7 @@ mod reference;
 
 use libfuzzer_sys::fuzz_target;
 use play::{Link, Play, Wire};
-use proxy::config::site::{Forwarding, Listed};
+use proxy::config::site::{Forwarding, Listed, PassBody};
 use proxy::config::template::{Part, Template, Variable};
 use proxy::http::body::{Coding, Cursor, Then};
 use proxy::http::fields::Scratch;
@@ -71,6 +71,7 @@ impl Way {
         Forwarding::Listed(Listed {
             fields,
             drops_fields: self.0 & 64 == 64,
+            body: PassBody::Passed,
             method,
             is_http10: self.is_http10(),
             response_head_max: 1024

@@ -372,12 +372,26 @@ pub struct Listed {
     pub fields: Vec<(String, Template)>,
     /// The client's fields are left out (`proxy_pass_request_headers off`).
     pub drops_fields: bool,
+    /// The body.
+    pub body: PassBody,
     /// The method instead of the client's (`proxy_method`).
     pub method: Option<Template>,
     /// The version is HTTP/1.0, and no connection is kept (`proxy_http_version`).
     pub is_http10: bool,
     /// The largest head of a response in bytes (`proxy_buffer_size`).
     pub response_head_max: usize,
+}
+
+/// The body of a request to a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PassBody {
+    /// The client's.
+    #[default]
+    Passed,
+    /// None (`proxy_pass_request_body off`).
+    Dropped,
+    /// This one (`proxy_set_body`).
+    Replaced(Template),
 }
 
 /// What a response says to a client.

@@ -303,6 +303,7 @@ impl Exchange {
                 self.advance_request_body(env);
                 self.request.park(env);
             }
+            Ok(Fate::Discarded) => self.discard_body(env),
             Ok(Fate::Answered(status)) => self.answer(status, true, env),
             Ok(Fate::Refused(status)) => self.answer(status, false, env),
             Ok(Fate::Fetched) => {

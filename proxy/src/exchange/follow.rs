@@ -1,26 +1,18 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
 use super::answer::is_redirect;
-use super::destination::Nowhere;
 use super::env::Tools;
 use super::files::Fetch;
-use super::request::joined;
-use super::request_head::{Fate, Message, TOO_LARGE};
+use super::request_head::{Fate, Message};
 use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
-use crate::buffer::{Buffer, Full};
-use crate::config::site::{Added, Forwarding, Listed, PassTarget, PassUri, RedirectFrom};
-use crate::config::template::Variable;
-use crate::config::{Action, Listen, Pass};
-use crate::http::fields::Role;
-use crate::http::framing::Length;
+use crate::config::site::{Added, RedirectFrom};
+use crate::config::{Action, Listen};
 use crate::http::head::ResponseHead;
-use crate::http::lines::is_token;
 use crate::http::rewrite::{self, Changes, Delivery};
 use crate::http::target::Target;
-use crate::http::{Method, Refusal, listed, reply, uri};
-use crate::key::Key;
+use crate::http::{Refusal, reply, uri};
 use crate::site::{Place, name_of};
 
 impl Exchange {
@@ -57,7 +49,12 @@ impl Exchange {
         self.obey(&place, message, tools, &mut scope)
     }
 
-    fn asked<'a>(&'a self, message: &'a Message<'a>, tools: &'a Tools<'_>, scope: &'a Scope) -> Asked<'a> {
+    pub(super) fn asked<'a>(
+        &'a self,
+        message: &'a Message<'a>,
+        tools: &'a Tools<'_>,
+        scope: &'a Scope,
+    ) -> Asked<'a> {
         Asked {
             head: message.head,
             target: message.target,
@@ -119,60 +116,7 @@ impl Exchange {
                 };
                 Ok(if has_text { Fate::Answered(status) } else { Fate::Refused(status) })
             }
-            Action::Proxy(pass) => {
-                let mut uri = Vec::new();
-                if let PassTarget::Variable(template) = &pass.target {
-                    let mut text = Vec::new();
-                    self.asked(message, tools, scope).expand(template, &mut text);
-                    uri = match self.head_for(&text) {
-                        Ok(uri) => uri,
-                        Err(Nowhere(why)) => {
-                            log::error!("{why} in \"{}\"", text.escape_ascii());
-                            return Ok(Fate::Refused(500));
-                        }
-                    };
-                }
-                if let Some(template) = self.upstream().and_then(|group| self.routes.key(group)) {
-                    let mut key = std::mem::take(tools.text);
-                    key.clear();
-                    self.asked(message, tools, scope).expand(template, &mut key);
-                    self.key = Key::new(&key);
-                    *tools.text = key;
-                }
-                if let Some(sticky) = self.upstream().and_then(|group| self.routes.sticky(group)) {
-                    let mut room = std::mem::take(tools.text);
-                    self.session = self.asked(message, tools, scope).session(sticky, &mut room);
-                    *tools.text = room;
-                }
-                let Forwarding::Listed(listed) = &place.rules.forwarding else {
-                    self.forward(message, tools.buffers)?;
-                    return Ok(Fate::Forwarded);
-                };
-                // HTTP/1.0 has no chunks (RFC 9112 section 6.1), and a body of no known length cannot be announced.
-                if listed.is_http10 && message.length == Length::Chunked {
-                    return Ok(Fate::Refused(411));
-                }
-                let mut out = tools.buffers.small();
-                let asked = self.asked(message, tools, scope);
-                let method = method_of(listed, message, &asked);
-                let target = target_of(place, pass, &uri, message, &asked);
-                let written = write(&mut out, place, listed, message, &asked, &method, &target);
-                self.request.send_first(out);
-                let told = written.map_err(|_| TOO_LARGE)?;
-                // What is sent decides whether it may be sent again.
-                if !planted!(JudgedByTheClient) {
-                    self.request.method = Method::of(&method);
-                }
-                self.request.closes = told.closes;
-                self.request.upgrade =
-                    told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));
-                // Who keeps the expectation from the server has to meet it (RFC 9110 section 10.1.1).
-                if !told.expects && !message.is_sent_here && message.awaits_continue() {
-                    let out = self.response.out(false, tools.buffers);
-                    out.append(CONTINUE).expect("a fresh buffer has room");
-                }
-                Ok(Fate::Forwarded)
-            }
+            Action::Proxy(pass) => self.pass(place, pass, message, tools, scope),
             Action::File(files) => {
                 let fetch = Fetch::to_file(files, message, &self.asked(message, tools, scope));
                 self.fetch = Some(Box::new(fetch));
@@ -280,105 +224,4 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
         }
         Some(uri::as_value(&to).into_owned())
     })
-}
-
-/// The interim response that a client waits for before it sends its body.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// The method to send (`proxy_method`). HEAD is neither put on nor taken off: the client reads the response to what it
-/// sent, and the upstream writes the one to what it got, so both must agree on whether there is a body. TRACE and
-/// CONNECT are not for a gateway, and what is no method must not end up in the request line.
-fn method_of(listed: &Listed, message: &Message<'_>, asked: &Asked<'_>) -> Vec<u8> {
-    let came = message.head.method_name;
-    let mut method = Vec::new();
-    match &listed.method {
-        Some(template) => asked.expand(template, &mut method),
-        None => method.extend_from_slice(came),
-    }
-    let agrees = (method == b"HEAD") == (came == b"HEAD");
-    let is_for_gateways = !matches!(Method::of(&method), Method::Trace | Method::Connect);
-    if !agrees || !is_for_gateways || !is_token(&method) {
-        method = came.to_vec();
-    }
-    method
-}
-
-fn append_args(args: Option<&[u8]>, target: &mut Vec<u8>) {
-    if let Some(args) = args.filter(|args| !args.is_empty()) {
-        target.push(b'?');
-        target.extend_from_slice(args);
-    }
-}
-
-/// What is asked for at the server. `uri` is what the variables of `proxy_pass` say, empty where they leave it open.
-fn target_of(place: &Place, pass: &Pass, uri: &[u8], message: &Message<'_>, asked: &Asked<'_>) -> Vec<u8> {
-    let mut target = Vec::new();
-    let args = asked.args();
-    if !uri.is_empty() {
-        uri::make_sound(uri, &mut target);
-        return target;
-    }
-    match &pass.uri {
-        // Arguments that have been set are part of no target that came.
-        PassUri::AsItCame if asked.scope.args.is_some() => {
-            uri::escape(asked.path, &mut target);
-            append_args(args, &mut target);
-        }
-        PassUri::AsItCame if message.target.path.first() == Some(&b'?') => {
-            target.push(b'/');
-            target.extend_from_slice(message.target.path);
-        }
-        PassUri::AsItCame => target.extend_from_slice(message.target.path),
-        PassUri::Replaced(start) => {
-            target.extend_from_slice(start.as_bytes());
-            uri::escape(asked.path.get(place.matched..).unwrap_or_default(), &mut target);
-            append_args(args, &mut target);
-        }
-        PassUri::Whole(template) => {
-            let mut text = Vec::new();
-            asked.expand(template, &mut text);
-            uri::make_sound(&text, &mut target);
-        }
-    }
-    target
-}
-
-/// Writes the head of a request as `nginx.conf` has it (`ngx_http_proxy_create_request`): the fields that are set, then
-/// those of the client that none of these replaces.
-fn write(
-    out: &mut Buffer,
-    place: &Place,
-    rules: &Listed,
-    message: &Message<'_>,
-    asked: &Asked<'_>,
-    method: &[u8],
-    target: &[u8],
-) -> Result<listed::Told, Full> {
-    let (mut values, mut host) = (Vec::new(), Vec::new());
-    let mut ends = Vec::with_capacity(rules.fields.len());
-    for (_, template) in &rules.fields {
-        asked.expand(template, &mut values);
-        ends.push(values.len());
-    }
-    asked.append(&Variable::ProxyHost, &mut host);
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    let fields = rules.fields.iter().zip(starts.zip(&ends));
-    let fields: Vec<listed::Given<'_>> =
-        fields.map(|((name, _), (start, end))| (name.as_bytes(), &values[start..*end])).collect();
-    listed::request(
-        out,
-        message.head,
-        &listed::Listed {
-            method,
-            target,
-            host: &host,
-            fields: &fields,
-            drops_fields: rules.drops_fields,
-            is_http10: rules.is_http10,
-            drops_underscores: place.client.drops_underscores(),
-            drops_invalid: place.client.ignores_invalid,
-        },
-        message.length,
-        message.wishes,
-    )
 }

@@ -31,6 +31,7 @@
 
 mod answer;
 mod destination;
+mod discard;
 mod env;
 mod facts;
 mod failure;
@@ -38,6 +39,7 @@ mod files;
 mod follow;
 mod format;
 mod pages;
+mod passing;
 mod preface;
 mod record;
 mod reload;

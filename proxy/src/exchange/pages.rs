@@ -70,6 +70,7 @@ impl Exchange {
                 self.response.reset_behind_interim(env);
                 self.pursue(env);
             }
+            Some(Fate::Discarded) => unreachable!("the request for a page has no body"),
             Some(Fate::Answered(status)) => self.answer(status, true, env),
             Some(Fate::Refused(status)) => self.answer(status, false, env),
             None => return false,

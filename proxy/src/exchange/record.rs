@@ -152,6 +152,13 @@ impl Record {
         self.body.clear();
     }
 
+    /// More of the request's body has come.
+    #[cold]
+    pub(super) fn body_came(&mut self, bytes: &[u8]) {
+        self.request_length += bytes.len() as u64;
+        self.body.keep(bytes);
+    }
+
     /// Of a request that is refused for its head, the line it begins with is all that is kept.
     pub(super) fn keep_line(&mut self, place: &Place, bytes: &[u8]) {
         if !self.of_head.ends.is_empty() {

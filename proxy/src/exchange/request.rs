@@ -21,6 +21,8 @@ pub(super) enum Phase {
     Head,
     /// The head has gone on or is about to; the body is passing.
     Body,
+    /// The head is about to go on; the body goes nowhere.
+    Discard,
     /// Behind the last chunk, in a trailer section.
     Trailers,
     /// All of it has come and has been judged.
@@ -30,6 +32,13 @@ pub(super) enum Phase {
     /// Bytes of another protocol pass.
     Tunnel,
 }
+
+/// What is answered where a body is longer than the rules let it be.
+pub(super) const TOO_LARGE_BODY: Refusal =
+    Refusal::new(413, "the request body is larger than this proxy takes");
+
+/// What is answered where trailers do not fit a buffer any more.
+pub(super) const TOO_LARGE_TRAILERS: Refusal = Refusal::new(431, "the trailer section is too large");
 
 /// See the [`exchange`](super) module for the roles of the fields.
 #[derive(Debug, Default)]
@@ -144,6 +153,7 @@ impl RequestSide {
             Phase::Body | Phase::Trailers | Phase::Tunnel => {
                 !self.eof && !self.pending() && matches!(link, Link::Up { .. })
             }
+            Phase::Discard => !self.eof,
             Phase::Whole | Phase::Cut => false,
         }
     }
@@ -153,8 +163,8 @@ impl RequestSide {
         if self.input.as_ref().is_some_and(Buffer::is_full) {
             self.let_go();
         }
-        let long =
-            matches!(self.phase, Phase::Body) && self.cursor.at_least() > env.buffers.small_size() as u64;
+        let long = matches!(self.phase, Phase::Body | Phase::Discard)
+            && self.cursor.at_least() > env.buffers.small_size() as u64;
         if self.held > 0 && long {
             self.let_go();
         }
@@ -226,6 +236,26 @@ impl RequestSide {
             let skip = std::mem::take(&mut self.skip) as usize;
             self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
         }
+    }
+
+    /// What has been judged of the body does not go on after all.
+    pub(super) fn drop_judged(&mut self) {
+        let judged = std::mem::take(&mut self.pass) + std::mem::take(&mut self.skip);
+        self.drop_front(judged as usize);
+    }
+
+    /// These bytes at the front do not go on.
+    pub(super) fn drop_front(&mut self, n: usize) {
+        if let Some(input) = &mut self.input {
+            input.consume(n);
+        }
+    }
+
+    /// So many more octets of the body have come. Returns how many there were so far.
+    #[inline(always)]
+    pub(super) fn count_body(&mut self, n: usize) -> u64 {
+        self.body_bytes += n as u64;
+        self.body_bytes
     }
 
     /// The request will not be sent again: lets go of what was kept for that.
@@ -349,6 +379,7 @@ impl Exchange {
             Phase::Idle | Phase::Head if self.request.is_empty() => {}
             Phase::Idle | Phase::Head => self.advance_request_head(env),
             Phase::Body => self.advance_request_body(env),
+            Phase::Discard => self.advance_discard(env),
             Phase::Trailers => self.advance_request_trailers(env),
             Phase::Tunnel => {
                 self.request.pass = self.request.input.as_ref().map_or(0, |input| input.len() as u32);
@@ -367,20 +398,14 @@ impl Exchange {
                 Ok(scan) => scan,
                 Err(bad) => return self.refuse(Refusal::bad(bad.0), env),
             };
-            if self.place.keeps_body
-                && let Some(record) = &mut self.record
-            {
-                record.body.keep(&bytes[..scan.pass + scan.skip]);
+            // A body that is only read over does not count, as in nginx.
+            if let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) {
+                record.body_came(&bytes[..scan.pass + scan.skip]);
             }
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
-            request.body_bytes += scan.data as u64;
-            if let Some(record) = &mut self.record {
-                record.request_length += (scan.pass + scan.skip) as u64;
-            }
-            if request.body_bytes > self.place.rules.max_body_size {
-                return self
-                    .refuse(Refusal::new(413, "the request body is larger than this proxy takes"), env);
+            if request.count_body(scan.data) > self.place.rules.max_body_size {
+                return self.refuse(TOO_LARGE_BODY, env);
             }
             request.phase = match scan.then {
                 Then::More => Phase::Body,
@@ -445,7 +470,7 @@ impl Exchange {
                 self.request.drop_input(env);
                 self.ending = Ending::Close;
             }
-            Phase::Body | Phase::Trailers => {
+            Phase::Body | Phase::Discard | Phase::Trailers => {
                 self.refuse(Refusal::bad("the request's body ended before its length"), env);
             }
             // The client may be waiting for its response with its own direction closed.
@@ -463,9 +488,8 @@ pub(super) fn read_trailers(
     place: &Place,
     scratch: &mut Scratch,
 ) -> Result<Parsed<usize>, Refusal> {
-    let too_large = Refusal::new(431, "the trailer section is too large");
     match head::trailers(place.bounded(input.filled()), scratch) {
-        Ok(Parsed::Partial) if input.len() >= place.client.max_header_size => Err(too_large),
+        Ok(Parsed::Partial) if input.len() >= place.client.max_header_size => Err(TOO_LARGE_TRAILERS),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((trailers, len))) => {
             let is_nominated = |name: &[u8]| {
@@ -473,7 +497,7 @@ pub(super) fn read_trailers(
                     .is_some_and(|list| fields::members(list).any(|option| option.eq_ignore_ascii_case(name)))
             };
             rewrite::trailers(out, &trailers, |name| is_nominated(name) || planted!(MissedTrailer))
-                .map_err(|_| too_large)?;
+                .map_err(|_| TOO_LARGE_TRAILERS)?;
             Ok(Parsed::Complete(len))
         }
         Err(why) => Err(Refusal::bad(why)),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::request::{Phase, joined};
+use super::request::{Phase, TOO_LARGE_BODY, joined};
 use super::{Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::config::site::RealIp;
@@ -22,6 +22,8 @@ use crate::time::{Duration, Time};
 pub(super) enum Fate {
     /// It goes to a server: its head lies in `out`.
     Forwarded,
+    /// So it does when its body has been read, which goes nowhere.
+    Discarded,
     /// The driver is to fetch something for it.
     Fetched,
     /// It is answered with this status, and with the text that lies in [`Env::text`].
@@ -70,6 +72,7 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.request.park(env);
                     }
+                    Fate::Discarded => self.discard_body(env),
                     Fate::Fetched => {
                         // With all of its body here, the connection can go on.
                         self.advance_request_body(env);
@@ -130,7 +133,7 @@ impl Exchange {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
         if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
-            return Err(Refusal::new(413, "the request body is larger than this proxy takes"));
+            return Err(TOO_LARGE_BODY);
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive =

@@ -1,5 +1,6 @@
 //! The automaton without sockets: what goes out for what comes in, and what becomes of the connections.
 
+mod discards;
 mod failures;
 mod files;
 mod ids;

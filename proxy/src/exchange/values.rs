@@ -136,7 +136,7 @@ impl Asked<'_> {
                 }
             }
             // What came with the head is at hand; what comes later is not waited for.
-            V::RequestBody if matches!(self.known.exchange.place.action, Action::Proxy(_)) => {
+            V::RequestBody if self.known.exchange.place.passes_on() => {
                 let mut body = HeldBody::default();
                 body.begin(self.length, usize::MAX);
                 body.keep(&fields.bytes()[self.head.len..]);

@@ -24,6 +24,8 @@ pub struct Listed<'a> {
     pub fields: &'a [Given<'a>],
     /// None of the client's fields pass.
     pub drops_fields: bool,
+    /// The client's `Expect` does not pass, since the body that it is about does not.
+    pub drops_expect: bool,
     /// The version is HTTP/1.0.
     pub is_http10: bool,
     /// Fields of the client with an underscore in their name do not pass.
@@ -71,14 +73,17 @@ pub fn request(
             field(out, name, value)?;
         }
     }
-    append_framing(out, &head.fields, length, listed.method)?;
     let fields = &head.fields;
     let old_client = head.version == Version::Http10;
     let is_given = |name: &[u8]| listed.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    // Without a body, the configuration may have it that nothing is said about one.
+    if length != Length::Empty || !is_given(b"content-length") {
+        append_framing(out, fields, length, listed.method)?;
+    }
     let dropped = REPLACED
         .and(&[Role::Upgrade])
         // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-        .and_if(old_client || listed.is_http10, &[Role::Expect])
+        .and_if(old_client || listed.is_http10 || listed.drops_expect, &[Role::Expect])
         .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
     let nominates = wishes.connection.nominates;
     let passes = |role: Role, name: &[u8]| {

@@ -206,6 +206,11 @@ impl Place {
         self.rules.access.iter().find(fits).is_none_or(|access| access.is_allowed)
     }
 
+    /// Whether its requests go to a server.
+    pub fn passes_on(&self) -> bool {
+        matches!(self.action, Action::Proxy(_))
+    }
+
     /// The most servers tried for one request; 0: as many as there are.
     pub fn tries(&self) -> u32 {
         self.rules.tries

@@ -1,6 +1,6 @@
 //! How requests go on to origins: as the command line has it, or as an `nginx.conf` lists it.
 
-use proxy::config::site::{Forwarding, Listed};
+use proxy::config::site::{Forwarding, Listed, PassBody};
 use proxy::config::template::{Part, Template, Variable};
 
 use super::chance::Chance;
@@ -56,6 +56,7 @@ impl Way {
         Forwarding::Listed(Listed {
             fields,
             drops_fields: self.drops_fields,
+            body: PassBody::Passed,
             method: self.method.map(Template::text),
             is_http10: self.is_http10,
             response_head_max: 16384,

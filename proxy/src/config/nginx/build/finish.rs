@@ -8,7 +8,7 @@ use super::scope::{Change, ChangeFrom, Field, Log, Page, Root, Scope, Trusted};
 use super::variables::{Text, Variables};
 use crate::config::site::{
     Added, Answer, Delivery, ErrorPage, Files, Forwarding, Listed, Log as LogRule, Match, OwnRedirects,
-    RealIp, Redirect, RedirectFrom, Set,
+    PassBody, RealIp, Redirect, RedirectFrom, Set,
 };
 use crate::config::{
     Action, ClientRules, Config, Listener, Location, LogFormat, Map, Rules, Site, Timeouts, Upstream,
@@ -268,6 +268,11 @@ pub(super) fn listed(scope: &Scope, variables: &Variables) -> Result<Listed, Err
     Ok(Listed {
         fields,
         drops_fields: scope.proxy_pass_request_headers == Some(false),
+        body: match &scope.proxy_set_body {
+            Some(text) => PassBody::Replaced(variables.template(text)?),
+            None if scope.proxy_pass_request_body == Some(false) => PassBody::Dropped,
+            None => PassBody::Passed,
+        },
         method: variables.optional(scope.proxy_method.as_ref())?,
         is_http10: scope.proxy_http_version == Some(false),
         response_head_max: usize::try_from(head).unwrap_or(1 << 20),

@@ -39,12 +39,8 @@ pub(super) fn set(
             scope.proxy_set_header.get_or_insert_default().push(field);
         }
         "proxy_pass_request_headers" => flag(&mut scope.proxy_pass_request_headers, statement)?,
-        "proxy_pass_request_body" => {
-            flag(&mut scope.proxy_pass_request_body, statement)?;
-            if scope.proxy_pass_request_body == Some(false) {
-                return Err(statement.error("\"proxy_pass_request_body off\" is not supported by this proxy"));
-            }
-        }
+        "proxy_pass_request_body" => flag(&mut scope.proxy_pass_request_body, statement)?,
+        "proxy_set_body" => once(&mut scope.proxy_set_body, statement, || Text::arg(statement, 0))?,
         "proxy_method" => once(&mut scope.proxy_method, statement, || Text::arg(statement, 0))?,
         "proxy_connect_timeout" => time(&mut scope.proxy_connect_timeout, statement)?,
         "proxy_send_timeout" => time(&mut scope.proxy_send_timeout, statement)?,

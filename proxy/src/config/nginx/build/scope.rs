@@ -76,6 +76,7 @@ scope! {
     proxy_set_header: Vec<Field>,
     proxy_pass_request_headers: bool,
     proxy_pass_request_body: bool,
+    proxy_set_body: Text,
     proxy_method: Text,
     /// Nothing for `off`.
     proxy_connect_timeout: Duration,

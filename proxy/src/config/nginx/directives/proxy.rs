@@ -38,7 +38,15 @@ pub(super) const ROWS: &[Directive] = &[
         "Whether the client's fields are passed on.",
     ),
     row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on.")
-        .differs("Only `on`."),
+        .differs("Without it no `Content-Length` promises one."),
+    row(
+        "proxy_set_body",
+        HTTP_LOCATION,
+        ONE,
+        "",
+        "The body of requests, with its `Content-Length`; the client's is read to its end and dropped.",
+    )
+    .differs("Body and head together have at most 64k, or what `large_client_header_buffers` asks for: 500 beyond."),
     row("proxy_method", HTTP_LOCATION, ONE, "", "The method towards servers.")
         .differs("HEAD stays HEAD, and no other method becomes it, nor TRACE or CONNECT. The method that is sent says whether it may be sent twice."),
     row("proxy_connect_timeout", HTTP_LOCATION, ONE, "60s", "Connecting to a server."),

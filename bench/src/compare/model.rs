@@ -277,6 +277,19 @@ impl Run {
     }
 }
 
+impl Sweep {
+    /// The highest rate that was served; `None` where something else than the subject or the load may have ended the sweep.
+    pub fn knee(&self) -> Option<f64> {
+        self.disturbances.is_empty().then_some(self.knee_per_s)
+    }
+
+    /// Its point at the knee.
+    pub fn point(&self) -> Option<&Point> {
+        let knee = self.knee()?;
+        self.points.iter().find(|point| point.offered_per_s == knee)
+    }
+}
+
 impl Scenario {
     /// What was measured of a subject.
     pub fn entry(&self, subject: &str) -> Option<&Entry> {

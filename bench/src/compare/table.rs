@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::model::{Figure, Run, Scenario, figure};
+use super::model::{Figure, Point, Run, Scenario, figure};
 use crate::stats::Sample;
 
 /// The whole run: what was measured on what, a table for each load, and why it is void, if it is.
@@ -112,13 +112,10 @@ fn number(value: Option<f64>, digits: usize) -> String {
 fn of_sweeps(run: &Run) -> Table {
     let mut table = table(&["subject", "knee, requests/s", "p50 µs there", "p99 µs there", "what ended it"]);
     for sweep in &run.sweeps {
-        let knee = sweep.points.iter().find(|point| point.offered_per_s == sweep.knee_per_s);
-        let us = |of: fn(&super::model::Point) -> f64| {
-            knee.map_or(String::new(), |point| format!("{:.0}", of(point)))
-        };
+        let us = |of: fn(&Point) -> f64| number(sweep.point().map(of), 0);
         table.add_row([
             sweep.subject.clone(),
-            format!("{:.0}", sweep.knee_per_s),
+            number(sweep.knee(), 0),
             us(|point| point.latency_us.p50),
             us(|point| point.latency_us.p99),
             match (sweep.disturbances.first(), sweep.limited_by_load) {

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::HPos;
 use super::page::{Block, Section, Table};
 use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
-use crate::compare::model::{Entry, Run, Scenario, Sweep, Void, figure};
+use crate::compare::model::{Entry, Point, Run, Scenario, Sweep, Void, figure};
 use crate::load::Percentiles;
 use crate::stats::Sample;
 
@@ -238,9 +238,8 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         for sweep in sweeps {
             let line = plot::curve(&sweep.subject);
             chart.draw_series(LineSeries::new(points(sweep), line).point_size(2))?;
-            let knee = sweep.knee_per_s / 1e3;
-            let at = points(sweep).into_iter().find(|(rate, _)| (rate - knee).abs() < 1e-6);
-            let ring = at.map(|at| Circle::new(at, 7, line));
+            let at = |point: &Point| (point.offered_per_s / 1e3, point.latency_us.p99 / 1e3);
+            let ring = sweep.point().map(|point| Circle::new(at(point), 7, line));
             chart.draw_series(ring)?;
         }
         Ok(())
@@ -249,14 +248,14 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         Table::new(&["subject", "knee, requests/s", "p50 there, ms", "p99 there, ms", "core busy there, %"]);
     for sweep in sweeps {
         let first = sweep.points.first().map_or(0.0, |point| point.offered_per_s);
-        let knee = match (sweep.knee_per_s, sweep.limited_by_load) {
-            (0.0, _) => format!("below {}", plot::number(&first)),
-            (knee, true) => format!("at least {}", plot::number(&knee)),
-            (knee, false) => plot::number(&knee),
+        let knee = match (sweep.knee(), sweep.limited_by_load) {
+            (None, _) => "–".into(),
+            (Some(0.0), _) => format!("below {}", plot::number(&first)),
+            (Some(knee), true) => format!("at least {}", plot::number(&knee)),
+            (Some(knee), false) => plot::number(&knee),
         };
-        let point = sweep.points.iter().find(|point| point.offered_per_s == sweep.knee_per_s);
-        let of = |value: fn(&crate::compare::model::Point) -> f64| {
-            point.map_or("–".into(), |point| plot::number(&value(point)))
+        let of = |value: fn(&Point) -> f64| {
+            sweep.point().map_or("–".into(), |point| plot::number(&value(point)))
         };
         table.rows.push(vec![
             sweep.subject.clone(),
@@ -276,7 +275,7 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
                the core of the load was full before the subject's was."
             .to_owned();
     if !disturbed.is_empty() {
-        text.push_str(&format!(" Disturbed at their last point: {}.", disturbed.join("; ")));
+        text.push_str(&format!(" Not shown, since its last point was disturbed: {}.", disturbed.join("; ")));
     }
     let title = "Latency against offered load".into();
     Ok(Block { title, text, plots: vec![plot], table: Some(table), ..Block::default() })

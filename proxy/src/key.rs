@@ -1,4 +1,4 @@
-//! The key by which `hash` finds a server: digested where its bytes are at hand, so that nobody has to keep them.
+//! What a server is found by: digested where its bytes are at hand, so that nobody has to keep them.
 
 /// A text, as far as the choice of a server goes: its CRC-32 (IEEE, as nginx's `ngx_crc32`) and its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,26 @@ impl Key {
         hasher.combine(&crc32fast::Hasher::new_with_initial_len(self.crc, self.len.into()));
         hasher.finalize()
     }
+}
+
+/// A text by its MD5: the name of a session, or what clients call a server (`sticky`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest([u8; 16]);
+
+impl Digest {
+    /// That of this text.
+    pub fn new(text: &[u8]) -> Digest {
+        Digest(*md5::compute(text))
+    }
+}
+
+/// What the response to a request says of its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    /// The session.
+    pub session: Digest,
+    /// It begins; else only one that is known is kept.
+    pub begins: bool,
 }
 
 #[cfg(test)]

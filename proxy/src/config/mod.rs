@@ -40,7 +40,7 @@ pub use pattern::Pattern;
 pub use resolver::Resolver;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
 pub use upstream::{
-    Balance, Cookie, Expires, Host, Measure, NextUpstream, Queue, Server, Sticky, Until, Upstream,
+    Balance, Cookie, Expires, Host, Learn, Measure, NextUpstream, Queue, Server, Sticky, Until, Upstream,
 };
 
 use std::fmt;

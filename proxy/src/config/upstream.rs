@@ -193,6 +193,21 @@ pub struct Sticky {
     pub lookup: Vec<Template>,
     /// How clients are told of their server; `None` where the servers see to that.
     pub cookie: Option<Cookie>,
+    /// What a request names is no server but a session, whose server is known from responses; `None`: it is a server.
+    pub learn: Option<Learn>,
+}
+
+/// How sessions are learnt from responses (`sticky learn`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learn {
+    /// Where a response may name a session that begins: the first one counts that is not empty.
+    pub create: Vec<Template>,
+    /// The most that are known at once, over all workers; the one used longest ago is forgotten for another.
+    pub sessions_max: usize,
+    /// For how long one is known after its last response.
+    pub timeout: Duration,
+    /// The head of a response says it, not its end.
+    pub at_header: bool,
 }
 
 /// The cookie that names a client's server (`sticky cookie`).

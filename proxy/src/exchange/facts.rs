@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Ending, Exchange, Link, Record};
-use crate::key::Key;
+use crate::key::{Digest, Key, Lesson};
 use crate::site::Place;
 
 /// What a client connection is busy with, as `stub_status` tells it apart.
@@ -81,9 +81,14 @@ impl Exchange {
         self.link == Link::Resolving
     }
 
-    /// What the request calls the server that it is bound to; empty where it is bound to none.
-    pub fn session(&self) -> Key {
+    /// What the request calls its server or its session, where it names one.
+    pub fn session(&self) -> Option<Digest> {
         self.session
+    }
+
+    /// What the response says of a session. It is to be learnt once.
+    pub fn take_lesson(&mut self) -> Option<Lesson> {
+        self.lesson.take()
     }
 
     /// Whether the connections have become a tunnel.

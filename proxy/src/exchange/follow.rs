@@ -182,8 +182,11 @@ impl Exchange {
         let (mut added, mut location) = (Vec::new(), None);
         let changes = place.changes_answers && head.status >= 200;
         if head.status >= 200 {
-            self.tell_server(&Known::new(self, moment), moment.wall(), &mut added);
+            let known = Known::new(self, moment);
+            let lesson = self.lesson_of_answer(&known);
+            self.tell_server(&known, moment.wall(), &mut added);
             self.append_fields(delivery.keep_alive, moment, &mut added);
+            self.lesson = lesson;
         }
         if changes {
             let known = Known::new(self, moment);

@@ -63,7 +63,7 @@ use crate::http::proxy_protocol::Ends;
 use crate::http::reply::Content;
 use crate::http::rewrite::Introduction;
 use crate::ids::GroupId;
-use crate::key::Key;
+use crate::key::{Digest, Key, Lesson};
 use crate::site::{Place, Routes};
 use crate::time::Time;
 use destination::Destination;
@@ -165,10 +165,12 @@ pub struct Exchange {
     introduced: Option<Box<Ends>>,
     /// What the request's server is found by, where the group goes by a key.
     key: Key,
-    /// What the request calls the server that it is bound to, where clients of its group keep theirs.
-    session: Key,
+    /// What the request calls its server or its session, where clients of its group keep their server.
+    session: Option<Digest>,
     /// What the chosen server is called there.
     session_of_server: Option<Arc<str>>,
+    /// What the response says of a session, until the group has learnt it.
+    lesson: Option<Lesson>,
     record: Option<Box<Record>>,
     /// What the request in hand needs of the driver besides a server.
     fetch: Option<Box<Fetch>>,
@@ -211,7 +213,8 @@ impl Exchange {
             client_port: port,
             introduced: None,
             key: Key::default(),
-            session: Key::default(),
+            session: None,
+            lesson: None,
             session_of_server: None,
             record: None,
             fetch: None,
@@ -441,24 +444,6 @@ impl Exchange {
     pub fn resolving(&mut self) {
         self.link = Link::Resolving;
         self.waits.upstream_moved();
-    }
-
-    /// Clients that keep to the chosen server call it so.
-    pub fn is_bound_to(&mut self, session: Option<Arc<str>>) {
-        self.session_of_server = session;
-    }
-
-    /// No server can take the request for now: it waits for one, until that time at most.
-    pub fn queued(&mut self, until: Time) {
-        self.link = Link::Queued { until };
-        self.waits.upstream_moved();
-    }
-
-    /// A server may be able to take the request that waits for one.
-    pub fn called(&mut self) {
-        if let Link::Queued { .. } = self.link {
-            self.link = Link::Wanted { same_server: false };
-        }
     }
 
     /// A connection to the chosen server is being opened.

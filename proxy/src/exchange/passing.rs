@@ -50,6 +50,7 @@ impl Exchange {
             self.key = Key::new(&key);
             *tools.text = key;
         }
+        self.session = None;
         if let Some(sticky) = self.upstream().and_then(|group| self.routes.sticky(group)) {
             let mut room = std::mem::take(tools.text);
             self.session = self.asked(message, tools, scope).session(sticky, &mut room);

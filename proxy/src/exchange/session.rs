@@ -1,28 +1,49 @@
-//! Clients that keep their server (`sticky`): what a request says of it, and the cookie that tells a client.
+//! Clients that keep their server (`sticky`): what a request says of it, the cookie that tells a client, and what is learnt
+//! from a response.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::Exchange;
 use super::values::{Asked, Known};
 use crate::config::{Cookie, Expires, Sticky};
-use crate::key::Key;
+use crate::key::{Digest, Lesson};
 use crate::time::Duration;
 
 impl Asked<'_> {
-    /// What the request calls its server, in the first of the places that says something.
-    pub(super) fn session(&self, sticky: &Sticky, room: &mut Vec<u8>) -> Key {
+    /// What the request calls its server or its session, in the first of the places that says something.
+    pub(super) fn session(&self, sticky: &Sticky, room: &mut Vec<u8>) -> Option<Digest> {
         for template in &sticky.lookup {
             room.clear();
             self.expand(template, room);
             if !room.is_empty() {
-                return Key::new(room);
+                return Some(Digest::new(room));
             }
         }
-        Key::default()
+        None
     }
 }
 
 impl Exchange {
+    /// Clients that keep to the chosen server call it so.
+    pub fn is_bound_to(&mut self, session: Option<Arc<str>>) {
+        self.session_of_server = session;
+    }
+
+    /// What the response says of a session: of one that begins, or else of the one that the request named
+    /// (`ngx_http_upstream_sticky_learn_peer`).
+    pub(super) fn lesson_of_answer(&self, known: &Known<'_>) -> Option<Lesson> {
+        let sticky = self.upstream().and_then(|group| self.routes.sticky(group))?;
+        let mut text = Vec::new();
+        for template in &sticky.learn.as_ref()?.create {
+            known.expand(template, &mut text);
+            if !text.is_empty() {
+                return Some(Lesson { session: Digest::new(&text), begins: true });
+            }
+        }
+        Some(Lesson { session: self.session?, begins: false })
+    }
+
     /// Appends the field that tells the client its server, where there is a cookie for that
     /// (`ngx_http_upstream_sticky_cookie_insert`). It is there with every response, so that its time begins anew.
     pub(super) fn tell_server(&self, known: &Known<'_>, wall: Duration, out: &mut Vec<u8>) {

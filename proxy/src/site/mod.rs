@@ -110,8 +110,10 @@ impl Place {
         let texts = texts.chain(delivery.added.iter().map(|added| &added.value));
         let texts = texts.chain(rules.error_pages.iter().map(|page| &page.target));
         let texts = texts.chain(delivery.redirects.iter().map(|redirect| &redirect.to));
-        let cookies =
-            groups(config, &location.action).filter_map(|group| group.sticky.as_ref()?.cookie.as_ref());
+        let sticky = groups(config, &location.action).filter_map(|group| group.sticky.as_ref());
+        let texts =
+            texts.chain(sticky.clone().flat_map(|rule| rule.learn.iter().flat_map(|learn| &learn.create)));
+        let cookies = sticky.filter_map(|rule| rule.cookie.as_ref());
         let texts = texts.chain(cookies.clone().flat_map(|cookie| [&cookie.domain, &cookie.same_site]));
         let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::PeerKey;
 use super::timing::Clock;
-use crate::key::Key;
+use crate::key::{Digest, Key};
 
 /// One request's way through the peers of a group. Reused from request to request, so that a
 /// retry's list of peers is allocated once at most.
@@ -15,8 +15,8 @@ pub struct Attempt {
     pub(super) tries: u32,
     pub(super) tier: Tier,
     pub(super) walk: Walk,
-    /// What the peer is called that the request is bound to; empty where it is bound to none.
-    pub(super) session: Key,
+    /// What the peer is called that the request is bound to; `None` where it is bound to none.
+    pub(super) bound_to: Option<Digest>,
 }
 
 impl Attempt {
@@ -36,17 +36,12 @@ impl Attempt {
         matches!(&self.walk, Walk::LeastTime(clock) if clock.awaits_head())
     }
 
-    /// Binds the request, which has just begun, to the peer that clients call so, for as long as that one can take it.
-    pub fn keep_to(&mut self, session: Key) {
-        self.session = session;
-    }
-
     pub(super) fn restart(&mut self, walk: Walk, tries: u32) {
         self.tried.clear();
         self.tries = tries;
         self.tier = Tier::Primary;
         self.walk = walk;
-        self.session = Key::default();
+        self.bound_to = None;
     }
 
     pub(super) fn mark_tried(&mut self, key: PeerKey) {

@@ -5,7 +5,7 @@ use super::attempt::{ClientHash, KeyWalk, Misses};
 use super::ring::Ring;
 use super::server::Peer;
 use crate::chance::Chance;
-use crate::key::Key;
+use crate::key::Digest;
 use crate::time::Time;
 
 /// What a method chooses from: one tier as one attempt sees it now.
@@ -32,8 +32,8 @@ impl Choice<'_> {
     }
 
     /// The peer that the request is bound to. It may be draining. (`ngx_http_upstream_get_rr_peer_by_sid`)
-    pub(super) fn bound(&self, session: Key) -> Option<usize> {
-        let takes = |peer: &Peer| peer.eligible_for(session, self.in_flight, self.now);
+    pub(super) fn bound(&self, name: Digest) -> Option<usize> {
+        let takes = |peer: &Peer| peer.eligible_for(name, self.in_flight, self.now);
         self.peers.iter().position(|peer| takes(peer) && !is_tried(peer, self.tried))
     }
 

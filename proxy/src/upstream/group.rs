@@ -14,10 +14,11 @@ use super::queue::Queue;
 use super::ring::Ring;
 use super::server::{Address, Peer};
 use super::session::Session;
+use super::sessions::Sessions;
 use super::timing::Clock;
 use crate::chance::Chance;
 use crate::config::{Balance, HealthCheck, Host, Server, Upstream};
-use crate::key::Key;
+use crate::key::{Digest, Key, Lesson};
 use crate::time::Time;
 
 /// The servers of an upstream, and what is known of them. See the module's page.
@@ -27,6 +28,8 @@ pub struct Group {
     balance: Balance,
     /// Clients keep to their peers, so these have names for them.
     is_sticky: bool,
+    /// Where requests name sessions, not peers.
+    sessions: Option<Sessions>,
     servers: Vec<Server>,
     names: Vec<Arc<str>>,
     /// Requests in flight by line.
@@ -101,6 +104,7 @@ impl Group {
             name: config.name.as_str().into(),
             balance: config.balance,
             is_sticky: config.sticky.is_some(),
+            sessions: config.sticky.as_ref().and_then(|sticky| sticky.learn.as_ref()).map(Sessions::new),
             servers: servers.to_vec(),
             names: servers.iter().map(|server| server.name.as_str().into()).collect(),
             in_flight: vec![0; servers.len()],
@@ -170,6 +174,22 @@ impl Group {
         attempt.restart(walk, if tries == 0 { all } else { all.min(tries) });
     }
 
+    /// Binds an attempt that has just begun to the peer that the request calls so, or to that of the session it names so.
+    pub fn bind(&mut self, attempt: &mut Attempt, name: Option<Digest>, now: Time) {
+        attempt.bound_to = match &mut self.sessions {
+            Some(sessions) => name.and_then(|session| sessions.peer(session, now)),
+            None => name,
+        };
+    }
+
+    /// A response of `key` has said something of a session.
+    pub fn learn(&mut self, key: PeerKey, lesson: Lesson, now: Time) {
+        let name = self.peer(key).and_then(|peer| peer.session.as_ref()).map(Session::digest);
+        if let (Some(sessions), Some(name)) = (&mut self.sessions, name) {
+            sessions.learn(lesson, name, now);
+        }
+    }
+
     /// Chooses a peer and counts the request there. Every choice is to be given back by [`Group::release`].
     pub fn pick(&mut self, attempt: &mut Attempt, now: Time) -> Result<PeerKey, NoLivePeer> {
         loop {
@@ -192,7 +212,7 @@ impl Group {
             tried: &attempt.tried,
             now,
         };
-        let bound = if attempt.session.is_empty() { None } else { choice.bound(attempt.session) };
+        let bound = attempt.bound_to.and_then(|name| choice.bound(name));
         if let (Some(index), Walk::RoundRobin) = (bound, &attempt.walk) {
             choice.charge(index);
         }

@@ -43,7 +43,7 @@
 //! `least_time` needs to hear of one thing more than the others: when the head of a response is there
 //! ([`Group::answered`]). It is told with the time, as everything here; the averages are in `timing.rs`.
 //!
-//! A request may name the peer it is bound to (`sticky`; [`Attempt::keep_to`]): where that one is open, it is chosen,
+//! A request may name the peer it is bound to, or a session that is (`sticky`; [`Group::bind`]): where that one is open, it is chosen,
 //! whatever the method, even while it drains. Round robin reckons such a request as the peer's turn.
 //!
 //! Where a group has a [`Queue`], a request that finds no peer may wait. Whoever gives a request back asks who is first
@@ -84,6 +84,7 @@ mod queue;
 mod ring;
 mod server;
 mod session;
+mod sessions;
 mod timing;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::health::{Checked, Health, Opinion};
 use super::session::Session;
 use super::timing::Timing;
 use crate::config::{HealthCheck, Server};
-use crate::key::Key;
+use crate::key::Digest;
 use crate::time::{Duration, Time};
 
 /// Where a peer is.
@@ -215,8 +215,8 @@ impl Peer {
     }
 
     /// The same for one that is bound to it under this name.
-    pub(super) fn eligible_for(&self, session: Key, in_flight: &[u32], now: Time) -> bool {
-        let is_its = self.session.as_ref().is_some_and(|own| own.is(session));
+    pub(super) fn eligible_for(&self, name: Digest, in_flight: &[u32], now: Time) -> bool {
+        let is_its = self.session.as_ref().is_some_and(|session| session.digest() == name);
         let is_in = !self.is_out || (self.drain && self.health.opinion() == Opinion::Healthy);
         is_its && is_in && self.is_able(in_flight, now)
     }

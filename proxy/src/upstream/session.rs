@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::config::Server;
-use crate::key::Key;
+use crate::key::Digest;
 
 /// The name of a peer for its clients: the `route` of its line, else the MD5 of its address in hexadecimal digits.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     text: Arc<str>,
-    key: Key,
+    digest: Digest,
 }
 
 impl Session {
@@ -18,14 +18,14 @@ impl Session {
             "" => format!("{:x}", md5::compute(address)).into(),
             route => route.into(),
         };
-        Session { key: Key::new(text.as_bytes()), text }
+        Session { digest: Digest::new(text.as_bytes()), text }
     }
 
     pub(super) fn text(&self) -> &Arc<str> {
         &self.text
     }
 
-    pub(super) fn is(&self, key: Key) -> bool {
-        self.key == key
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
     }
 }

@@ -257,7 +257,8 @@ impl<N: Net> Worker<N> {
 
     /// Whether something is to be noted of clients.
     pub(super) fn renew_notes(&mut self) {
-        self.notes = self.counts.is_some() || self.pools.values().any(|pool| pool.awaits_heads);
+        self.notes =
+            self.counts.is_some() || self.pools.values().any(|pool| pool.awaits_heads || pool.learns_at_head);
     }
 
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.

@@ -24,6 +24,8 @@ pub(super) struct Pool {
     time_max: Duration,
     /// How long a request waits for a server; `None`: not at all.
     pub(super) queue_timeout: Option<Duration>,
+    /// What a response says of a session is learnt with its head.
+    pub(super) learns_at_head: bool,
     /// It wants to hear when the head of a response is there.
     pub(super) awaits_heads: bool,
     /// No configuration names the group any more: it is there for requests that go by an older one.
@@ -39,6 +41,11 @@ impl Pool {
             requests_max: config.requests_max,
             time_max: config.time_max,
             queue_timeout: config.queue.map(|queue| queue.timeout),
+            learns_at_head: config
+                .sticky
+                .as_ref()
+                .and_then(|rule| rule.learn.as_ref())
+                .is_some_and(|learn| learn.at_header),
             awaits_heads: matches!(config.balance, Balance::LeastTime(measure) if measure.until == Until::Header),
             is_retired: false,
         }

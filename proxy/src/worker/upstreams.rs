@@ -189,10 +189,13 @@ impl<N: Net> Worker<N> {
     #[cold]
     pub(super) fn note_answer(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(chosen) = client.chosen.filter(|_| client.attempt.awaits_head()) else { return };
-        if client.exchange.was_answered() {
-            let mut group = self.pools[chosen.group].group.lock();
-            group.answered(chosen.peer, &mut client.attempt, self.env.now);
+        let Some(chosen) = client.chosen.filter(|_| client.exchange.was_answered()) else { return };
+        let pool = &self.pools[chosen.group];
+        if client.attempt.awaits_head() {
+            pool.group.lock().answered(chosen.peer, &mut client.attempt, self.env.now);
+        }
+        if let Some(lesson) = pool.learns_at_head.then(|| client.exchange.take_lesson()).flatten() {
+            pool.group.lock().learn(chosen.peer, lesson, self.env.now);
         }
     }
 
@@ -378,7 +381,7 @@ pub(super) fn choose_from<S, F>(
             client.exchange.place().tries(),
         );
         if group.is_sticky() {
-            client.attempt.keep_to(client.exchange.session());
+            group.bind(&mut client.attempt, client.exchange.session(), now);
         }
     }
     let peer = group.pick(&mut client.attempt, now).ok();
@@ -425,6 +428,12 @@ fn account<S, F>(
         return None;
     };
     let mut group = pool.group.lock();
+    if group.is_sticky()
+        && outcome == Outcome::Served
+        && let Some(lesson) = client.exchange.take_lesson()
+    {
+        group.learn(chosen.peer, lesson, now);
+    }
     let change = group.release(chosen.peer, &mut client.attempt, outcome, now);
     let next = group.queue().first();
     drop(group);

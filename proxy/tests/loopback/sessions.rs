@@ -1,6 +1,9 @@
 //! Clients that keep their server (`sticky`).
 
-use crate::support::{Message, Origin, Proxy};
+use std::sync::Arc;
+
+use crate::support::origin::Visit;
+use crate::support::{Gate, Message, Origin, Proxy};
 
 /// Two servers called a and b in the group u, with these words in it and these locations.
 fn start(origins: &[&Origin], group: &str, locations: &str) -> Proxy {
@@ -124,4 +127,66 @@ fn a_connection_may_carry_the_requests_of_many() {
     // Bound to nobody, it is not bound to the last one's server.
     let free: String = (0..4).map(|_| conn.get("/").text().to_owned()).collect();
     assert!(free.contains('a') && free.contains('b'), "{free}");
+}
+
+/// Answers with its name; `/login` begins the session that its argument names, and `/long` lasts until the gate opens.
+fn with_sessions(name: &'static str, gate: &Arc<Gate>) -> Origin {
+    let gate = gate.clone();
+    Origin::start(move |visit: &mut Visit| {
+        loop {
+            let target = visit.request().target().to_owned();
+            let begun = target.strip_prefix("/login?").or(target.strip_prefix("/long?"));
+            let cookie = begun.map_or(String::new(), |id| format!("Set-Cookie: sid={id}; Path=/\r\n"));
+            visit.send(format!("HTTP/1.1 200 OK\r\n{cookie}Content-Length: 1\r\n\r\n"));
+            if target.starts_with("/long") {
+                gate.pass();
+            }
+            visit.send(name);
+        }
+    })
+}
+
+#[test]
+fn sessions_are_learnt_from_responses() {
+    for workers in [1, 2] {
+        let gate = Arc::new(Gate::default());
+        let (a, b) = (with_sessions("a", &gate), with_sessions("b", &gate));
+        let http = format!(
+            "upstream u {{ server {a}; server {b};
+                 sticky learn create=$upstream_cookie_sid lookup=$cookie_sid zone=z:1m; }}
+             server {{ listen LISTEN; {PASS} }}"
+        );
+        let proxy = Proxy::start_with(&format!("worker_processes {workers};"), &http, |_| {});
+        let mut homes = Vec::new();
+        for id in 0..6 {
+            let answer = ask(&proxy, &format!("/login?s{id}"), "");
+            homes.push((id, answer.text().to_owned()));
+        }
+        assert!(homes.iter().any(|(_, name)| name == "a") && homes.iter().any(|(_, name)| name == "b"));
+        for (id, name) in homes.iter().chain(homes.iter().rev()) {
+            assert_eq!(ask(&proxy, "/", &format!("Cookie: sid=s{id}\r\n")).text(), name);
+        }
+        let unknown: String =
+            (0..4).map(|_| ask(&proxy, "/", "Cookie: sid=other\r\n").text().to_owned()).collect();
+        assert!(unknown.contains('a') && unknown.contains('b'), "{unknown}");
+    }
+}
+
+#[test]
+fn header_learns_before_the_response_is_over() {
+    let gate = Arc::new(Gate::default());
+    let (a, b) = (with_sessions("a", &gate), with_sessions("b", &gate));
+    let http = format!(
+        "upstream u {{ server {a}; server {b};
+             sticky learn create=$upstream_cookie_sid lookup=$cookie_sid zone=z:1m header; }}
+         server {{ listen LISTEN; {PASS} }}"
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    let mut long = proxy.connect();
+    long.send("GET /long?s HTTP/1.1\r\nHost: test\r\n\r\n");
+    long.head();
+    for _ in 0..4 {
+        assert_eq!(ask(&proxy, "/", "Cookie: sid=s\r\n").text(), "a");
+    }
+    gate.open();
 }

@@ -1,6 +1,7 @@
 //! Whole configurations, and what becomes of them. What is wrong with others is held against nginx itself in
 //! `proxy/tests/nginx_errors.rs`.
 
+mod groups;
 mod health;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::io;
 use super::*;
 use crate::config::site::{Match, PageStatus, PassTarget, PassUri, RealIp, RedirectFrom, SiteName};
 use crate::config::template::{Part, Template, Variable};
-use crate::config::{Action, Balance, Cookie, Escape, Expires, Listen, Location, Measure, Pass, Site, Until};
+use crate::config::{Action, Balance, Escape, Listen, Location, Measure, Pass, Site, Until};
 use crate::time::Duration;
 
 /// Files in memory; a pattern matches what has its part before the `*` as a beginning.
@@ -187,81 +188,6 @@ fn the_methods_of_a_group() {
         let parts = &config.upstreams[0].key.parts;
         assert_eq!(config.upstreams[0].balance, balance);
         assert_eq!((parts.len(), &parts[0]), (3, &Part::Variable(Variable::Map(0))));
-    }
-}
-
-#[test]
-fn clients_keep_their_server() {
-    let config = http(
-        "upstream a { server a route=x1; server b;
-             sticky cookie id expires=1h domain=$host httponly secure samesite=Lax path=/x; }
-         upstream b { server a; sticky cookie id expires=max; }
-         upstream c { sticky route $Arg_a $cookie_b; server a; }
-         server {}",
-    );
-    let [a, b, c] = &config.upstreams[..] else { panic!("{:?}", config.upstreams) };
-    assert_eq!([&a.servers[0].route, &a.servers[1].route], ["x1", ""]);
-    let lookup = |variable| Template::default().with(Part::Variable(variable));
-    let sticky = a.sticky.as_ref().expect("sticky");
-    assert_eq!(sticky.lookup, [lookup(Variable::Cookie("id".into()))]);
-    let cookie = Cookie {
-        name: "id".to_owned(),
-        expires: Some(Expires::After(Duration::from_secs(3600))),
-        domain: lookup(Variable::Host),
-        is_http_only: true,
-        is_secure: true,
-        same_site: Template::text("Lax"),
-        path: "/x".to_owned(),
-    };
-    assert_eq!(sticky.cookie.as_ref(), Some(&cookie));
-    let cookie = b.sticky.as_ref().and_then(|sticky| sticky.cookie.as_ref()).expect("a cookie");
-    assert_eq!((cookie.expires, cookie.is_secure, cookie.path.as_str()), (Some(Expires::Never), false, ""));
-    let sticky = c.sticky.as_ref().expect("sticky");
-    assert_eq!(sticky.lookup, [lookup(Variable::Arg("a".into())), lookup(Variable::Cookie("b".into()))]);
-    assert_eq!(sticky.cookie, None);
-}
-
-#[test]
-fn requests_may_wait() {
-    for (words, expected) in [("queue 7;", (7, 60)), ("queue 1 timeout=5s;", (1, 5))] {
-        let config = http(&format!("upstream u {{ server a; {words} }} server {{}}"));
-        let queue = config.upstreams[0].queue.expect("a queue");
-        assert_eq!((queue.requests_max, queue.timeout.as_secs()), expected);
-    }
-}
-
-#[test]
-fn what_is_wrong_with_sticky_and_routes_is_said_in_nginx_s_words() {
-    for (words, problem) in [
-        ("sticky foo bar;", "unknown parameter \"foo\""),
-        ("sticky cookie;", "invalid number of arguments in \"sticky\" directive"),
-        ("sticky cookie \"\";", "\"sticky\" directive empty cookie name"),
-        ("sticky cookie a foo;", "unknown parameter \"foo\""),
-        ("sticky cookie a httponly=1;", "unknown parameter \"httponly=1\""),
-        ("sticky cookie a path=;", "\"sticky\" directive no value for \"path\""),
-        ("sticky cookie a domain=;", "\"sticky\" directive no value for \"domain\""),
-        ("sticky cookie a secure secure;", "\"sticky\" directive parameter \"secure\" is duplicate"),
-        ("sticky cookie a path=/ path=/;", "\"sticky\" directive parameter \"path\" is duplicate"),
-        ("sticky cookie a expires=x;", "\"sticky\" directive invalid \"expires\" parameter value"),
-        ("sticky cookie a samesite=x;", "\"sticky\" directive invalid \"samesite\" parameter value"),
-        ("sticky cookie a; sticky cookie a;", "\"sticky\" directive is duplicate"),
-        ("sticky route a;", "invalid variable name \"a\""),
-        ("sticky route $nothing;", "unknown \"nothing\" variable"),
-        ("sticky learn a;", "\"sticky learn\" is not supported by this proxy"),
-        ("server b route=;", "route is empty"),
-        ("server b route=123456789012345678901234567890123;", "route is longer than 32"),
-        ("queue 0;", "\"queue\" directive invalid value"),
-        ("queue a;", "\"queue\" directive invalid value"),
-        ("queue 1 foo=1;", "invalid parameter \"foo=1\""),
-        ("queue 1 timeout=x;", "invalid parameter \"timeout=x\""),
-        ("queue 1; queue 1;", "\"queue\" directive is duplicate"),
-        ("least_time foo;", "invalid value \"foo\""),
-        ("least_time header foo;", "invalid parameter \"foo\""),
-        ("least_time header; least_time header;", "\"least_time\" directive is duplicate"),
-    ] {
-        let file = format!("events {{}} http {{ upstream u {{ server a; {words} }} server {{}} }}");
-        let error = error(&[("/etc/n/nginx.conf", &file)]);
-        assert!(error.starts_with(problem), "{words}: {error}");
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::balance::ALL;
 use super::*;
-use crate::config::HealthCheck;
+use crate::config::{HealthCheck, Learn};
+use crate::key::{Digest, Lesson};
 use crate::upstream::Checked;
 
 impl Driver {
     /// A driver whose clients keep their server.
     fn sticky(servers: &[Server], balance: Balance) -> Driver {
-        let sticky = Some(Sticky { lookup: Vec::new(), cookie: None });
+        let sticky = Some(Sticky { lookup: Vec::new(), cookie: None, learn: None });
         let config = Upstream { balance, sticky, ..Upstream::new("app", servers.to_vec()) };
         Driver { group: Group::new(&config) }
     }
@@ -17,7 +18,7 @@ impl Driver {
     fn start_bound(&mut self, session: &str, now: Time) -> Result<Request, NoLivePeer> {
         let mut attempt = Attempt::default();
         self.group.begin(&mut attempt, None, Key::new(b"key"), 0);
-        attempt.keep_to(Key::new(session.as_bytes()));
+        self.group.bind(&mut attempt, Some(Digest::new(session.as_bytes())), now);
         let key = self.group.pick(&mut attempt, now)?;
         Ok(Request { attempt, key })
     }
@@ -108,7 +109,7 @@ fn one_that_is_unhealthy_takes_nobody_even_while_it_drains() {
     let mut servers = routed(&[1, 1, 1]);
     servers[0].drain = true;
     let checks = vec![HealthCheck::new("/", "app")];
-    let sticky = Some(Sticky { lookup: Vec::new(), cookie: None });
+    let sticky = Some(Sticky { lookup: Vec::new(), cookie: None, learn: None });
     let mut driver =
         Driver { group: Group::new(&Upstream { checks, sticky, ..Upstream::new("app", servers) }) };
     for (how, bound) in [(Checked::Failed, "cc"), (Checked::Passed, "ab")] {
@@ -144,4 +145,62 @@ fn round_robin_reckons_a_bound_request_as_a_turn() {
     let names = driver.served(9, at(0));
     assert!(names.starts_with("bc"), "{names}");
     assert!(names.matches('a').count() >= 2, "{names}");
+}
+
+/// A driver that learns so many sessions, each for ten seconds.
+fn learning(sessions_max: usize) -> Driver {
+    let timeout = Duration::from_secs(10);
+    let learn = Some(Learn { create: Vec::new(), sessions_max, timeout, at_header: false });
+    let sticky = Some(Sticky { lookup: Vec::new(), cookie: None, learn });
+    Driver { group: Group::new(&Upstream { sticky, ..Upstream::new("app", weighted(&[1, 1, 1])) }) }
+}
+
+impl Driver {
+    /// One request of a session that is served, and whose response names it, as one that `begins` or not.
+    fn learns(&mut self, session: &str, begins: bool, now: Time) -> String {
+        let request = self.start_bound(session, now).expect("a server");
+        let name = self.name(&request);
+        let lesson = Lesson { session: Digest::new(session.as_bytes()), begins };
+        self.group.learn(request.key, lesson, now);
+        self.end(request, Outcome::Served, now);
+        name
+    }
+}
+
+#[test]
+fn a_session_is_learnt_from_the_response_that_begins_it() {
+    let mut driver = learning(100);
+    assert_eq!(driver.learns("s", false, at(0)), "a", "nobody knows it");
+    assert_eq!(driver.learns("s", true, at(0)), "b");
+    for second in 0..5 {
+        // Each response keeps it for ten more seconds.
+        assert_eq!(driver.learns("s", false, at(9 * second)), "b");
+    }
+    assert_eq!(driver.bound("s", at(45)), "b");
+    assert_ne!(driver.learns("s", false, at(46)), "b", "it is forgotten, and not begun anew");
+    assert_ne!(driver.bound("s", at(46)), driver.bound("s", at(46)));
+}
+
+#[test]
+fn a_session_that_goes_elsewhere_stays_there() {
+    let mut driver = learning(100);
+    assert_eq!(driver.learns("s", true, at(0)), "a");
+    let mut request = driver.start_bound("s", at(1)).expect("a server");
+    driver.group.release(request.key, &mut request.attempt, Outcome::Failed, at(1));
+    let next = driver.learns("s", false, at(1));
+    assert_ne!(next, "a", "that one is down");
+    assert_eq!(driver.bound("s", at(9)), next);
+}
+
+#[test]
+fn no_more_sessions_are_known_than_there_is_room_for() {
+    let mut driver = learning(2);
+    assert_eq!(driver.learns("s", true, at(0)), "a");
+    assert_eq!(driver.learns("t", true, at(1)), "b");
+    assert_eq!(driver.learns("s", false, at(2)), "a");
+    // The one that was used longest ago goes.
+    assert_eq!(driver.learns("u", true, at(3)), "c");
+    assert_eq!((driver.bound("s", at(3)), driver.bound("u", at(3))), ("a".to_owned(), "c".to_owned()));
+    let names: std::collections::HashSet<String> = (0..3).map(|_| driver.bound("t", at(3))).collect();
+    assert!(names.len() > 1, "it is bound to nobody: {names:?}");
 }

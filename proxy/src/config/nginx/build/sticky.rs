@@ -2,16 +2,22 @@
 
 use super::super::error::Error;
 use super::super::reader::Statement;
+use super::upstream::ZONE_MIN;
 use super::variables::{Text, Variables};
 use crate::config::template::{Part, Template, Variable};
-use crate::config::units::parse_time;
-use crate::config::{Cookie, Expires, Sticky};
+use crate::config::units::{parse_size, parse_time};
+use crate::config::{Cookie, Expires, Learn, Sticky};
+use crate::time::Duration;
+
+/// Octets of a zone for one session: nginx has 8000 in a megabyte.
+const SESSION: u64 = 128;
 
 /// As far as it is known before all variables are.
 #[derive(Debug)]
 pub(super) enum Draft {
     Cookie { cookie: Cookie, domain: Option<Text>, same_site: Option<Text> },
     Route(Vec<Text>),
+    Learn { lookup: Vec<Text>, create: Vec<Text>, learn: Learn },
 }
 
 impl Draft {
@@ -24,7 +30,7 @@ impl Draft {
                 .map(|word| variable(statement, word))
                 .collect::<Result<_, _>>()
                 .map(Draft::Route),
-            "learn" => Err(statement.error("\"sticky learn\" is not supported by this proxy")),
+            "learn" => learn(statement),
             word => Err(unknown(statement, word)),
         }
     }
@@ -42,11 +48,15 @@ impl Draft {
                 Ok(Sticky {
                     lookup: vec![Template::default().with(Part::Variable(name))],
                     cookie: Some(cookie),
+                    learn: None,
                 })
             }
             Draft::Route(texts) => {
-                let lookup = texts.iter().map(|text| variables.template(text));
-                Ok(Sticky { lookup: lookup.collect::<Result<_, _>>()?, cookie: None })
+                Ok(Sticky { lookup: templates(texts, variables)?, cookie: None, learn: None })
+            }
+            Draft::Learn { lookup, create, learn } => {
+                let learn = Learn { create: templates(create, variables)?, ..learn.clone() };
+                Ok(Sticky { lookup: templates(lookup, variables)?, cookie: None, learn: Some(learn) })
             }
         }
     }
@@ -98,6 +108,60 @@ fn cookie(statement: &Statement) -> Result<Draft, Error> {
         }
     }
     Ok(Draft::Cookie { cookie, domain, same_site })
+}
+
+fn learn(statement: &Statement) -> Result<Draft, Error> {
+    let (mut lookup, mut create) = (Vec::new(), Vec::new());
+    let (mut zone, mut timeout, mut at_header) = (None, None, false);
+    for word in &statement.args[1..] {
+        match word.split_once('=') {
+            Some((key @ ("lookup" | "create"), value)) => {
+                if !value.starts_with('$') {
+                    return Err(statement.fault(&format!("missing variable in the \"{key}\" parameter")));
+                }
+                let list = if key == "lookup" { &mut lookup } else { &mut create };
+                list.push(variable(statement, value)?);
+            }
+            Some(("zone", _)) if zone.is_some() => return Err(statement.fault("duplicate zone")),
+            Some(("zone", value)) => zone = Some(size_of_zone(statement, value)?),
+            Some(("timeout", _)) if timeout.is_some() => return Err(statement.fault("duplicate timeout")),
+            Some(("timeout", value)) => {
+                let time = parse_time(value).ok().filter(|time| !time.is_zero());
+                timeout = Some(time.ok_or_else(|| statement.fault("invalid timeout"))?);
+            }
+            None if word == "header" => at_header = true,
+            _ => return Err(unknown(statement, word)),
+        }
+    }
+    for (list, key) in [(&lookup, "lookup"), (&create, "create")] {
+        if list.is_empty() {
+            return Err(statement.fault(&format!("\"{key}\" parameter is not specified")));
+        }
+    }
+    let zone = zone.ok_or_else(|| statement.fault("\"zone\" parameter is not specified"))?;
+    let learn = Learn {
+        create: Vec::new(),
+        sessions_max: usize::try_from(zone / SESSION).unwrap_or(usize::MAX),
+        timeout: timeout.unwrap_or(Duration::from_secs(600)),
+        at_header,
+    };
+    Ok(Draft::Learn { lookup, create, learn })
+}
+
+fn size_of_zone(statement: &Statement, value: &str) -> Result<u64, Error> {
+    match value.split_once(':') {
+        None => Err(statement.fault("zone size is not specified")),
+        Some(("", _)) => Err(statement.fault("zone name is not specified")),
+        Some((_, size)) => match parse_size(size) {
+            Err(_) => Err(statement.fault("invalid zone size")),
+            Ok(size) if size < ZONE_MIN => Err(statement.fault("zone is too small")),
+            Ok(size) => Ok(size),
+        },
+    }
+}
+
+fn templates(texts: &[Text], variables: &Variables) -> Result<Vec<Template>, Error> {
+    texts.iter().map(|text| variables.template(text)).collect()
 }
 
 fn given<'t>(statement: &Statement, key: &str, value: &'t str) -> Result<&'t str, Error> {

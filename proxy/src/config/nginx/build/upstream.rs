@@ -14,7 +14,7 @@ use crate::config::{Balance, Host, Measure, Queue, Server, Until, Upstream};
 use crate::time::Duration;
 
 /// The least size of a `zone`: eight pages, as in nginx.
-const ZONE_MIN: u64 = 8 * 4096;
+pub(super) const ZONE_MIN: u64 = 8 * 4096;
 
 /// How many idle connections are kept where no `keepalive` says it, as in nginx since 1.29.7.
 const KEEPALIVE: u64 = 32;

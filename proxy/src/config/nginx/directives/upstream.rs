@@ -74,9 +74,13 @@ pub(super) const ROWS: &[Directive] = &[
         "",
         "Clients keep their server. `cookie NAME`, with `expires=`, `domain=`, `httponly`, `secure`, `samesite=`, `path=`: a \
          cookie names it, by its `route` or the MD5 of its address. `route $VARIABLE …`: the first of these variables \
-         that is not empty names it. Where that server cannot take the request the method chooses.",
+         that is not empty names it. `learn create=$VARIABLE lookup=$VARIABLE zone=NAME:SIZE [timeout=10m] [header]`: a \
+         response names a session that begins, and requests of that session go where it came from. Where that server cannot take the request the method chooses.",
     )
-    .differs("Answers of the proxy's own set no cookie. `sticky learn` is not there."),
+    .differs(
+        "Answers of the proxy's own set no cookie. Sessions are kept in the memory of the process, one for each 128 octets of \
+         the zone; they end with it, and where a reload changes the group.",
+    ),
     row(
         "queue",
         UPSTREAM,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Exchange;
+use super::{Exchange, Link};
 use crate::config::NextUpstream;
 use crate::http::Refusal;
 
@@ -148,6 +148,24 @@ impl Sequel {
 }
 
 impl Exchange {
+    /// Why the upstream connection is to be abandoned.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.or(self.send_failure)
+    }
+
+    /// Whether this failure is that of a pooled connection which had died before it could be used: no
+    /// byte of a response came. Asked before `abandoned`.
+    pub fn is_stale(&self, failure: Failure) -> bool {
+        self.link == Link::Up { reused: true }
+            && !self.response.has_started()
+            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
+    }
+
+    /// Whether the next connection is to go to the same server, so that the choice of it stands.
+    pub fn keeps_server(&self) -> bool {
+        self.link == Link::Wanted { same_server: true }
+    }
+
     /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
     /// of which no response byte came, as long as all of it is still held. `in_time`: another server may be tried,
     /// as far as the time since the first one goes.

@@ -317,11 +317,6 @@ impl Exchange {
         if self.request.shut && self.response.shut { Step::Close { reset: false } } else { Step::Wait }
     }
 
-    /// Why the upstream connection is to be abandoned.
-    pub fn failure(&self) -> Option<Failure> {
-        self.failure.or(self.send_failure)
-    }
-
     /// The room for bytes from `side`. Never empty.
     pub fn space(&mut self, side: Side, env: &mut Env) -> &mut [u8] {
         let space = match side {
@@ -485,14 +480,6 @@ impl Exchange {
         self.request.cut(env);
     }
 
-    /// Whether this failure is that of a pooled connection which had died before it could be used: no
-    /// byte of a response came. Asked before `abandoned`.
-    pub fn is_stale(&self, failure: Failure) -> bool {
-        self.link == Link::Up { reused: true }
-            && !self.response.has_started()
-            && matches!(failure, Failure::Unasked | Failure::Closed | Failure::Reset(_))
-    }
-
     /// The failed upstream connection has been closed and accounted for: the request goes to another
     /// one where that is safe, else the client is told.
     pub fn abandoned(&mut self, failure: Failure, env: &mut Env) -> Sequel {
@@ -523,11 +510,6 @@ impl Exchange {
             self.refuse(failure.refusal(), env);
         }
         sequel
-    }
-
-    /// Whether the next connection is to go to the same server, so that the choice of it stands.
-    pub fn keeps_server(&self) -> bool {
-        self.link == Link::Wanted { same_server: true }
     }
 
     /// Sending to `side` has been shut, as `next` asked.

@@ -11,7 +11,7 @@ use super::super::fields::{Connection, MAX_FIELDS, Scratch};
 use super::super::framing::{self, Length};
 use super::super::head::{self, Parsed};
 use super::super::rewrite::{self, ClientFraming, Delivery, Introduction, Sender};
-use super::super::target;
+use super::super::{listed, target};
 use crate::buffer::Buffers;
 
 /// A message as a parser sees it.
@@ -199,6 +199,49 @@ proptest! {
         let seen = check(out.filled(), Kind::Request, &fields, &data);
         prop_assert_eq!(seen.start, format!("{method} {path}"));
         prop_assert_eq!(&seen.fields[0], &("host".to_owned(), "example.com:80".to_owned()));
+    }
+
+    #[test]
+    fn requests_that_are_listed(
+        method in "[A-Z-]{1,9}",
+        target in "/[!\"$-;=?-~ \r\n\u{7f}]{0,30}",
+        value in "[ -~\t\r\n\u{0}\u{7f}]{0,20}",
+        fields in fields(),
+        (framing, bytes, data) in body(),
+    ) {
+        prop_assume!(method != "CONNECT");
+        let lines: String = fields.iter().map(|(line, ..)| line.as_str()).collect();
+        let text = format!("POST /x HTTP/1.1\r\n{lines}{framing}Host: example.com\r\n\r\n");
+        let mut scratch = Scratch::new();
+        let Ok(Parsed::Complete(head)) = head::request(text.as_bytes(), &mut scratch) else {
+            panic!("refused: {text:?}")
+        };
+        let length = framing::request(&head.fields, head.version).expect("a length");
+        // Whatever variables are worth.
+        let given = ["Transfer-Encoding", "Host", "Given", "Content-Length"].map(|name| {
+            (name.as_bytes(), if name == "Host" { b"example.com:80" } else { value.as_bytes() })
+        });
+        let listed = listed::Listed {
+            method: method.as_bytes(),
+            target: target.as_bytes(),
+            host: b"app",
+            fields: &given,
+            drops_fields: false,
+            is_http10: false,
+            drops_underscores: false,
+            drops_invalid: false,
+        };
+        let mut out = Buffers::new(1 << 16).small();
+        listed::request(&mut out, &head, &listed, length, &rewrite::wishes(&head)).expect("it fits");
+        out.append(&passed(length, &bytes)).expect("it fits");
+        let seen = check(out.filled(), Kind::Request, &fields, &data);
+        let is_sound = |text: &str, also: &[char]| !text.contains(|c: char| c.is_control() && !also.contains(&c));
+        let sent = if is_sound(&target, &[]) && !target.contains(' ') { &target } else { "/" };
+        prop_assert_eq!(seen.start, format!("{method} {sent}"));
+        prop_assert_eq!(&seen.fields[0], &("host".to_owned(), "example.com:80".to_owned()));
+        let told = seen.fields.iter().find(|(name, _)| name == "given").map(|(_, value)| value.as_str());
+        let value = value.trim_ascii();
+        prop_assert_eq!(told, Some(value).filter(|value| is_sound(value, &['\t']) && !value.is_empty()));
     }
 
     #[test]

@@ -105,7 +105,8 @@ pub(super) const ROWS: &[Directive] = &[
         "Asks each server of the group that the location's `proxy_pass` names, from time to time, and sends requests \
          only to those that answer well: `interval=` (5s), `jitter=` (0), `fails=` (1), `passes=` (1), `uri=` (/), \
          `port=` (the server's), `match=` (status 200 to 399), `mandatory`, `mandatory persistent`, `keepalive_time=`. \
-         The location's `proxy_set_header`, `proxy_http_version` and timeouts hold.",
+         The location's `proxy_set_header`, `proxy_http_version` and timeouts hold; what a variable takes from a \
+         client's request is empty. `interval=` is counted from the end of one check to the next.",
     )
     .differs(
         "Of nginx Plus. No `zone` is needed, as all workers share a group anyway, and `type=grpc` is refused. A reload \

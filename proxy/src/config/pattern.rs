@@ -12,6 +12,7 @@ use regex::bytes::{Regex, RegexBuilder};
 /// `\s` are ASCII.
 #[derive(Clone)]
 pub struct Pattern {
+    source: Box<str>,
     regex: Regex,
     ignores_case: bool,
     slots: Vec<(usize, usize)>,
@@ -24,13 +25,13 @@ impl Pattern {
     ///
     /// Where it is not well formed, or asks for what is not there.
     pub fn new(source: &str, ignores_case: bool) -> Result<Pattern, regex::Error> {
-        let source = unquoted(source);
+        let plain = unquoted(source);
         let build = |is_unicode: bool| {
-            RegexBuilder::new(&source).case_insensitive(ignores_case).unicode(is_unicode).build()
+            RegexBuilder::new(&plain).case_insensitive(ignores_case).unicode(is_unicode).build()
         };
         // Classes of characters by their properties are Unicode's.
-        let regex = build(false).or_else(|error| build(source.contains(r"\p")).map_err(|_| error))?;
-        Ok(Pattern { regex, ignores_case, slots: Vec::new() })
+        let regex = build(false).or_else(|error| build(plain.contains(r"\p")).map_err(|_| error))?;
+        Ok(Pattern { source: source.into(), regex, ignores_case, slots: Vec::new() })
     }
 
     /// The same, each named group of which sets the variable that `slot` gives for its name, an index among
@@ -44,6 +45,11 @@ impl Pattern {
     /// Its named groups by number, each with the variable that it sets.
     pub fn slots(&self) -> &[(usize, usize)] {
         &self.slots
+    }
+
+    /// What it was written as.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The compiled expression.
@@ -75,8 +81,7 @@ fn find_quote(source: &str) -> Option<usize> {
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
-        (self.regex.as_str(), self.ignores_case, &self.slots)
-            == (other.regex.as_str(), other.ignores_case, &other.slots)
+        (&self.source, self.ignores_case, &self.slots) == (&other.source, other.ignores_case, &other.slots)
     }
 }
 
@@ -84,7 +89,7 @@ impl Eq for Pattern {}
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "~{}{}", if self.ignores_case { "*" } else { "" }, self.regex.as_str())
+        write!(f, "~{}{}", if self.ignores_case { "*" } else { "" }, self.source)
     }
 }
 

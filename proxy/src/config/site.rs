@@ -69,6 +69,16 @@ impl SiteName {
             SiteName::Exact(_) | SiteName::Suffix(_) | SiteName::Prefix(_) => None,
         }
     }
+
+    /// The name as a configuration has it.
+    pub fn written(&self) -> String {
+        match self {
+            SiteName::Exact(name) => name.clone(),
+            SiteName::Suffix(end) => format!("*{end}"),
+            SiteName::Prefix(beginning) => format!("{beginning}*"),
+            SiteName::Regex(pattern) => format!("~{}", pattern.source()),
+        }
+    }
 }
 
 /// How the clients of a site are treated.

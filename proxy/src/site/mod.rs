@@ -95,11 +95,7 @@ impl Place {
             Match::Exact(path) | Match::Prefix { path, .. } => path.len(),
             Match::Regex(_) | Match::Named(_) => 0,
         };
-        let name = match site.names.first() {
-            Some(SiteName::Exact(name) | SiteName::Prefix(name)) => name.as_str(),
-            Some(SiteName::Suffix(name)) => name.as_str(),
-            Some(SiteName::Regex(_)) | None => "",
-        };
+        let name = site.names.first().map(SiteName::written).unwrap_or_default();
         let logs = rules.logs.iter();
         let logs = logs.map(|log| PlaceLog { log: log.clone(), format: config.formats[log.format].clone() });
         let logs: Vec<_> = logs.collect();

@@ -266,7 +266,7 @@ fn check_nesting(inner: &Match, outer: &Match, block: &Statement) -> Result<(), 
 pub(super) fn name(matches: &Match) -> &str {
     match matches {
         Match::Exact(name) | Match::Prefix { path: name, .. } | Match::Named(name) => name,
-        Match::Regex(pattern) => pattern.regex().as_str(),
+        Match::Regex(pattern) => pattern.source(),
     }
 }
 

@@ -114,7 +114,7 @@ impl Sockets {
                 let own = &names[*site];
                 let own = if own.is_empty() { std::slice::from_ref(&empty) } else { &own[..] };
                 for name in own.iter().filter(|name| !matches!(name, SiteName::Regex(_))) {
-                    let (text, address) = (written(name), &socket.listener.address);
+                    let (text, address) = (name.written(), &socket.listener.address);
                     if matches!(name, SiteName::Exact(name) if name.contains('*')) {
                         let message = format!("invalid server name or wildcard \"{text}\" on {address}");
                         return Err(Error::whole(message));
@@ -264,14 +264,4 @@ fn tcp_keepalive(value: &str) -> Option<TcpKeepalive> {
         None => None,
     };
     Some(TcpKeepalive { is_on: true, idle: time(idle)?, interval: time(interval)?, probes })
-}
-
-/// A name as it is written.
-fn written(name: &SiteName) -> String {
-    match name {
-        SiteName::Exact(name) => name.clone(),
-        SiteName::Suffix(end) => format!("*{end}"),
-        SiteName::Prefix(beginning) => format!("{beginning}*"),
-        SiteName::Regex(pattern) => format!("{pattern:?}"),
-    }
 }

@@ -43,11 +43,13 @@ impl Found {
     #[inline(always)]
     pub(super) fn add(&mut self, role: Role) -> usize {
         let number = self.count;
-        let bit = role.bit();
-        self.last[role as usize] = number;
         self.count += 1;
-        self.repeated |= self.present & bit;
-        self.present |= bit;
+        if role != Role::Other {
+            let bit = role.bit();
+            self.last[role as usize] = number;
+            self.repeated |= self.present & bit;
+            self.present |= bit;
+        }
         usize::from(number)
     }
 }
@@ -315,11 +317,13 @@ pub struct Connection {
 
 impl Connection {
     /// Reads all `Connection` fields (RFC 9110 section 7.6.1); options are case-insensitive.
+    #[inline]
     pub fn of(fields: &Fields<'_, '_>) -> Connection {
+        if fields.has(Role::Connection) { Connection::read(fields) } else { Connection::default() }
+    }
+
+    fn read(fields: &Fields<'_, '_>) -> Connection {
         let mut connection = Connection::default();
-        if !fields.has(Role::Connection) {
-            return connection;
-        }
         // What nearly every sender sends, before the general case.
         if let Ok(Some(b"keep-alive")) = fields.only(Role::Connection) {
             connection.keep_alive = true;

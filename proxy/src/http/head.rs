@@ -71,41 +71,47 @@ pub fn request<'h, 'b>(
             Err(_) => return Err(Refusal::bad("a bare CR in the head")),
         }
     }
-    let (method_end, target_end) = match request_parts(bytes, start)? {
+    let (method, method_end, target_end) = match request_parts(bytes, start)? {
         Parsed::Partial => return Ok(Parsed::Partial),
         Parsed::Complete(parts) => parts,
     };
-    let (version, fields_start) = match request_version(bytes, target_end + 1)? {
-        Parsed::Partial => return Ok(Parsed::Partial),
-        Parsed::Complete(version) => version,
+    // Nearly always it is the one that is spoken here.
+    let is_usual = bytes[target_end + 1..].starts_with(b"HTTP/1.1\r\n");
+    let (version, fields_start) = if is_usual {
+        (Version::Http11, target_end + 11)
+    } else {
+        match request_version(bytes, target_end + 1)? {
+            Parsed::Partial => return Ok(Parsed::Partial),
+            Parsed::Complete(version) => version,
+        }
     };
     let len = match lines::scan(bytes, fields_start, REQUEST, scratch) {
         Ok(len) => len,
         Err(Stop::Partial) => return Ok(Parsed::Partial),
         Err(stop) => return Err(refusal(stop)),
     };
-    let method_name = &bytes[start..method_end];
-    let is_plain = start == 0 && bytes[target_end + 1..fields_start] == *b"HTTP/1.1\r\n";
     Ok(Parsed::Complete(RequestHead {
-        method: Method::of(method_name),
-        method_name,
+        method,
+        method_name: &bytes[start..method_end],
         target: &bytes[method_end + 1..target_end],
         version,
-        plain_line: if is_plain { fields_start } else { 0 },
+        plain_line: if is_usual && start == 0 { fields_start } else { 0 },
         fields: Fields::new(bytes, scratch),
         len,
     }))
 }
 
-/// Where the method and the target of the request line at `start` end.
+/// The method of the request line at `start`, and where it and the target end.
 #[inline(always)]
-fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, Refusal> {
-    let mut method_end = start;
-    while let Some(&byte) = bytes.get(method_end)
-        && TOKEN[usize::from(byte)]
-    {
-        method_end += 1;
-    }
+fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(Method, usize, usize)>, Refusal> {
+    // Most requests are of one method.
+    let (method, method_end) = if bytes[start..].starts_with(b"GET ") {
+        (Method::Get, start + 3)
+    } else {
+        let name = bytes[start..].iter().take_while(|&&byte| TOKEN[usize::from(byte)]);
+        let end = start + name.count();
+        (Method::of(&bytes[start..end]), end)
+    };
     match bytes.get(method_end) {
         None => return Ok(Parsed::Partial),
         Some(b' ') if method_end > start => {}
@@ -123,17 +129,14 @@ fn request_parts(bytes: &[u8], start: usize) -> Result<Parsed<(usize, usize)>, R
     }
     match bytes.get(target_end) {
         None => Ok(Parsed::Partial),
-        Some(b' ') if target_end > target => Ok(Parsed::Complete((method_end, target_end))),
+        Some(b' ') if target_end > target => Ok(Parsed::Complete((method, method_end, target_end))),
         Some(_) => Err(Refusal::bad("malformed request line")),
     }
 }
 
 /// The version that ends a request line, and where the next line starts (RFC 9112 section 2.3).
-#[inline(always)]
+#[cold]
 fn request_version(bytes: &[u8], at: usize) -> Result<Parsed<(Version, usize)>, Refusal> {
-    if let Some(b"HTTP/1.1\r\n") = bytes.get(at..at + 10) {
-        return Ok(Parsed::Complete((Version::Http11, at + 10)));
-    }
     // What is wrong with a version shows at the end of its line.
     let line_end = lines::end_of_text(bytes, at);
     let next = match lines::end_of_line(bytes, line_end, REQUEST) {

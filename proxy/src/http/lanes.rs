@@ -23,21 +23,28 @@ pub fn find(bytes: &[u8], mut at: usize, wanted: impl Wanted) -> usize {
         }
         at += LANES;
     }
-    find_at_end(bytes, at, wanted)
+    // The bytes that are left do not fill a register: those before them do.
+    let left = bytes.len().saturating_sub(at);
+    let Some(chunk) = bytes.last_chunk() else { return find_in_few(bytes, left, wanted) };
+    let found = u64::from(wanted(u8x16::from(*chunk)).to_bitmask()) >> (LANES - left);
+    bytes.len() - left + left.min(found.trailing_zeros() as usize)
 }
 
-/// The same where the bytes behind `at` do not fill a register. Apart, since it is not often so.
+/// The same in the last `left` of bytes that are too few for a register. Apart, since it is not often so.
 #[inline(never)]
-fn find_at_end(bytes: &[u8], at: usize, wanted: impl Wanted) -> usize {
-    let Some(rest) = bytes.get(at..) else { return bytes.len() };
-    let before = LANES - rest.len();
-    let chunk = bytes.last_chunk().copied().unwrap_or_else(|| {
-        let mut chunk = [0; LANES];
-        chunk[before..].copy_from_slice(rest);
-        chunk
-    });
-    let found = wanted(u8x16::from(chunk)).to_bitmask() >> before;
-    at + rest.len().min(found.trailing_zeros() as usize)
+fn find_in_few(bytes: &[u8], left: usize, wanted: impl Wanted) -> usize {
+    let rest = &bytes[bytes.len() - left..];
+    // Two halves in one number: where they overlap they are alike.
+    let number = if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << (8 * left - 64)
+    } else if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let first = u64::from(u32::from_le_bytes(*first));
+        u128::from(first | u64::from(u32::from_le_bytes(*last)) << (8 * left - 32))
+    } else {
+        rest.iter().rev().fold(0, |number, &byte| number << 8 | u128::from(byte))
+    };
+    let found = wanted(u8x16::from(number.to_le_bytes())).to_bitmask();
+    bytes.len() - left + left.min(found.trailing_zeros() as usize)
 }
 
 /// This byte.

@@ -74,15 +74,17 @@ pub struct Leniency {
 #[inline(never)]
 pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scratch) -> Result<usize, Stop> {
     let mut found = Found::default();
+    let mut rest = bytes.get(at..).ok_or(Stop::Partial)?;
     let end = loop {
-        if starts_with(bytes, at, b"\r\n") {
+        at = bytes.len() - rest.len();
+        if rest.starts_with(b"\r\n") {
             break at + 2;
         }
-        if let Some(line) = plain_line(bytes, at) {
-            at = line.place().end;
+        if let Some((line, behind)) = plain_line(rest, at) {
+            rest = behind;
             *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
         } else if let Some((line, next)) = odd_line(bytes, at, leniency)? {
-            at = next;
+            rest = &bytes[next..];
             *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
         } else {
             break end_of_line(bytes, at, leniency)?;
@@ -92,33 +94,26 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
     Ok(end)
 }
 
+/// The line that `bytes` start with, at `start` of the head, if it stands there as it would be written, under a name
+/// of letters and dashes: nearly every line does. And the bytes behind it.
 #[inline(always)]
-fn starts_with(bytes: &[u8], at: usize, start: &[u8; 2]) -> bool {
-    bytes.get(at..).is_some_and(|rest| rest.starts_with(start))
-}
-
-/// The line at `start`, if it stands there as it would be written, under a name of letters and dashes:
-/// nearly every line does.
-#[inline(always)]
-fn plain_line(bytes: &[u8], start: usize) -> Option<Line> {
-    let colon = find(bytes, start, not(letters_and_dash()));
-    if colon == start || !starts_with(bytes, colon, b": ") {
+fn plain_line(bytes: &[u8], start: usize) -> Option<(Line, &[u8])> {
+    let (name, rest) = bytes.split_at_checked(find(bytes, 0, not(letters_and_dash())))?;
+    let rest = rest.strip_prefix(b": ")?;
+    let (value, rest) = rest.split_at_checked(find(rest, 0, below_or_del(b' ')))?;
+    let rest = rest.strip_prefix(b"\r\n")?;
+    if name.is_empty() || matches!(value, [] | [b' ', ..] | [.., b' ']) {
         return None;
     }
-    let value = colon + 2;
-    let end = find(bytes, value, below_or_del(b' '));
-    let has_space = bytes.get(value) == Some(&b' ') || bytes.get(end - 1) == Some(&b' ');
-    if has_space || !starts_with(bytes, end, b"\r\n") {
-        return None;
-    }
-    Some(Line {
+    let line = Line {
         start: start as u32,
-        name_len: (colon - start) as u32,
-        value: value as u32,
-        value_len: (end - value) as u32,
-        role: Role::of(&bytes[start..colon]),
+        name_len: name.len() as u32,
+        value: (start + name.len() + 2) as u32,
+        value_len: value.len() as u32,
+        role: Role::of(name),
         is_plain: true,
-    })
+    };
+    Some((line, rest))
 }
 
 /// Any other line at `start`, and where the next one starts; `None` where the section ends.

@@ -121,7 +121,7 @@ pub fn request(
         && fields.values(Role::Te).flat_map(members).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
     closes &= !upgrade;
     out.append(rewrite::connection(upgrade, te_trailers, closes))?;
-    out.append(&rewrite::via(head.version)[2..])?;
+    rewrite::append_via(out, head.version)?;
     let expects = fields.has(Role::Expect) && !listed.drops_fields && passes(Role::Expect, b"Expect");
     Ok(Told { closes, upgrade, expects })
 }

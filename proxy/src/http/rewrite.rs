@@ -93,12 +93,13 @@ pub(super) fn connection(upgrades: bool, te_trailers: bool, closes: bool) -> &'s
     }
 }
 
-/// The end of a line, the last line of a request's head, and the blank one behind it.
+/// Writes the last line of a request's head, and the blank one behind it. Of a length that is known here, so it is
+/// copied in place.
 #[inline(always)]
-pub(super) fn via(version: Version) -> &'static [u8] {
+pub(super) fn append_via(out: &mut Buffer, version: Version) -> Result<(), Full> {
     match version {
-        Version::Http10 => b"\r\nVia: 1.0 proxy\r\n\r\n",
-        Version::Http11 => b"\r\nVia: 1.1 proxy\r\n\r\n",
+        Version::Http10 => out.append(b"Via: 1.0 proxy\r\n\r\n"),
+        Version::Http11 => out.append(b"Via: 1.1 proxy\r\n\r\n"),
     }
 }
 
@@ -141,6 +142,7 @@ pub fn request(
     // TE is for this connection; that trailers are understood holds for the next one too. It would not for
     // an HTTP/1.0 client, to which no chunks and so no trailers can go.
     let te_trailers = !old_client
+        && fields.has(Role::Te)
         && fields.values(Role::Te).flat_map(members).any(|coding| coding.eq_ignore_ascii_case(b"trailers"));
 
     append_framing(out, fields, length, head.method_name)?;
@@ -153,14 +155,13 @@ pub fn request(
     if !connection.is_empty() {
         out.append(connection)?;
     }
-    let via = via(head.version);
     if sender.trusted || fields.has(Role::ForwardedFor) {
         forwarded(out, fields, host, wishes, sender)?;
-        out.append(&via[2..])
     } else {
         // Nearly always: nothing of it is the client's own word.
-        out.append_all([sender.introduction.text.as_bytes(), host, via])
+        out.append_all([sender.introduction.text.as_bytes(), host, b"\r\n"])?;
     }
+    append_via(out, head.version)
 }
 
 /// `X-Forwarded-*` and `X-Real-IP`: what the client says of itself is replaced unless it is trusted, the
@@ -312,21 +313,21 @@ fn write_response<const CHANGED: bool>(
     if CHANGED && head.status >= 200 && changes.leaves_out(b"Server") {
         field(out, b"Server", PSEUDONYM.as_bytes())?;
     }
-    let via: &[u8] = match head.version {
-        Version::Http10 => b"Via: 1.0 proxy\r\n",
-        Version::Http11 => b"Via: 1.1 proxy\r\n",
-    };
+    // Pieces of a length that is known here are copied in place.
+    match head.version {
+        Version::Http10 => out.append(b"Via: 1.0 proxy\r\n")?,
+        Version::Http11 => out.append(b"Via: 1.1 proxy\r\n")?,
+    }
     // RFC 9110 section 7.8: Upgrade is named in Connection, in a 426 too.
     let advises = head.status == 426 && head.fields.has(Role::Upgrade);
-    let connection = match (delivery.upgrade, delivery.keep_alive) {
-        (true, _) => b"Connection: upgrade\r\n\r\n".as_slice(),
-        (false, _) if head.status < 200 => b"\r\n",
-        (false, true) if advises => b"Connection: keep-alive, upgrade\r\n\r\n",
-        (false, false) if advises => b"Connection: close, upgrade\r\n\r\n",
-        (false, true) => b"Connection: keep-alive\r\n\r\n",
-        (false, false) => b"Connection: close\r\n\r\n",
-    };
-    out.append_all([via, connection])
+    match (delivery.upgrade, delivery.keep_alive) {
+        (true, _) => out.append(b"Connection: upgrade\r\n\r\n"),
+        (false, _) if head.status < 200 => out.append(b"\r\n"),
+        (false, true) if advises => out.append(b"Connection: keep-alive, upgrade\r\n\r\n"),
+        (false, false) if advises => out.append(b"Connection: close, upgrade\r\n\r\n"),
+        (false, true) => out.append(b"Connection: keep-alive\r\n\r\n"),
+        (false, false) => out.append(b"Connection: close\r\n\r\n"),
+    }
 }
 
 /// Fields that stay even where `Connection` nominates them, because without them the message would be
@@ -467,10 +468,10 @@ pub fn append_chunk_line(out: &mut Buffer, size: usize, open: bool) -> Result<()
 }
 
 /// What a request's fields ask for.
+#[inline]
 pub fn wishes(head: &RequestHead<'_, '_>) -> Wishes {
     let fields = &head.fields;
-    let connection =
-        if fields.has(Role::Connection) { Connection::of(fields) } else { Connection::default() };
+    let connection = Connection::of(fields);
     // An upgrade to HTTP/2 would carry requests past every check that is made here, so `h2c` is not
     // passed on (a server may ignore any upgrade, RFC 9110 section 7.8).
     let upgrade = connection.upgrade

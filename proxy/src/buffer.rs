@@ -12,11 +12,15 @@
 
 use memmap2::MmapMut;
 
-/// Bytes between a `start` and an `end` in a fixed block.
+/// Bytes in a fixed block. It is a pointer, since every request moves a few of them to and fro.
+#[derive(Debug)]
+pub struct Buffer(Box<Block>);
+
+/// Bytes between a `start` and an `end`.
 ///
 /// Invariant: `start <= end <= bytes.len()`, and both are 0 when the buffer is empty.
 #[derive(Debug)]
-pub struct Buffer {
+struct Block {
     bytes: MmapMut,
     start: u32,
     end: u32,
@@ -30,86 +34,88 @@ impl Buffer {
     fn new(size: usize) -> Buffer {
         let bytes = MmapMut::map_anon(size)
             .unwrap_or_else(|error| panic!("no memory for a buffer of {size} bytes: {error}"));
-        Buffer { bytes, start: 0, end: 0 }
+        Buffer(Box::new(Block { bytes, start: 0, end: 0 }))
     }
 
     /// The bytes that are in it.
     pub fn filled(&self) -> &[u8] {
-        &self.bytes[self.start as usize..self.end as usize]
+        &self.0.bytes[self.0.start as usize..self.0.end as usize]
     }
 
     /// How many bytes are in it.
     pub fn len(&self) -> usize {
-        (self.end - self.start) as usize
+        (self.0.end - self.0.start) as usize
     }
 
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
-        self.start == self.end
+        self.0.start == self.0.end
     }
 
     /// How many bytes it can hold in all.
     pub fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes.len()
     }
 
     /// The room behind the bytes. Moves them to the front where there would be little.
+    #[inline]
     pub fn space(&mut self) -> &mut [u8] {
-        let room = self.bytes.len() - self.end as usize;
-        if room < self.bytes.len() / 4 && self.start > 0 {
-            self.bytes.copy_within(self.start as usize..self.end as usize, 0);
-            self.end -= self.start;
-            self.start = 0;
+        let room = self.0.bytes.len() - self.0.end as usize;
+        if self.0.start > 0 && room < self.0.bytes.len() / 4 {
+            self.0.bytes.copy_within(self.0.start as usize..self.0.end as usize, 0);
+            self.0.end -= self.0.start;
+            self.0.start = 0;
         }
-        &mut self.bytes[self.end as usize..]
+        &mut self.0.bytes[self.0.end as usize..]
     }
 
     /// Whether no byte more would fit, even after moving.
     pub fn is_full(&self) -> bool {
-        self.len() == self.bytes.len()
+        self.len() == self.0.bytes.len()
     }
 
     /// Takes the first `n` bytes of [`Buffer::space`] as filled.
     pub fn commit(&mut self, n: usize) {
-        assert!(n <= self.bytes.len() - self.end as usize, "committed more than there was room for");
-        self.end += n as u32;
+        assert!(n <= self.0.bytes.len() - self.0.end as usize, "committed more than there was room for");
+        self.0.end += n as u32;
     }
 
     /// Drops the first `n` bytes.
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len(), "consumed more than there was");
-        self.start += n as u32;
-        if self.start == self.end {
+        self.0.start += n as u32;
+        if self.0.start == self.0.end {
             self.clear();
         }
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
+        self.0.start = 0;
+        self.0.end = 0;
     }
 
     /// Appends `bytes` whole, or nothing where they do not fit.
+    #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        let end = self.end as usize;
-        let room = self.bytes.get_mut(end..end + bytes.len()).ok_or(Full)?;
+        let end = self.0.end as usize;
+        let room = self.0.bytes.get_mut(end..end + bytes.len()).ok_or(Full)?;
         room.copy_from_slice(bytes);
-        self.end += bytes.len() as u32;
+        self.0.end += bytes.len() as u32;
         Ok(())
     }
 
     /// Appends `parts` whole, one behind the other, or nothing where they do not fit together.
     pub fn append_all<const N: usize>(&mut self, parts: [&[u8]; N]) -> Result<(), Full> {
-        let end = self.end as usize;
+        let end = self.0.end as usize;
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut room = self.bytes.get_mut(end..end + length).ok_or(Full)?;
+        let mut room = self.0.bytes.get_mut(end..end + length).ok_or(Full)?;
         for part in parts {
             let (place, rest) = room.split_at_mut(part.len());
             place.copy_from_slice(part);
             room = rest;
         }
-        self.end += length as u32;
+        self.0.end += length as u32;
         Ok(())
     }
 }
@@ -174,6 +180,7 @@ impl Buffers {
     }
 
     /// A buffer that a head fits.
+    #[inline]
     pub fn small(&mut self) -> Buffer {
         self.lent += 1;
         self.small.pop().unwrap_or_else(|| map(self.small_size))

@@ -203,7 +203,7 @@ impl RequestSide {
     }
 
     /// What is in `out` is to be sent before the bytes that may pass.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_first(&mut self, out: Buffer) {
         (self.sent, self.left) = (0, out.len() as u32);
         self.out = Some(out);

@@ -69,7 +69,9 @@ impl Exchange {
                 match fate {
                     Fate::Forwarded => {
                         self.want_server(env.now);
-                        self.advance_request_body(env);
+                        if self.request.phase == Phase::Body {
+                            self.advance_request_body(env);
+                        }
                         self.request.park(env);
                     }
                     Fate::Discarded => self.discard_body(env),
@@ -100,6 +102,7 @@ impl Exchange {
     }
 
     /// Whether the place lets the connection persist behind this request (`ngx_http_update_location_config`).
+    #[inline(always)]
     pub(super) fn may_persist(&self, now: Time) -> bool {
         let rules = &self.place.client;
         rules.keepalive_timeout > Duration::ZERO

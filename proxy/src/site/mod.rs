@@ -189,6 +189,7 @@ impl Place {
     }
 
     /// Whether what this peer says of the client is believed.
+    #[inline]
     pub fn trusts(&self, address: IpAddr) -> bool {
         let trusted = &self.client.trusted;
         !trusted.is_empty() && trusted.iter().any(|net| net.contains(&address.to_canonical()))

@@ -230,12 +230,18 @@ impl RequestSide {
 
     /// Drops what does not pass, once it is at the front. Where something that is kept for another try
     /// lies before it, that goes too.
+    #[inline]
     fn drop_skipped(&mut self) {
         if self.skip > 0 && self.pass == 0 {
-            self.let_go();
-            let skip = std::mem::take(&mut self.skip) as usize;
-            self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
+            self.drop_framing();
         }
+    }
+
+    #[cold]
+    fn drop_framing(&mut self) {
+        self.let_go();
+        let skip = std::mem::take(&mut self.skip) as usize;
+        self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
     }
 
     /// What has been judged of the body does not go on after all.

@@ -141,7 +141,9 @@ impl Exchange {
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive =
             wishes.connection.persists(head.version) && self.may_persist(tools.moment.now);
-        self.request.upgrade = wishes.upgrade.then(|| joined(head.fields.values(Role::Upgrade)));
+        if wishes.upgrade {
+            self.request.upgrade = Some(joined(head.fields.values(Role::Upgrade)));
+        }
         if wishes.max_forwards == Some(0) {
             return Err(Refusal::new(200, "Max-Forwards has come to its end here"));
         }

@@ -36,11 +36,10 @@ impl Attempt {
         matches!(&self.walk, Walk::LeastTime(clock) if clock.awaits_head())
     }
 
-    pub(super) fn restart(&mut self, walk: Walk, tries: u32) {
+    pub(super) fn restart(&mut self, tries: u32) {
         self.tried.clear();
         self.tries = tries;
         self.tier = Tier::Primary;
-        self.walk = walk;
         self.bound_to = None;
     }
 

@@ -161,17 +161,20 @@ impl Group {
     /// (`proxy_next_upstream_tries`).
     pub fn begin(&self, attempt: &mut Attempt, client: Option<IpAddr>, key: Key, tries: u32) {
         let all = self.tiers[0].tries + self.tiers[1].tries;
-        let walk = match self.balance {
-            Balance::RoundRobin => Walk::RoundRobin,
-            Balance::LeastConn => Walk::LeastConn,
-            Balance::IpHash => Walk::IpHash(ClientHash::new(client)),
-            Balance::Hash => Walk::Hash(KeyWalk::new(key, 0)),
-            Balance::ConsistentHash => Walk::ConsistentHash(KeyWalk::new(key, self.ring.find(key.crc()))),
-            Balance::Random => Walk::Random(Misses::default()),
-            Balance::RandomTwo => Walk::RandomTwo(Misses::default()),
-            Balance::LeastTime(measure) => Walk::LeastTime(Clock::new(measure)),
-        };
-        attempt.restart(walk, if tries == 0 { all } else { all.min(tries) });
+        attempt.restart(if tries == 0 { all } else { all.min(tries) });
+        // Each writes no more than its own part.
+        match self.balance {
+            Balance::RoundRobin => attempt.walk = Walk::RoundRobin,
+            Balance::LeastConn => attempt.walk = Walk::LeastConn,
+            Balance::IpHash => attempt.walk = Walk::IpHash(ClientHash::new(client)),
+            Balance::Hash => attempt.walk = Walk::Hash(KeyWalk::new(key, 0)),
+            Balance::ConsistentHash => {
+                attempt.walk = Walk::ConsistentHash(KeyWalk::new(key, self.ring.find(key.crc())));
+            }
+            Balance::Random => attempt.walk = Walk::Random(Misses::default()),
+            Balance::RandomTwo => attempt.walk = Walk::RandomTwo(Misses::default()),
+            Balance::LeastTime(measure) => attempt.walk = Walk::LeastTime(Clock::new(measure)),
+        }
     }
 
     /// Binds an attempt that has just begun to the peer that the request calls so, or to that of the session it names so.

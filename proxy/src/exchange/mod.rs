@@ -229,6 +229,7 @@ impl Exchange {
     }
 
     /// What to do next, given what the sockets can do.
+    #[inline(always)]
     pub fn next(&self, ready: Ready) -> Step {
         if self.failure.is_some() {
             return Step::Abandon;
@@ -269,7 +270,7 @@ impl Exchange {
         if self.response.is_tunnel() {
             return self.half_close();
         }
-        if self.fetch.is_some() { self.fetch_step(ready) } else { Step::Wait }
+        if self.fetch.is_some() { self.fetch_step(ready.client_readable) } else { Step::Wait }
     }
 
     /// The response is whole (or is the proxy's own): what is left to do.
@@ -318,6 +319,7 @@ impl Exchange {
     }
 
     /// The room for bytes from `side`. Never empty.
+    #[inline(always)]
     pub fn space(&mut self, side: Side, env: &mut Env) -> &mut [u8] {
         let space = match side {
             Side::Client => self.request.space(env),
@@ -328,6 +330,7 @@ impl Exchange {
     }
 
     /// `n` bytes came from `side` into its space; `n` is not 0.
+    #[inline(always)]
     pub fn filled(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client if self.ending == Ending::Linger || self.request.is_cut() => {
@@ -364,6 +367,7 @@ impl Exchange {
     }
 
     /// The bytes to be sent to `side`, in two parts of which either may be empty.
+    #[inline(always)]
     pub fn outgoing(&self, side: Side) -> (&[u8], &[u8]) {
         match side {
             Side::Client => self.response.outgoing(),
@@ -372,6 +376,7 @@ impl Exchange {
     }
 
     /// `n` bytes of what was outgoing to `side` have been sent.
+    #[inline(always)]
     pub fn flushed(&mut self, side: Side, n: usize, env: &mut Env) {
         match side {
             Side::Client => {

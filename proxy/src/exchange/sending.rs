@@ -248,7 +248,7 @@ impl Exchange {
     /// What the fetch wants of the driver.
     #[cold]
     #[inline(never)]
-    pub(super) fn fetch_step(&self, ready: super::Ready) -> Step {
+    pub(super) fn fetch_step(&self, client_readable: bool) -> Step {
         let Some(fetch) = &self.fetch else { return Step::Wait };
         if fetch.sending.is_none() {
             return if fetch.wants_counters() { Step::Count } else { Step::Open };
@@ -257,7 +257,7 @@ impl Exchange {
             return Step::Read;
         }
         // A client that still sends a body nobody wants may not read before it is through.
-        let drains = self.request.is_cut() && ready.client_readable && !self.request.has_eof();
+        let drains = self.request.is_cut() && client_readable && !self.request.has_eof();
         if drains { Step::Receive(super::Side::Client) } else { Step::Wait }
     }
 }

@@ -48,21 +48,25 @@ impl<N: Net> Worker<N> {
     pub(super) fn upstream_event(&mut self, key: UpstreamKey, event: &Event) {
         let Some(up) = self.upstreams.get_mut(key) else { return };
         self.at_work = up.client;
-        let Some(client) = up.client.and_then(|key| self.clients.get_mut(key)) else { return };
-        let client_key = up.client;
-        if !up.is_connected {
-            if !event.writable && !event.broken {
-                return;
-            }
+        let Some(client) = up.client else { return };
+        if up.is_connected || self.has_connected(key, client, event) {
+            self.drive(client);
+        }
+    }
+
+    /// Takes in that a connection has been opened, or could not be. False where neither is known yet.
+    #[cold]
+    fn has_connected(&mut self, key: UpstreamKey, client: ClientKey, event: &Event) -> bool {
+        let Some(up) = self.upstreams.get_mut(key) else { return false };
+        let Some(client) = self.clients.get_mut(client) else { return false };
+        if event.writable || event.broken {
             up.is_connected = true;
             match self.net.connected(&mut up.socket) {
                 Ok(()) => client.exchange.acquired(false, self.env.now),
                 Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
             }
         }
-        if let Some(key) = client_key {
-            self.drive(key);
-        }
+        up.is_connected
     }
 
     /// Chooses a server for the client's request, unless the one it has is to be kept, and takes an idle
@@ -389,7 +393,9 @@ pub(super) fn choose_from<S, F>(
         let session = peer.and_then(|key| group.peer(key)?.session().cloned());
         client.exchange.is_bound_to(session);
     }
-    if let (Some(record), Some(peer)) = (client.exchange.record(), peer.and_then(|key| group.peer(key))) {
+    if let Some(record) = client.exchange.record()
+        && let Some(peer) = peer.and_then(|key| group.peer(key))
+    {
         record.tried(peer.name().clone(), peer.address_text().clone(), now);
     }
     client.chosen = peer.map(|peer| Chosen { group: id, peer });

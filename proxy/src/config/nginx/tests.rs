@@ -3,6 +3,7 @@
 
 mod groups;
 mod health;
+mod resolver;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,0 +1,41 @@
+//! `resolver` and `resolver_timeout`.
+
+use super::*;
+use crate::config::Host;
+
+#[test]
+fn resolvers_are_taken_over_and_names_of_servers_have_theirs() {
+    let config = http(
+        "upstream u { server a resolve; server b; server 10.0.0.1 resolve; }
+         upstream v { resolver [::1]; server a resolve; }
+         resolver 127.0.0.1 ns:5353 valid=3s ipv6=off; resolver_timeout 2s;
+         server { resolver_timeout 4s; location / { resolver 127.0.0.2 valid=0 status_zone=z; } }",
+    );
+    let of = |upstream: usize, line: usize| config.upstreams[upstream].servers[line].resolver.as_deref();
+    let outer = of(0, 0).expect("it says resolve");
+    let ns = |ip: &str| Host::Literal((ip.parse::<std::net::IpAddr>().expect("an address"), 53).into());
+    assert_eq!(outer.servers, [ns("127.0.0.1"), Host::Name("ns".to_owned(), 5353)]);
+    assert_eq!((outer.valid, outer.timeout), (Some(Duration::from_secs(3)), Duration::from_secs(2)));
+    assert_eq!((outer.ipv4, outer.ipv6), (true, false));
+    assert_eq!(of(0, 1), None, "it does not say it");
+    let own = of(1, 0).expect("it says resolve");
+    assert_eq!((&*own.servers, own.timeout), (&[ns("::1")][..], Duration::from_secs(2)));
+    let inner = config.sites[0].locations[0].rules.resolver.as_deref().expect("there is one");
+    assert_eq!((&*inner.servers, inner.timeout), (&[ns("127.0.0.2")][..], Duration::from_secs(4)));
+    assert_eq!(inner.valid, None, "no time stands for that of answers");
+}
+
+/// The version of nginx that the suites run with does not know all of these yet.
+#[test]
+fn resolvers_that_are_wrong() {
+    for (words, problem) in [
+        ("127.0.0.1 ipv4=x", "invalid parameter: ipv4=x"),
+        ("127.0.0.1 ipv4=off ipv6=off", "\"ipv4\" and \"ipv6\" cannot both be \"off\""),
+        ("ipv4=on", "no name servers defined"),
+        ("unix:/s", "invalid host in resolver \"unix:/s\""),
+        ("127.0.0.1:0", "invalid port in resolver \"127.0.0.1:0\""),
+    ] {
+        let text = format!("events {{}} http {{ resolver {words}; server {{}} }}");
+        assert_eq!(error(&[("/etc/n/nginx.conf", &text)]), format!("{problem} in /etc/n/nginx.conf:1"));
+    }
+}

@@ -160,6 +160,8 @@ pub struct Location {
     pub is_internal: bool,
     /// Variables that get values first, in this order (`set`).
     pub sets: Vec<Set>,
+    /// What is looked for first (`try_files`).
+    pub try_files: Option<TryFiles>,
     /// Where its requests end.
     pub action: Action,
     /// How they get there.
@@ -179,6 +181,7 @@ impl Location {
             matches,
             is_internal: false,
             sets: Vec::new(),
+            try_files: None,
             action,
             rules: Rules::default(),
             client: None,
@@ -291,6 +294,26 @@ pub struct Files {
     pub if_modified_since: IfModifiedSince,
     /// The most ranges of one request (`max_ranges`); 0: none.
     pub ranges_max: u32,
+}
+
+/// Files of which the first that is there stands for a request (`try_files`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TryFiles {
+    /// Where they are looked for.
+    pub folder: Files,
+    /// What they are called, in this order, and whether a folder is wanted.
+    pub names: Vec<(Template, bool)>,
+    /// Where none is there.
+    pub otherwise: Otherwise,
+}
+
+/// What becomes of a request where no file is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is answered with this status.
+    Status(u16),
+    /// It goes to the location of this name, `@name`, or to another path with other arguments.
+    Place(Template),
 }
 
 /// How the time of a file is compared with that of a client's copy.

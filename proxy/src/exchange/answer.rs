@@ -14,6 +14,11 @@ pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
+/// With these statuses the connection is closed and nothing is said (`ngx_http_finalize_request`).
+fn closes_without_a_word(status: u16, has_text: bool) -> bool {
+    status == 444 || (!has_text && matches!(status, 408 | 499))
+}
+
 impl Exchange {
     /// After some errors the connection is not used again, whatever is answered in their place
     /// (`ngx_http_special_response_handler`).
@@ -23,8 +28,8 @@ impl Exchange {
 
     /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
     pub(super) fn answer(&mut self, status: u16, has_text: bool, env: &mut Env) {
-        if status == 444 {
-            self.status_shown = Some(444);
+        if closes_without_a_word(status, has_text) {
+            self.status_shown = Some(status);
             self.ending = Ending::Close;
             return;
         }

@@ -18,7 +18,7 @@ use super::request_head::{Fate, Message};
 use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange, Link};
-use crate::config::site::Files;
+use crate::config::site::{Files, Otherwise, TryFiles};
 use crate::http::framing::Length;
 use crate::http::head::{self, Parsed};
 use crate::http::reply::Content;
@@ -95,12 +95,29 @@ enum Goal {
     Index { file: Vec<u8>, path: Vec<u8> },
     /// If this folder is there, it goes on.
     Folder(Vec<u8>),
+    /// If this is there, and is a folder or not as is wanted, the request stays at its place, for this path.
+    Try { file: Vec<u8>, path: Vec<u8>, is_folder: bool },
     /// The request is for this path of the site.
     Elsewhere(Vec<u8>),
+    /// The request goes to the location of this name, or to another path with these arguments.
+    Otherwise(Vec<u8>),
     /// Nothing is there.
     Refused(u16),
     /// The counters are the answer.
     Counters,
+}
+
+/// Where a request goes on.
+#[derive(Debug)]
+enum Way {
+    /// To this path, with its arguments.
+    Path(Vec<u8>),
+    /// To this path and the arguments behind it.
+    Target(Vec<u8>),
+    /// To the location of this name.
+    Named(Vec<u8>),
+    /// Nowhere else, but for this path from here on.
+    Stay(Vec<u8>),
 }
 
 /// See the [module's page](self).
@@ -175,6 +192,34 @@ impl Fetch {
         fetch
     }
 
+    /// To the first of several files that is there (`ngx_http_try_files_handler`).
+    pub(super) fn to_first_of(tries: &TryFiles, message: &Message<'_>, asked: &Asked<'_>) -> Fetch {
+        let mut fetch = Fetch::new(message, asked.path);
+        let mut root = Vec::new();
+        asked.expand(&tries.folder.root, &mut root);
+        // An alias stands for what the location matched, also where the name of a file begins with that.
+        let replaced = asked.path.get(..tries.folder.replaced).unwrap_or_default();
+        for (name, is_folder) in &tries.names {
+            let mut path = replaced.to_vec();
+            asked.expand(name, &mut path);
+            if path[replaced.len()..].starts_with(replaced) {
+                path.drain(..replaced.len());
+            }
+            if let Some(file) = files::path(&tries.folder, root.clone(), &path, b"") {
+                fetch.goals.push_back(Goal::Try { file, path, is_folder: *is_folder });
+            }
+        }
+        fetch.goals.push_back(match &tries.otherwise {
+            Otherwise::Status(status) => Goal::Refused(*status),
+            Otherwise::Place(template) => {
+                let mut place = Vec::new();
+                asked.expand(template, &mut place);
+                Goal::Otherwise(place)
+            }
+        });
+        fetch
+    }
+
     /// To the counters.
     pub(super) fn to_counters(message: &Message<'_>, path: &[u8]) -> Fetch {
         let mut fetch = Fetch::new(message, path);
@@ -190,8 +235,10 @@ impl Fetch {
 
     fn file(&self) -> Option<&[u8]> {
         match self.goals.front() {
-            Some(Goal::File(file) | Goal::Folder(file) | Goal::Index { file, .. }) => Some(file),
-            Some(Goal::Elsewhere(_) | Goal::Refused(_) | Goal::Counters) | None => None,
+            Some(
+                Goal::File(file) | Goal::Folder(file) | Goal::Index { file, .. } | Goal::Try { file, .. },
+            ) => Some(file),
+            Some(Goal::Elsewhere(_) | Goal::Otherwise(_) | Goal::Refused(_) | Goal::Counters) | None => None,
         }
     }
 }
@@ -208,10 +255,18 @@ impl Exchange {
         match fetch.goals.front_mut() {
             Some(Goal::Elsewhere(path)) => {
                 let path = std::mem::take(path);
-                self.go_to(path, env);
+                self.go_to(Way::Path(path), env);
+            }
+            Some(Goal::Otherwise(place)) => {
+                let place = std::mem::take(place);
+                let way = if place.starts_with(b"@") { Way::Named(place) } else { Way::Target(place) };
+                self.go_to(way, env);
             }
             Some(&mut Goal::Refused(status)) => self.give_up(status, env),
-            Some(Goal::File(_) | Goal::Index { .. } | Goal::Folder(_) | Goal::Counters) | None => {}
+            Some(
+                Goal::File(_) | Goal::Index { .. } | Goal::Folder(_) | Goal::Try { .. } | Goal::Counters,
+            )
+            | None => {}
         }
     }
 
@@ -220,18 +275,27 @@ impl Exchange {
         let Some(fetch) = &mut self.fetch else { return };
         match (fetch.goals.pop_front(), result) {
             (Some(Goal::File(_)), Ok(found)) => self.found(&found, env),
-            (Some(Goal::Index { file, path }), Ok(found)) => {
-                self.go_to(path, env);
-                // Nearly always that is the same file, which need not be opened twice.
-                if self.fetch.as_ref().is_some_and(|fetch| fetch.file() == Some(&file)) {
-                    self.opened(Ok(found), env);
-                }
+            (Some(Goal::Index { file, path }), Ok(found)) => self.go_on(Way::Path(path), &file, found, env),
+            (Some(Goal::Try { file, path, is_folder }), Ok(found))
+                if is_folder == (found.kind == FileKind::Folder) =>
+            {
+                self.go_on(Way::Stay(path), &file, found, env);
             }
+            (Some(Goal::Try { .. }), _) => self.pursue(env),
             (Some(Goal::Folder(_)), Ok(Found { kind: FileKind::Folder, .. }))
             | (Some(Goal::Index { .. }), Err(Missing::Absent)) => self.pursue(env),
             (Some(Goal::Folder(_)), Ok(_)) => self.give_up(404, env),
             (_, Err(missing)) => self.give_up(missing.status(), env),
             (goal, Ok(_)) => unreachable!("{goal:?} is not opened"),
+        }
+    }
+
+    /// The file is there: the request goes its way.
+    fn go_on(&mut self, way: Way, file: &[u8], found: Found, env: &mut Env) {
+        self.go_to(way, env);
+        // Nearly always that is the same file, which need not be opened twice.
+        if self.fetch.as_ref().is_some_and(|fetch| fetch.file() == Some(file)) {
+            self.opened(Ok(found), env);
         }
     }
 
@@ -293,10 +357,11 @@ impl Exchange {
         self.write(301, keep_alive, Content::Page(""), Some(&location), b"", env);
     }
 
-    /// The request goes on as one for another path of its site.
-    fn go_to(&mut self, path: Vec<u8>, env: &mut Env) {
+    /// The request goes on as one for something else of its site.
+    fn go_to(&mut self, way: Way, env: &mut Env) {
         let Some(fetch) = self.fetch.take() else { return };
-        match self.follow_to(&fetch, path, env) {
+        let turns = fetch.turns + u8::from(!matches!(way, Way::Stay(_)));
+        match self.follow_to(&fetch, way, env) {
             Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
             Ok(Fate::Forwarded) => {
                 self.link = Link::Wanted { same_server: false };
@@ -308,24 +373,24 @@ impl Exchange {
             Ok(Fate::Refused(status)) => self.answer(status, false, env),
             Ok(Fate::Fetched) => {
                 if let Some(next) = &mut self.fetch {
-                    next.turns = fetch.turns + 1;
+                    next.turns = turns;
                 }
                 self.pursue(env);
             }
-            Err(refusal) => self.refuse(refusal, env),
+            Err(refusal) => {
+                self.closes_after(refusal.status);
+                self.refuse(refusal, env);
+            }
         }
     }
 
-    fn follow_to(&mut self, fetch: &Fetch, path: Vec<u8>, env: &mut Env) -> Result<Fate, Refusal> {
-        if fetch.turns >= TURNS_MAX {
+    fn follow_to(&mut self, fetch: &Fetch, way: Way, env: &mut Env) -> Result<Fate, Refusal> {
+        if fetch.turns >= TURNS_MAX && !matches!(way, Way::Stay(_)) {
             return Err(Refusal::new(
                 500,
                 "the configuration leads from one place to another without an end",
             ));
         }
-        self.place = self.routes.find_in(self.place.site, &path).clone();
-        let mut goal = Vec::new();
-        uri::escape(&path, &mut goal);
         let (scratch, mut tools) = env.split();
         let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, scratch) else {
             unreachable!("a head that was read before");
@@ -335,13 +400,34 @@ impl Exchange {
             (head.method, head.method_name) = (self.request.method, b"GET");
         }
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;
-        if let (_, Some(args)) = uri::split(asked.path) {
+        let (path, args) = match &way {
+            Way::Path(path) | Way::Stay(path) => (path.as_slice(), uri::split(asked.path).1),
+            Way::Target(target) => uri::split(target),
+            Way::Named(_) => (fetch.path.as_slice(), uri::split(asked.path).1),
+        };
+        match &way {
+            Way::Stay(_) => {}
+            Way::Named(name) => {
+                let named = self.routes.named(self.place.site, name);
+                self.place =
+                    named.ok_or(Refusal::new(500, "the configuration has no such location"))?.clone();
+            }
+            Way::Path(_) | Way::Target(_) => {
+                self.place = self.routes.find_in(self.place.site, path).clone();
+            }
+        }
+        let mut goal = Vec::new();
+        uri::escape(path, &mut goal);
+        if let Some(args) = args {
             goal.push(b'?');
             goal.extend_from_slice(args);
         }
-        let target = Target { path: &goal, host: asked.host };
+        // To a location of a name the target comes as it came.
+        let path = if matches!(way, Way::Named(_)) { asked.path } else { &goal };
+        let target = Target { path, host: asked.host };
         let wishes = rewrite::wishes(&head);
-        let message = self.message(&head, &target, fetch.length, &wishes).sent_here();
+        let mut message = self.message(&head, &target, fetch.length, &wishes).sent_here();
+        message.is_tried = matches!(way, Way::Stay(_));
         self.follow(&message, &mut tools)
     }
 }

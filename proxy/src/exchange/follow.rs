@@ -97,6 +97,11 @@ impl Exchange {
         if place.is_internal && !message.is_sent_here {
             return Ok(Fate::Refused(404));
         }
+        if let Some(tries) = place.try_files.as_ref().filter(|_| !message.is_tried) {
+            let fetch = Fetch::to_first_of(tries, message, &self.asked(message, tools, scope));
+            self.fetch = Some(Box::new(fetch));
+            return Ok(Fate::Fetched);
+        }
         match &place.action {
             Action::Answer(answer) => {
                 let mut text = Vec::new();

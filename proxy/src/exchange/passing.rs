@@ -104,7 +104,7 @@ impl Exchange {
         self.request.closes = told.closes;
         self.request.upgrade = told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));
         // Who keeps the expectation from the server has to meet it (RFC 9110 section 10.1.1).
-        if !told.expects && !message.is_sent_here && message.awaits_continue() {
+        if !told.expects && message.awaits_continue() {
             let out = self.response.out(false, tools.buffers);
             out.append(CONTINUE).expect("a fresh buffer has room");
         }

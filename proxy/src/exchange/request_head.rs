@@ -180,7 +180,7 @@ impl Exchange {
             Some(peer) => self.place.trusts(peer),
             None => self.place.client.trusts_unix,
         };
-        Message { head, target, length, wishes, trusted, is_sent_here: false }
+        Message { head, target, length, wishes, trusted, is_sent_here: false, is_tried: false }
     }
 
     /// Writes the head as the command line has it.
@@ -216,6 +216,8 @@ pub(super) struct Message<'a> {
     pub(super) trusted: bool,
     /// The proxy itself has sent the request to its place.
     pub(super) is_sent_here: bool,
+    /// The file that stands for it has been looked for (`try_files`).
+    pub(super) is_tried: bool,
 }
 
 impl Message<'_> {

@@ -289,8 +289,9 @@ impl Known<'_> {
             V::Status => {
                 let status = match exchange.status() {
                     // Nothing was said, on purpose; or nginx's word for a client that has gone.
-                    0 if self.is_over && exchange.status_shown == Some(444) => 444,
-                    0 if self.is_over => 499,
+                    0 if self.is_over => {
+                        exchange.status_shown.filter(|status| matches!(status, 408 | 444)).unwrap_or(499)
+                    }
                     0 => match (exchange.status_shown, &place.action) {
                         (Some(status), _) => status,
                         // The text of a `return` may tell the status that it is about to have.

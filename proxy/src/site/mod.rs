@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use slotmap::SecondaryMap;
 
-use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri, Set};
+use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri, Set, TryFiles};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
@@ -64,6 +64,8 @@ pub struct Place {
     pub name_patterns: Vec<Pattern>,
     /// Variables that get values on the way, in their order.
     pub sets: Vec<Set>,
+    /// What is looked for first.
+    pub try_files: Option<TryFiles>,
     /// It is for requests that the proxy sends here itself.
     pub is_internal: bool,
     /// Bodies of its requests are kept, as far as the rules let them (`$request_body`).
@@ -148,13 +150,22 @@ impl Place {
         let client = location.client.as_ref().unwrap_or(&site.client);
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
-            is_plain: is_standard && !keeps_records && !location.is_internal && !has_key,
+            is_plain: is_standard
+                && !keeps_records
+                && !location.is_internal
+                && !has_key
+                && location.try_files.is_none(),
             pattern: match &location.matches {
                 Match::Regex(pattern) => Some(pattern.clone()),
                 Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
             },
             name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
+            try_files: match &location.action {
+                // `return` comes before (`ngx_http_core_run_phases`).
+                Action::Answer(_) => None,
+                _ => location.try_files.clone(),
+            },
             is_internal: location.is_internal,
             keeps_body,
             keeps_records,

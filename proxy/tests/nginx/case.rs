@@ -7,6 +7,7 @@
 //! a name
 //!   http     …                the inside of `http { }`
 //!   server   …                the inside of a `server { }` that listens at {front}
+//!   file     d/a text        a file below {dir}/html, for both
 //!   origin   a 500 closes 200 what the origin {a} does with its 1st, 2nd, and every further request: answers with a
 //!                             status and its name, closes the connection, or is silent
 //!   origin   a sends HTTP/1.1 200 OK⏎…    the same with these bytes
@@ -62,6 +63,8 @@ pub(crate) struct Case {
     /// The whole file, instead of the two that follow.
     pub(crate) file: String,
     pub(crate) http: String,
+    /// Files below `html`: their names and texts.
+    pub(crate) files: Vec<(String, String)>,
     pub(crate) server: String,
     /// By the origin's letter.
     pub(crate) deeds: Vec<(char, Deed)>,
@@ -81,6 +84,10 @@ impl Case {
         match word {
             "http" => self.http.push_str(&format!("{text}\n")),
             "server" => self.server.push_str(&format!("{text}\n")),
+            "file" => {
+                let (name, text) = text.split_once(' ').expect("a name and a text");
+                self.files.push((name.to_owned(), text.to_owned()));
+            }
             "origin" => self.deeds.extend(deeds(text)),
             "get" => self.ask("GET", text),
             "ask" => {

@@ -54,6 +54,7 @@ tables! {
     balancing
     failures
     locations
+    tries
 }
 
 /// The least number of cases: nobody shortens the tables unnoticed.

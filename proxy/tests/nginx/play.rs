@@ -40,6 +40,11 @@ impl Stage {
         allow_all(folder.path());
         // It opens a log whose name has a variable only where there is a root for files.
         fs::create_dir(folder.path().join("html")).expect("a folder");
+        for (name, text) in &case.files {
+            let path = folder.path().join("html").join(name);
+            fs::create_dir_all(path.parent().expect("a folder around it")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
         let text = if case.file.is_empty() { in_full(case) } else { case.file.clone() };
         let mut words = Vec::new();
         let mut origins = BTreeMap::new();

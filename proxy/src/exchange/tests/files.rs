@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::site::{Answer, Files, IfModifiedSince, Match};
-use crate::config::template::Template;
+use crate::config::site::{Answer, Files, IfModifiedSince, Match, Otherwise, TryFiles};
+use crate::config::template::{Part, Template, Variable};
 use crate::config::{Action, Location, Pass};
 
 fn files(root: &str, index: &[&str]) -> Files {
@@ -135,6 +135,48 @@ fn a_body_goes_with_the_request_to_another_location() {
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert!(play.client_got().ends_with("||ok"));
     assert!(play.closed.is_none());
+}
+
+/// A site that looks for `$uri`, then for a folder, then goes elsewhere.
+fn trying(otherwise: Otherwise) -> Play {
+    let mut play = site();
+    let uri = || Template::default().with(Part::Variable(Variable::Uri));
+    let folder = files("/srv", &["index.txt"]);
+    let tries = TryFiles { folder: folder.clone(), names: vec![(uri(), false), (uri(), true)], otherwise };
+    let found = play.files.clone();
+    play = Play::new(|config| {
+        let site = &mut config.sites[0];
+        site.location.action = Action::File(folder);
+        site.location.try_files = Some(tries);
+        let pass = Action::Proxy(Pass::new(0, "app1:5000".into()));
+        site.locations.push(Location { matches: Match::Named("@app".into()), ..Location::new(pass) });
+    });
+    play.files = found;
+    play
+}
+
+#[test]
+fn the_first_file_that_is_there_stands_for_a_request() {
+    let mut play = trying(Otherwise::Status(404));
+    assert!(ask(&mut play, "/a.txt").ends_with("||0123456789"));
+    assert_eq!(play.happened(), "open /srv/a.txt, finish", "it is opened once");
+    assert!(ask(&mut play, "/d/").ends_with("||text"));
+    assert_eq!(play.happened(), "open /srv/d/, open /srv/d/, open /srv/d/index.txt, finish");
+    assert!(ask(&mut play, "/missing").starts_with("HTTP/1.1 404 "));
+    assert_eq!(play.happened(), "open /srv/missing, open /srv/missing, finish");
+}
+
+#[test]
+fn a_body_goes_with_a_request_for_which_no_file_is_there() {
+    for size in [1, 1000] {
+        let mut play = trying(Otherwise::Place(Template::text("@app")));
+        play.reads = vec![size];
+        play.client_sends(&POST.replace("POST / ", "POST /missing?a=b "));
+        play.client_sends("hello");
+        assert_eq!(play.upstream_got(), format!("{}hello", POST_ON.replace("POST / ", "POST /missing?a=b ")));
+        play.upstream_sends(OK);
+        assert_eq!(play.client_got(), OK_ON);
+    }
 }
 
 #[test]

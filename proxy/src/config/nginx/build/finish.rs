@@ -3,12 +3,12 @@
 use super::super::error::{Error, Place};
 use super::Builder;
 use super::answers::default_types;
-use super::http::{End, Part, name};
+use super::http::{End, Last, Part, name};
 use super::scope::{Change, ChangeFrom, Field, Log, Page, Root, Scope, Trusted};
 use super::variables::{Text, Variables};
 use crate::config::site::{
-    Added, Answer, Delivery, ErrorPage, Files, Forwarding, Listed, Log as LogRule, Match, OwnRedirects,
-    PassBody, RealIp, Redirect, RedirectFrom, Set,
+    Added, Answer, Delivery, ErrorPage, Files, Forwarding, Listed, Log as LogRule, Match, Otherwise,
+    OwnRedirects, PassBody, RealIp, Redirect, RedirectFrom, Set, TryFiles,
 };
 use crate::config::{
     Action, ClientRules, Config, Listener, Location, LogFormat, Map, Rules, Site, Timeouts, Upstream,
@@ -112,6 +112,7 @@ impl Builder<'_> {
             matches: part.matches.clone(),
             is_internal: part.is_internal,
             sets: if is_site { Vec::new() } else { self.sets(part)? },
+            try_files: self.try_files(part, scope)?,
             action,
             rules: self.rules(part, scope)?,
             client: (!is_site).then(|| client_rules(scope)),
@@ -129,6 +130,25 @@ impl Builder<'_> {
     fn answer(&self, part: &Part) -> Result<Option<Answer>, Error> {
         let Some((status, text)) = &part.answer else { return Ok(None) };
         Ok(Some(Answer { status: *status, text: self.variables.optional(text.as_ref())? }))
+    }
+
+    fn try_files(&self, part: &Part, scope: &Scope) -> Result<Option<TryFiles>, Error> {
+        let Some(tries) = &part.try_files else { return Ok(None) };
+        let name = |(name, is_folder): &(Text, bool)| Ok((self.variables.template(name)?, *is_folder));
+        let folder = self.static_files(scope)?;
+        if folder.is_alias && matches!(part.matches, Match::Regex(_)) {
+            let message = "\"try_files\" with \"alias\" in a location that is given by regular expression is not \
+                           supported by this proxy";
+            return Err(Error::at(&part.place, message));
+        }
+        Ok(Some(TryFiles {
+            folder,
+            names: tries.names.iter().map(name).collect::<Result<_, Error>>()?,
+            otherwise: match &tries.otherwise {
+                Last::Status(status) => Otherwise::Status(*status),
+                Last::Place(text) => Otherwise::Place(self.variables.template(text)?),
+            },
+        }))
     }
 
     fn static_files(&self, scope: &Scope) -> Result<Files, Error> {

@@ -9,10 +9,12 @@ use super::super::reader::Statement;
 use super::answers::{self, Around};
 use super::pass::{self, PassTo};
 use super::scope::Scope;
+use super::slots::once;
 use super::variables::{Text, Variables};
 use super::{Builder, client, forwarding, health, listen};
 use crate::config::site::{Match, SiteName};
 use crate::config::template::Variable;
+use crate::config::units::parse_number;
 
 /// A `location`, or the part of a `server` that is like one.
 #[derive(Debug)]
@@ -23,9 +25,25 @@ pub(super) struct Part {
     pub(super) is_internal: bool,
     pub(super) sets: Vec<(Variable, Text)>,
     pub(super) answer: Option<(u16, Option<Text>)>,
+    pub(super) try_files: Option<Tries>,
     pub(super) end: End,
     pub(super) check: Option<health::Check>,
     pub(super) nested: Vec<Part>,
+}
+
+/// A `try_files`.
+#[derive(Debug)]
+pub(super) struct Tries {
+    /// Names, and whether a folder is wanted.
+    pub(super) names: Vec<(Text, bool)>,
+    pub(super) otherwise: Last,
+}
+
+/// What comes last in it.
+#[derive(Debug)]
+pub(super) enum Last {
+    Status(u16),
+    Place(Text),
 }
 
 /// Where requests end, if not in an answer.
@@ -53,6 +71,7 @@ impl Part {
             is_internal: false,
             sets: Vec::new(),
             answer: None,
+            try_files: None,
             end: End::File,
             check: None,
             nested: Vec::new(),
@@ -149,6 +168,7 @@ impl Builder<'_> {
                 let answer = answer(statement)?;
                 part.answer.get_or_insert(answer);
             }
+            "try_files" => once(&mut part.try_files, statement, || tries(statement))?,
             "stub_status" => part.end = End::StubStatus,
             "proxy_pass" => {
                 if matches!(part.end, End::Pass(_)) {
@@ -242,6 +262,23 @@ fn matches(block: &Statement, variables: &mut Variables) -> Result<Match, Error>
     } else {
         Ok(prefix(first, false))
     }
+}
+
+/// `try_files NAME... URI|@name|=CODE`.
+fn tries(statement: &Statement) -> Result<Tries, Error> {
+    let (last, names) = statement.args.split_last().expect("two arguments");
+    let name = |word: &String| {
+        let name = word.strip_suffix('/');
+        Ok((Text::parse(name.unwrap_or(word), &statement.place)?, name.is_some()))
+    };
+    let otherwise = match last.strip_prefix('=') {
+        Some(code) => {
+            let status = parse_number(code).filter(|code| *code <= 999).map(|code| code as u16);
+            Last::Status(status.ok_or_else(|| statement.error(format!("invalid code \"{last}\"")))?)
+        }
+        None => Last::Place(Text::parse(last, &statement.place)?),
+    };
+    Ok(Tries { names: names.iter().map(name).collect::<Result<_, Error>>()?, otherwise })
 }
 
 /// Whether a `location` may stand in another one (`ngx_http_core_location`).

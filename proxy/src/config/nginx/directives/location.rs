@@ -28,7 +28,7 @@ pub(super) const ROWS: &[Directive] = &[
         SERVER_LOCATION,
         ONE_OR_TWO,
         "",
-        "Answers with a status, and a text or the URL of a redirect. 444 closes without a word.",
+        "Answers with a status, and a text or the URL of a redirect. 444 closes without a word, as 408 and 499 do that have no text.",
     ),
     row("set", SERVER_LOCATION, TWO, "", "Gives a variable a value."),
     block(
@@ -77,6 +77,15 @@ pub(super) const ROWS: &[Directive] = &[
     row("alias", LOCATION, ONE, "", "The folder that stands for what the location matched.").differs(
         "No path leads out of it, as `/img../x` would below `location /img { alias /data/img/; }`: 404.",
     ),
+    row(
+        "try_files",
+        SERVER_LOCATION,
+        Arguments::AtLeast(2),
+        "",
+        "The first of several files, or folders (`name/`), that is there stands for the request; behind them what comes \
+         otherwise: a URI, `@name` or `=CODE`.",
+    )
+    .differs("Not with `alias` behind a regular expression. `proxy_pass` without a URI asks for what was found."),
     row("index", HTTP_LOCATION, SOME, "index.html", "What stands for a folder."),
     block("types", HTTP_LOCATION, NONE, "Media types by a file's extension."),
     row("default_type", HTTP_LOCATION, ONE, "text/plain", "The media type of other files."),

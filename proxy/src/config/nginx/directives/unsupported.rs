@@ -8,7 +8,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("Other protocols", "stream mail ssl_engine google_perftools_profiles"),
     (
         "Rewriting",
-        "if rewrite break try_files limit_except geo split_clients valid_referers \
+        "if rewrite break limit_except geo split_clients valid_referers \
       referer_hash_max_size referer_hash_bucket_size post_action",
     ),
     (

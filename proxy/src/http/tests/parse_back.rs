@@ -227,6 +227,7 @@ proptest! {
             host: b"app",
             fields: &given,
             drops_fields: false,
+            drops_expect: false,
             is_http10: false,
             drops_underscores: false,
             drops_invalid: false,

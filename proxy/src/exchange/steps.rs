@@ -31,8 +31,8 @@ pub enum Step {
     Receive(Side),
     /// Send [`outgoing`](super::Exchange::outgoing), then say `flushed` or `failed`.
     Send(Side),
-    /// Choose a server and a connection to it: say `chosen` and `connecting` or `acquired`, or say
-    /// `unavailable`.
+    /// Choose a server and a connection to it: say `chosen` and `connecting` or `acquired`, or say `queued` where the
+    /// request is to wait for one, or `unavailable`.
     Acquire {
         /// On the server that was chosen last, over a new connection: the pooled one was dead.
         same_server: bool,

@@ -61,6 +61,8 @@
 //! - `ip_hash`, `hash` and `random` refuse `backup` in nginx; here backup peers are then taken in round robin.
 //! - A name without an address keeps its points in the ring of `hash KEY consistent`, as a `down` server does.
 //! - A name may be resolved later and anew; its health goes over to the address that replaces another.
+//! - `least_time header` learns a time when the head comes, also without `inflight`, and whatever becomes of the rest.
+//! - Answers of the proxy's own carry no cookie of `sticky`: the server that they would name is none that answered.
 //!
 //! # Sharing
 //!

@@ -139,6 +139,14 @@ fn problem(text: &str) -> AddressError {
     AddressError(text.to_owned())
 }
 
+/// An address to connect from, with or without a port.
+pub fn local_address(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = text.parse().ok().filter(|address: &SocketAddr| address.port() > 0);
+    with_port.or_else(|| bare.parse().ok().map(|address| SocketAddr::new(address, 0)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

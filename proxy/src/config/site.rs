@@ -343,6 +343,8 @@ pub struct Rules {
     pub max_body_size: u64,
     /// The longest body in bytes that `$request_body` has (`client_body_buffer_size`).
     pub body_kept_max: usize,
+    /// The address that connections to servers come from (`proxy_bind`), empty for any.
+    pub bind: Option<Template>,
     /// What requests say to servers.
     pub forwarding: Forwarding,
     /// What responses say to clients.
@@ -374,6 +376,7 @@ impl Default for Rules {
             tries_timeout: Duration::ZERO,
             max_body_size: 1 << 20,
             body_kept_max: 8 << 10,
+            bind: None,
             forwarding: Forwarding::Standard,
             delivery: Delivery::default(),
             resolver: None,

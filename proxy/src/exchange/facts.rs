@@ -1,6 +1,6 @@
 //! What the driver and the log may ask of an exchange.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Ending, Exchange, Link, Record};
 use crate::key::{Digest, Key, Lesson};
@@ -69,6 +69,11 @@ impl Exchange {
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.client
+    }
+
+    /// The address that the connection to its server is to come from, where it is not any.
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     /// What the request's server is found by, where its group goes by a key.

@@ -163,6 +163,8 @@ pub struct Exchange {
     client_port: u16,
     /// What the PROXY protocol tells of the client, where there is one behind the peer.
     introduced: Option<Box<Ends>>,
+    /// The address that the connection to its server comes from, where it is not any.
+    local: Option<SocketAddr>,
     /// What the request's server is found by, where the group goes by a key.
     key: Key,
     /// What the request calls its server or its session, where clients of its group keep their server.
@@ -212,6 +214,7 @@ impl Exchange {
             client: peer,
             client_port: port,
             introduced: None,
+            local: None,
             key: Key::default(),
             session: None,
             lesson: None,

@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::values::Asked;
 use crate::buffer::{Buffer, Full};
 use crate::config::Pass;
+use crate::config::address::local_address;
 use crate::config::site::{Forwarding, Listed, PassBody, PassTarget, PassUri};
 use crate::config::template::Variable;
 use crate::http::fields::Role;
@@ -55,6 +56,15 @@ impl Exchange {
             let mut room = std::mem::take(tools.text);
             self.session = self.asked(message, tools, scope).session(sticky, &mut room);
             *tools.text = room;
+        }
+        self.local = None;
+        if let Some(template) = &place.rules.bind {
+            let mut text = Vec::new();
+            self.asked(message, tools, scope).expand(template, &mut text);
+            self.local = local_address(&text);
+            if self.local.is_none() && !text.is_empty() {
+                log::error!("invalid local address \"{}\"", text.escape_ascii());
+            }
         }
         let Forwarding::Listed(rules) = &place.rules.forwarding else {
             return self.forward(message, tools.buffers).map(|()| Fate::Forwarded);

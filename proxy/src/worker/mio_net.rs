@@ -14,9 +14,10 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 use parking_lot::Mutex;
 use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::io::pread;
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use super::net::{Event, Net, Target, Token};
 use crate::exchange::{FileKind, Found};
@@ -206,10 +207,13 @@ impl Net for MioNet {
         }
     }
 
-    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
+    fn connect(&mut self, address: &Address, from: Option<SocketAddr>) -> io::Result<Socket> {
         match address {
             Address::Inet(address) => {
-                let socket = TcpStream::connect(*address)?;
+                let socket = match from {
+                    None => TcpStream::connect(*address)?,
+                    Some(from) => connect_from(from, *address)?,
+                };
                 socket.set_nodelay(true)?;
                 Ok(Socket::Tcp(socket))
             }
@@ -292,5 +296,16 @@ impl Net for MioNet {
 
     fn read(&mut self, file: &mut OwnedFd, offset: u64, space: &mut [u8]) -> io::Result<usize> {
         Ok(pread(file, space, offset)?)
+    }
+}
+
+/// Begins to connect from an address of this machine.
+fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+    socket.bind(&from.into())?;
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }

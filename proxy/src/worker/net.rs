@@ -124,8 +124,8 @@ pub trait Net {
     /// nothing of it any more.
     fn listen(&mut self, listeners: &[usize]);
 
-    /// Begins to connect.
-    fn connect(&mut self, address: &Address) -> io::Result<Self::Socket>;
+    /// Begins to connect, from this address of the machine's where one is given. It counts for IP alone.
+    fn connect(&mut self, address: &Address, from: Option<SocketAddr>) -> io::Result<Self::Socket>;
 
     /// Has events for `socket` reported under `token` from now on. Called once for each socket.
     fn register(&mut self, socket: &mut Self::Socket, token: Token) -> io::Result<()>;

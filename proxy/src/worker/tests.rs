@@ -118,7 +118,7 @@ impl Net for FakeNet {
         std::task::Waker::noop().clone()
     }
 
-    fn connect(&mut self, _: &Address) -> io::Result<usize> {
+    fn connect(&mut self, _: &Address, _: Option<SocketAddr>) -> io::Result<usize> {
         Ok(self.0.borrow_mut().open())
     }
 

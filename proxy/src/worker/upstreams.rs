@@ -92,7 +92,9 @@ impl<N: Net> Worker<N> {
         let pool = &mut self.pools[group];
         // The youngest is the likeliest to live. Where a pooled connection was dead already, whatever else is
         // pooled may be as dead.
-        while let Some(up_key) = if same_server { None } else { pool.idle.take(peer) } {
+        // One that is to come from a certain address is always new.
+        let is_new = same_server || client.exchange.local().is_some();
+        while let Some(up_key) = if is_new { None } else { pool.idle.take(peer) } {
             let up = &mut self.upstreams[up_key];
             // A request that must not be sent twice deserves a look: the server may have closed the connection,
             // or sent something, just now.
@@ -136,9 +138,14 @@ impl<N: Net> Worker<N> {
         let address = shared.lock().peer(peer).map(|peer| peer.address().clone());
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
-        let mut socket = self.net.connect(&address)?;
+        let from = self.clients.get(key).and_then(|client| client.exchange.local());
+        let mut socket = self.net.connect(&address, from)?;
         // What is not kept retires at once.
-        let retires = pool.map_or(self.env.now, |pool| pool.retires(self.env.now));
+        let retires = match (pool, from) {
+            (Some(pool), None) => pool.retires(self.env.now),
+            (Some(_), Some(_)) => Time::ZERO,
+            (None, _) => self.env.now,
+        };
         let net = &mut self.net;
         self.upstreams.try_insert_with_key(|up| {
             net.register(&mut socket, Token::from(Target::Upstream(up)))?;

@@ -43,6 +43,9 @@ pub(crate) const SAME: &[&str] = &[
     "@proxy_pass_request_body x;",
     "%listen 127.0.0.1:18765 proxy_protocol=on;",
     "@client_body_buffer_size x;",
+    "@proxy_bind x;",
+    "@proxy_bind 127.0.0.1 x;",
+    "@proxy_bind off; proxy_bind 127.0.0.1;",
     // The process.
     "daemon foo; events {}",
     "daemon on; daemon foo;",

@@ -298,7 +298,7 @@ impl Net for SimNet {
         std::task::Waker::noop().clone()
     }
 
-    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
+    fn connect(&mut self, address: &Address, _: Option<SocketAddr>) -> io::Result<Socket> {
         self.out_of_files(self.w.weather.no_files_connect)?;
         let Address::Inet(address) = address else { panic!("no such origin: {address}") };
         let origin = usize::from(address.port() - FIRST_PORT);

@@ -148,7 +148,7 @@ impl Net for FakeNet {
 
     fn listen(&mut self, _: &[usize]) {}
 
-    fn connect(&mut self, address: &Address) -> io::Result<Socket> {
+    fn connect(&mut self, address: &Address, _: Option<SocketAddr>) -> io::Result<Socket> {
         let mut world = self.0.borrow_mut();
         if world.is_out_of_files {
             return Err(rustix::io::Errno::MFILE.into());

@@ -167,8 +167,8 @@ pub(super) fn connect<N: Net>(net: &mut N, address: &Address, port: Option<u16>)
         (Address::Inet(address), Some(port)) => {
             let mut address = *address;
             address.set_port(port);
-            net.connect(&Address::Inet(address))
+            net.connect(&Address::Inet(address), None)
         }
-        _ => net.connect(address),
+        _ => net.connect(address, None),
     }
 }

@@ -176,6 +176,7 @@ impl Builder<'_> {
             tries: u32::try_from(tries).unwrap_or(u32::MAX),
             tries_timeout: scope.proxy_next_upstream_timeout.unwrap_or_default(),
             max_body_size: scope.client_max_body_size.unwrap_or(1 << 20),
+            bind: variables.optional(scope.proxy_bind.as_ref().and_then(Option::as_ref))?,
             body_kept_max: scope
                 .client_body_buffer_size
                 .map_or(8 << 10, |size| usize::try_from(size).unwrap_or(usize::MAX)),

@@ -6,6 +6,7 @@ use super::scope::{Change, ChangeFrom, Field, Scope};
 use super::slots::{flag, number, once, size, time, word};
 use super::variables::{Text, Variables};
 use crate::config::NextUpstream;
+use crate::config::address::local_address;
 
 /// The words of `proxy_next_upstream` that stand for a status.
 const STATUSES: [(&str, u16); 7] = [
@@ -40,6 +41,7 @@ pub(super) fn set(
         }
         "proxy_pass_request_headers" => flag(&mut scope.proxy_pass_request_headers, statement)?,
         "proxy_pass_request_body" => flag(&mut scope.proxy_pass_request_body, statement)?,
+        "proxy_bind" => once(&mut scope.proxy_bind, statement, || bind(statement))?,
         "proxy_set_body" => once(&mut scope.proxy_set_body, statement, || Text::arg(statement, 0))?,
         "proxy_method" => once(&mut scope.proxy_method, statement, || Text::arg(statement, 0))?,
         "proxy_connect_timeout" => time(&mut scope.proxy_connect_timeout, statement)?,
@@ -60,6 +62,26 @@ pub(super) fn set(
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// `proxy_bind off`, or an address.
+fn bind(statement: &Statement) -> Result<Option<Text>, Error> {
+    let word = statement.arg(0);
+    if word == "off" && statement.args.len() == 1 {
+        return Ok(None);
+    }
+    let text = Text::arg(statement, 0)?;
+    if text.is_literal() && local_address(word.as_bytes()).is_none() {
+        return Err(statement.error(format!("invalid address \"{word}\"")));
+    }
+    match statement.args.get(1).map(String::as_str) {
+        None => Ok(Some(text)),
+        Some("transparent") => {
+            let message = "\"transparent\" in the \"proxy_bind\" directive is not supported by this proxy";
+            Err(statement.error(message))
+        }
+        Some(other) => Err(statement.error(format!("invalid parameter \"{other}\""))),
+    }
 }
 
 /// `proxy_redirect off`, or a change from one beginning or pattern to another.

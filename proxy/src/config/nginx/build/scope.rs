@@ -77,6 +77,8 @@ scope! {
     proxy_pass_request_headers: bool,
     proxy_pass_request_body: bool,
     proxy_set_body: Text,
+    /// Nothing for `off`.
+    proxy_bind: Option<Text>,
     proxy_method: Text,
     /// Nothing for `off`.
     proxy_connect_timeout: Duration,

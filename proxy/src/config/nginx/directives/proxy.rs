@@ -39,6 +39,8 @@ pub(super) const ROWS: &[Directive] = &[
     ),
     row("proxy_pass_request_body", HTTP_LOCATION, FLAG, "on", "Whether the client's body is passed on.")
         .differs("Without it no `Content-Length` promises one."),
+    row("proxy_bind", HTTP_LOCATION, ONE_OR_TWO, "", "The address that connections to servers come from, or `off`.")
+        .differs("`transparent` is refused. Such connections are not kept. What cannot be bound is 502 or 503."),
     row(
         "proxy_set_body",
         HTTP_LOCATION,

@@ -4,7 +4,7 @@
 /// The names, under what they are for. Those of a default build of nginx 1.22, of newer releases, and of
 /// nginx Plus.
 pub(super) const NAMES: &[(&str, &str)] = &[
-    ("Requests to servers", "proxy_bind proxy_header_timeout proxy_allow_http09 client_body_early_read"),
+    ("Requests to servers", "proxy_header_timeout proxy_allow_http09 client_body_early_read"),
     ("Other protocols", "stream mail ssl_engine google_perftools_profiles"),
     (
         "Rewriting",

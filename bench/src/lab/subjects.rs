@@ -70,9 +70,10 @@ impl Kind {
         }
     }
 
-    /// Whether it runs under callgrind: Envoy and Go's runtime do not get ready there in any useful time.
+    /// Whether it runs under callgrind: Envoy and Go's runtime do not get ready there in any useful time, and Sōzu's worker
+    /// is a program of its own that its main process starts, so that it would not be counted.
     pub fn runs_under_callgrind(self) -> bool {
-        !matches!(self, Kind::Envoy | Kind::Caddy)
+        !matches!(self, Kind::Envoy | Kind::Caddy | Kind::Sozu)
     }
 
     pub(super) fn program(self, binaries: &Binaries) -> Option<PathBuf> {

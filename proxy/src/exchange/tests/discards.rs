@@ -9,7 +9,7 @@ fn with_body(body: PassBody) -> impl FnOnce(&mut Config) {
     |config| {
         let fields = vec![("Host".to_owned(), Template::text("s"))];
         config.sites[0].location.rules.forwarding =
-            Forwarding::Listed(Listed { fields, body, ..Listed::default() });
+            Forwarding::Listed(Listed { fields, body, response_head_max: 4096, ..Listed::default() });
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Directive] = &[
         SERVER_LOCATION,
         Arguments::AtLeast(2),
         "",
-        "The first of several files, or folders (`name/`), that is there stands for the request; behind them what comes \
+        "The first of several files, or folders (a slash at the end), that is there stands for the request; behind them what comes \
          otherwise: a URI, `@name` or `=CODE`.",
     )
     .differs("Not with `alias` behind a regular expression. `proxy_pass` without a URI asks for what was found."),

@@ -265,6 +265,7 @@ impl RequestSide {
     }
 
     /// The request will not be sent again: lets go of what was kept for that.
+    #[inline(always)]
     pub(super) fn settle(&mut self, env: &mut Env) {
         self.let_go();
         if self.left == 0 {

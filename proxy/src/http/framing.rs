@@ -64,7 +64,8 @@ fn request_coding(value: &[u8]) -> Result<Length, Refusal> {
 
 /// The length of a response's body; the error is for the log (RFC 9112 section 6.3).
 ///
-/// `method` is the request's. 101 is the caller's affair.
+/// `method` is the request's. 101 is the caller's affair. Inlined where each response comes by.
+#[inline(always)]
 pub fn response(
     fields: &Fields<'_, '_>,
     version: Version,

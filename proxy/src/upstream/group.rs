@@ -159,6 +159,7 @@ impl Group {
     /// Makes `attempt` that of a new request. `client` counts for `ip_hash`; `None` is a client on a Unix socket.
     /// `key` counts for `hash`. `tries` bounds how many servers are asked; 0: each one once, `backup` included
     /// (`proxy_next_upstream_tries`).
+    #[inline]
     pub fn begin(&self, attempt: &mut Attempt, client: Option<IpAddr>, key: Key, tries: u32) {
         let all = self.tiers[0].tries + self.tiers[1].tries;
         attempt.restart(if tries == 0 { all } else { all.min(tries) });
@@ -194,6 +195,7 @@ impl Group {
     }
 
     /// Chooses a peer and counts the request there. Every choice is to be given back by [`Group::release`].
+    #[inline(always)]
     pub fn pick(&mut self, attempt: &mut Attempt, now: Time) -> Result<PeerKey, NoLivePeer> {
         loop {
             if let Some(key) = self.pick_in_tier(attempt, now) {

@@ -155,6 +155,7 @@ impl<C: Copy + Eq> Idle<C> {
             .map(|entry| (entry.peer, entry.conn))
     }
 
+    #[inline(always)]
     fn detach(&mut self, index: u32) -> C {
         let Entry { peer, conn, .. } = self.entries[index as usize];
         unlink(&mut self.entries, Some(&mut self.all), ALL, index);

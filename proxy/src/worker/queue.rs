@@ -72,6 +72,7 @@ fn client(waiter: Waiter) -> ClientKey {
 
 impl<N: Net> Worker<N> {
     /// Tells a request that a server may take it now.
+    #[inline(always)]
     pub(super) fn call(&mut self, waiter: Option<Waiter>) {
         match waiter {
             Some(waiter) if waiter.worker == self.number => self.called(client(waiter)),

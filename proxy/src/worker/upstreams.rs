@@ -375,8 +375,8 @@ fn choose_or_wait<S, F>(
     Choice::None
 }
 
-/// Chooses a server of this group.
-#[inline]
+/// Chooses a server of this group. Inlined where each request comes by.
+#[inline(always)]
 pub(super) fn choose_from<S, F>(
     client: &mut Client<S, F>,
     group: &mut Group,
@@ -425,6 +425,7 @@ fn complain_of_head<S, F>(client: &Client<S, F>, pools: &Pools) {
 }
 
 /// Tells the group how the chosen server did, and logs what that changes. Gives the first of those who wait for a server.
+#[inline(always)]
 fn account<S, F>(
     client: &mut Client<S, F>,
     pools: &Pools,
@@ -448,7 +449,7 @@ fn account<S, F>(
         group.learn(chosen.peer, lesson, now);
     }
     let change = group.release(chosen.peer, &mut client.attempt, outcome, now);
-    let next = group.queue().first();
+    let next = pool.queue_timeout.and_then(|_| group.queue().first());
     drop(group);
     if let Some(change) = change {
         log::warn!("{}", change.line(cause));

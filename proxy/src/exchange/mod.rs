@@ -38,6 +38,7 @@ mod failure;
 mod files;
 mod follow;
 mod format;
+mod link;
 mod pages;
 mod passing;
 mod preface;
@@ -72,29 +73,12 @@ pub use facts::Stage;
 pub use failure::{Failure, Sequel};
 use files::Fetch;
 pub use files::{Counters, FileKind, Found, Missing};
+use link::Link;
 pub use record::{Record, Try};
 use request::RequestSide;
 use response::ResponseSide;
 pub use steps::{Ready, Side, Step};
 use waits::Waits;
-
-/// The upstream connection of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Link {
-    /// None is there and none is needed.
-    #[default]
-    None,
-    /// One is needed.
-    Wanted { same_server: bool },
-    /// One is needed, and the request waits in its group's queue until that time.
-    Queued { until: Time },
-    /// The name of the server is being looked up.
-    Resolving,
-    /// One is being opened.
-    Connecting,
-    /// One is there.
-    Up { reused: bool },
-}
 
 /// How the client connection ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -429,54 +413,6 @@ impl Exchange {
     pub fn client_gone(&mut self) {
         self.failure = None;
         self.ending = if self.ending == Ending::Linger { Ending::Close } else { Ending::Reset };
-    }
-
-    /// A server is needed, the first one for what is asked.
-    fn want_server(&mut self, now: Time) {
-        let span = self.place.rules.tries_timeout;
-        self.tries_end = if span.is_zero() { Time::NEVER } else { now + span };
-        self.link = Link::Wanted { same_server: false };
-    }
-
-    /// A server has been chosen; `tries_left` says that another may be tried after it.
-    pub fn chosen(&mut self, tries_left: bool) {
-        self.tries_left = tries_left;
-    }
-
-    /// The name of the server is being looked up: after it, say `chosen` or `connect_failed`.
-    pub fn resolving(&mut self) {
-        self.link = Link::Resolving;
-        self.waits.upstream_moved();
-    }
-
-    /// A connection to the chosen server is being opened.
-    pub fn connecting(&mut self) {
-        self.link = Link::Connecting;
-        self.waits.upstream_moved();
-    }
-
-    /// It could not be opened.
-    pub fn connect_failed(&mut self, failure: Failure) {
-        self.failure = Some(failure);
-    }
-
-    /// A connection to the chosen server is there; `reused` says that it has served before.
-    pub fn acquired(&mut self, reused: bool, now: Time) {
-        if let Some(record) = &mut self.record {
-            record.connected(now);
-        }
-        self.link = Link::Up { reused };
-        self.waits.upstream_moved();
-        self.response.expect_head();
-    }
-
-    /// No server can take the request.
-    pub fn unavailable(&mut self, env: &mut Env) {
-        self.link = Link::None;
-        if let Some(one) = self.record.as_mut().and_then(|record| record.current()) {
-            (one.status, one.ended) = (502, Some(env.now));
-        }
-        self.refuse(Refusal::new(502, "no live upstream server"), env);
     }
 
     /// The upstream connection has been parted with, as `next` asked.

@@ -164,23 +164,6 @@ impl Exchange {
         }
     }
 
-    /// No server can take the request for now: it waits for one, until that time at most.
-    pub fn queued(&mut self, until: Time) {
-        self.link = Link::Queued { until };
-        self.waits.upstream_moved();
-    }
-
-    /// A server may be able to take the request that waits for one.
-    pub fn called(&mut self) {
-        if let Link::Queued { .. } = self.link {
-            self.link = Link::Wanted { same_server: false };
-        }
-    }
-
-    fn queue_end(&self) -> Time {
-        if let Link::Queued { until } = self.link { until } else { Time::NEVER }
-    }
-
     fn upstream_wait(&self) -> UpstreamWait {
         match self.link {
             Link::None | Link::Wanted { .. } => UpstreamWait::Nothing,

@@ -71,10 +71,6 @@ impl Fault {
     /// What is to be known about the figures.
     pub(super) fn note(self) -> Option<&'static str> {
         match self {
-            Fault::CutHead => Some(
-                "a rule of this proxy: once a byte of a response has come, a request is not sent again. nginx and \
-                 HAProxy do, since their client has seen nothing yet",
-            ),
             Fault::CutBody => Some(
                 "part of the answer is with the client when it breaks off: no proxy that streams can repair that. \
                  What counts is that no cut answer passes for a whole one, and how soon the server is out",

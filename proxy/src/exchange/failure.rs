@@ -166,18 +166,13 @@ impl Exchange {
         self.link == Link::Wanted { same_server: true }
     }
 
-    /// Another connection is tried for a request of which nothing was sent, or that may be sent twice and
-    /// of which no response byte came, as long as all of it is still held. `in_time`: another server may be tried,
-    /// as far as the time since the first one goes.
+    /// Another connection is tried for a request of which nothing was sent, or that may be sent twice, as long as all of
+    /// it is still held and the client has nothing of a response: one whose head breaks off is none that it could have
+    /// read (RFC 9110 section 9.2.2). `in_time`: another server may be tried, as far as the time since the first one goes.
     pub(super) fn sequel(&self, failure: Failure, stale: bool, in_time: bool) -> Sequel {
         let next_upstream = &self.place.rules.next_upstream;
-        // A response that is configured to be a failure (a status, an invalid head) has come, of course;
-        // but the client must not have seen any of it.
-        let asked = matches!(
-            failure,
-            Failure::Invalid(_) | Failure::HeadTooLarge | Failure::Status(_) | Failure::Intercepted(_)
-        ) && !self.response.has_interims();
-        if self.response.has_begun() || (self.response.has_started() && !asked) {
+        // An interim response may have reached the client, and what it announces belongs to this try.
+        if self.response.has_begun() || (self.response.has_started() && self.response.has_interims()) {
             return Sequel::Begun;
         }
         let safe = self.request.nothing_sent()

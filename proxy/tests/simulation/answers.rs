@@ -23,6 +23,25 @@ pub(crate) enum Piece {
     Reset,
 }
 
+/// How many of the bytes that an answer begins with make its first head; all there could be where none comes whole.
+pub(crate) fn first_head(pieces: &[Piece]) -> u64 {
+    let bytes = pieces.iter().filter_map(|piece| match piece {
+        Piece::Bytes(bytes) => Some(bytes),
+        _ => None,
+    });
+    let (mut len, mut line) = (0, 0);
+    for byte in bytes.flatten() {
+        len += 1;
+        match byte {
+            b'\n' if line == 0 => return len,
+            b'\n' => line = 0,
+            b'\r' => {}
+            _ => line += 1,
+        }
+    }
+    u64::MAX
+}
+
 /// What follows from an answer for its connection.
 pub(crate) struct Plan {
     pub(crate) answer: Answer,
@@ -85,6 +104,7 @@ pub(crate) fn plan(
         early: false,
         begin: 0,
         length: 0,
+        first_head: 0,
         until_close: false,
         doubtful: false,
         orderly: false,

@@ -204,6 +204,7 @@ impl Serving {
         plan.answer.early = early;
         plan.answer.until_close = plan.until_close;
         plan.answer.begin = w.conns[self.conn].far_sent;
+        plan.answer.first_head = answers::first_head(&plan.pieces);
         if early {
             if plan.answer.status == 101 {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
@@ -336,6 +337,7 @@ fn unsolicited() -> Answer {
         early: false,
         begin: 0,
         length: 0,
+        first_head: 0,
         until_close: false,
         doubtful: false,
         orderly: false,

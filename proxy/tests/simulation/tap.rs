@@ -144,10 +144,14 @@ impl Ledger {
             return Err(format!("{} {ask} is sent again as {}", record.method, record.sent));
         }
         if let Some(answer) = last.answer.map(|n| &self.answers[n])
-            && !leave.retries_responses
-            && self.taps.get(&last.conn).is_some_and(|tap| tap.took > answer.begin)
+            && let Some(came) = self.taps.get(&last.conn).and_then(|tap| tap.took.checked_sub(answer.begin))
         {
-            return Err(format!("{ask} is sent again after part of a response to it"));
+            if came >= answer.first_head && !leave.retries_responses {
+                return Err(format!("{ask} is sent again after a head in response to it"));
+            }
+            if (1..answer.first_head).contains(&came) {
+                self.see("a request sent again after a part of a head");
+            }
         }
         self.see("a request sent again");
         Ok(())

@@ -84,21 +84,18 @@ fn run_in(page: &str) -> String {
     page.split_once("](bench/runs/").unwrap().1.split_once('/').unwrap().0.to_owned()
 }
 
-/// The run that the READMEs show; `None` while that is one from before there was a `run.json`.
-fn committed() -> Option<(String, Run)> {
+/// The run that the READMEs show.
+fn committed() -> (String, Run) {
     let name = run_in("README.md");
     assert_eq!(run_in("README.zh-CN.md"), name);
-    if name == "2026-11-24-kvm-2-cores" {
-        return None;
-    }
     let text = fs::read_to_string(root().join("bench/runs").join(&name).join("run.json")).unwrap();
-    Some((name, serde_json::from_str(&text).unwrap()))
+    (name, serde_json::from_str(&text).unwrap())
 }
 
 /// Makes the part anew from the run and puts it into copies of the pages: nothing may change.
 #[test]
 fn the_readmes_show_a_committed_run() {
-    let Some((name, _)) = committed() else { return };
+    let (name, _) = committed();
     let copy = tempfile::tempdir().unwrap();
     let folder = copy.path().join("bench/runs").join(&name);
     fs::create_dir_all(&folder).unwrap();
@@ -118,7 +115,7 @@ fn the_readmes_show_a_committed_run() {
 /// Its CPU time for a request, with nothing between it and the origin, against nginx's at full batches.
 #[test]
 fn one_generator_could_drive_three_of_nginx() {
-    let Some((_, run)) = committed() else { return };
+    let (_, run) = committed();
     let saturated = run.scenario("saturated").unwrap();
     let rounds = saturated.entry("direct").unwrap().rounds.iter();
     let generator = Sample::of(rounds.map(|round| round.load.generator_cpu_us_per_request)).unwrap().median;

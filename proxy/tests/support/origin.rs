@@ -85,7 +85,8 @@ impl Origin {
         if domain != Domain::UNIX {
             listener.set_reuse_address(true).expect("an option");
         }
-        listener.bind(address).expect("a free address");
+        // Somebody's outgoing connection may have this port for a moment, where it was chosen before.
+        wait_until("a free address", || listener.bind(address).is_ok());
         listener.listen(1024).expect("a listener");
         let state = Arc::new(State {
             listener,

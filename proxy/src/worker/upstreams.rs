@@ -4,6 +4,7 @@ use slotmap::SlotMap;
 
 use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
+use super::generation::SharedGroup;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::pool::{Pool, Pools};
 use super::queue::{Waiting, waiter};
@@ -132,16 +133,15 @@ impl<N: Net> Worker<N> {
     /// Opens a connection to the chosen server for a client.
     fn open(&mut self, key: ClientKey, chosen: Chosen) -> std::io::Result<UpstreamKey> {
         let Chosen { group, peer } = chosen;
-        let pool = self.pools.get(group);
-        let own = self.clients.get(key).and_then(|client| client.own.as_ref());
-        let shared = pool.map(|pool| &pool.group).or(own).ok_or(std::io::ErrorKind::NotFound)?;
+        let shared = self.clients.get(key).and_then(|client| group_of(client, &self.pools, group));
+        let shared = shared.ok_or(std::io::ErrorKind::NotFound)?;
         let address = shared.lock().peer(peer).map(|peer| peer.address().clone());
         // Without an address, the name has moved in this very moment.
         let address = address.ok_or(std::io::ErrorKind::NotFound)?;
         let from = self.clients.get(key).and_then(|client| client.exchange.local());
         let mut socket = self.net.connect(&address, from)?;
         // What is not kept retires at once.
-        let retires = match (pool, from) {
+        let retires = match (self.pools.get(group), from) {
             (Some(pool), None) => pool.retires(self.env.now),
             (Some(_), Some(_)) => Time::ZERO,
             (None, _) => self.env.now,
@@ -201,7 +201,8 @@ impl<N: Net> Worker<N> {
     pub(super) fn note_answer(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(chosen) = client.chosen.filter(|_| client.exchange.was_answered()) else { return };
-        let pool = &self.pools[chosen.group];
+        // A group of the request's own goes by nothing of the kind.
+        let Some(pool) = self.pools.get(chosen.group) else { return };
         if client.attempt.awaits_head() {
             pool.group.lock().answered(chosen.peer, &mut client.attempt, self.env.now);
         }
@@ -410,12 +411,18 @@ pub(super) fn choose_from<S, F>(
     client.chosen
 }
 
+/// The group that a client's server was chosen from: one of the configuration's, or the request's own.
+fn group_of<'a, S, F>(client: &'a Client<S, F>, pools: &'a Pools, id: GroupId) -> Option<&'a SharedGroup> {
+    pools.get(id).map(|pool| &pool.group).or(client.own.as_ref())
+}
+
 /// Says that a server's head was too large, in nginx's words.
 fn complain_of_head<S, F>(client: &Client<S, F>, pools: &Pools) {
     let exchange = &client.exchange;
     let from = exchange.client().map_or_else(|| "unix:".to_owned(), |address| address.to_string());
-    let group = client.chosen.map(|chosen| (pools[chosen.group].group.lock(), chosen.peer));
-    let peer = group.as_ref().and_then(|(group, peer)| group.peer(*peer));
+    let chosen =
+        client.chosen.and_then(|chosen| Some((group_of(client, pools, chosen.group)?.lock(), chosen.peer)));
+    let peer = chosen.as_ref().and_then(|(group, peer)| group.peer(*peer));
     log::error!(
         "upstream sent too big header while reading response header from upstream, client: {from}, server: {}, \
          upstream: \"http://{}\"",

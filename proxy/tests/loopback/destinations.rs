@@ -164,3 +164,26 @@ fn a_slow_name_holds_nobody_else_up() {
     wait_until("the questions", || names.asked().len() == 5);
     assert_eq!(proxy.get("/?to=app.test"), "here");
 }
+
+/// Such a request has a group of its own, which is in no worker's pools.
+#[test]
+fn heads_of_servers_outside_of_all_groups_are_told_apart_by_nothing_that_groups_have() {
+    let origin = Origin::start(|visit| {
+        let large = visit.request().target().starts_with("/large");
+        let field = "x".repeat(if large { 5_000 } else { 5 });
+        visit.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Field: {field}\r\n\r\nok"));
+    });
+    let http = format!(
+        "upstream timed {{ least_time header; server {origin}; }}
+         server {{
+             listen LISTEN;
+             location / {{ proxy_pass http://$arg_to; }}
+             location /timed {{ proxy_pass http://timed; }}
+             location /status {{ stub_status; }}
+         }}"
+    );
+    let proxy = Proxy::start_with("worker_processes 1;", &http, |_| {});
+    assert_eq!(proxy.get(&format!("/?to={origin}")), "ok");
+    assert_eq!(proxy.status(&format!("/large?to={origin}")), 502);
+    assert_eq!(proxy.get("/timed"), "ok");
+}

@@ -221,10 +221,8 @@ impl Exchange {
         if self.failure.is_some() {
             return Step::Abandon;
         }
-        match self.ending {
-            Ending::Close => return Step::Close { reset: false },
-            Ending::Reset => return Step::Close { reset: true },
-            Ending::Linger | Ending::Open => {}
+        if let Ending::Close | Ending::Reset = self.ending {
+            return Step::Close { reset: self.ending == Ending::Reset };
         }
         if self.response.pending() && ready.client_writable {
             return Step::Send(Side::Client);
@@ -235,7 +233,7 @@ impl Exchange {
         if let Link::Wanted { same_server } = self.link {
             return Step::Acquire { same_server, replay_safe: self.request.may_be_sent_twice() };
         }
-        if matches!(self.link, Link::Up { .. }) {
+        if let Link::Up { .. } = self.link {
             // What lies there before the request must not be taken for a response to it: see `filled`.
             let unasked =
                 ready.upstream_readable && self.request.nothing_sent() && !planted!(UnaskedResponse);

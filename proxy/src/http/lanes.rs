@@ -15,7 +15,14 @@ impl<F: Fn(u8x16) -> u8x16> Wanted for F {}
 
 /// The first byte at or behind `at` that is `wanted`, or the end.
 #[inline(always)]
-pub fn find(bytes: &[u8], mut at: usize, wanted: impl Wanted) -> usize {
+pub fn find(bytes: &[u8], at: usize, wanted: impl Wanted) -> usize {
+    find_at_end(bytes, bytes, at, wanted)
+}
+
+/// The same in `bytes` that `whole` ends with: however few they are, those of `whole` before them fill a register.
+#[inline(always)]
+pub fn find_at_end(whole: &[u8], bytes: &[u8], mut at: usize, wanted: impl Wanted) -> usize {
+    debug_assert!(whole.ends_with(bytes));
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let found = wanted(u8x16::from(*chunk)).to_bitmask();
         if found != 0 {
@@ -23,9 +30,9 @@ pub fn find(bytes: &[u8], mut at: usize, wanted: impl Wanted) -> usize {
         }
         at += LANES;
     }
-    // The bytes that are left do not fill a register: those before them do.
+    // The bytes that are left do not fill a register: with those before them they do.
     let left = bytes.len().saturating_sub(at);
-    let Some(chunk) = bytes.last_chunk() else { return find_in_few(bytes, left, wanted) };
+    let Some(chunk) = whole.last_chunk() else { return find_in_few(bytes, left, wanted) };
     let found = u64::from(wanted(u8x16::from(*chunk)).to_bitmask()) >> (LANES - left);
     bytes.len() - left + left.min(found.trailing_zeros() as usize)
 }
@@ -121,6 +128,10 @@ mod tests {
             let is_host = |b: u8| is_name(b) || b.is_ascii_digit() || b == b'.';
             prop_assert_eq!(find(&bytes, at, letters_digits_dash_and_dot()), naive(&is_host));
             prop_assert_eq!(find(&bytes, at, not(letters_and_dash())), naive(&|b| !is_name(b)));
+
+            let rest = &bytes[at.min(bytes.len())..];
+            let found = find_at_end(&bytes, rest, 0, equal(byte));
+            prop_assert_eq!(found, rest.iter().position(|&b| b == byte).unwrap_or(rest.len()));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! could be copied as it stands. Bytes are looked at sixteen at a time (`lanes.rs`).
 
 use super::fields::{Found, Role, Scratch};
-use super::lanes::{below_or_del, find, letters_and_dash, not};
+use super::lanes::{below_or_del, find, find_at_end, letters_and_dash, not};
 
 /// A field line as offsets into the bytes it was scanned from.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
         if rest.starts_with(b"\r\n") {
             break at + 2;
         }
-        if let Some((line, behind)) = plain_line(rest, at) {
+        if let Some((line, behind)) = plain_line(bytes, rest) {
             rest = behind;
             *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
         } else if let Some((line, next)) = odd_line(bytes, at, leniency)? {
@@ -94,13 +94,14 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
     Ok(end)
 }
 
-/// The line that `bytes` start with, at `start` of the head, if it stands there as it would be written, under a name
-/// of letters and dashes: nearly every line does. And the bytes behind it.
+/// The line that `bytes`, the rest of `head`, start with, if it stands there as it would be written, under a name of
+/// letters and dashes: nearly every line does. And the bytes behind it.
 #[inline(always)]
-fn plain_line(bytes: &[u8], start: usize) -> Option<(Line, &[u8])> {
-    let (name, rest) = bytes.split_at_checked(find(bytes, 0, not(letters_and_dash())))?;
+fn plain_line<'b>(head: &[u8], bytes: &'b [u8]) -> Option<(Line, &'b [u8])> {
+    let start = head.len() - bytes.len();
+    let (name, rest) = bytes.split_at_checked(find_at_end(head, bytes, 0, not(letters_and_dash())))?;
     let rest = rest.strip_prefix(b": ")?;
-    let (value, rest) = rest.split_at_checked(find(rest, 0, below_or_del(b' ')))?;
+    let (value, rest) = rest.split_at_checked(find_at_end(head, rest, 0, below_or_del(b' ')))?;
     let rest = rest.strip_prefix(b"\r\n")?;
     if name.is_empty() || matches!(value, [] | [b' ', ..] | [.., b' ']) {
         return None;

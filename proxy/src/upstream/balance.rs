@@ -26,7 +26,8 @@ impl Choice<'_> {
     }
 
     /// Smooth weighted round robin: everyone gains its effective weight, the richest pays for all.
-    /// The first wins a tie. (`ngx_http_upstream_get_peer`)
+    /// The first wins a tie. (`ngx_http_upstream_get_peer`) Inlined where each request comes by.
+    #[inline(always)]
     pub(super) fn round_robin(&mut self) -> Option<usize> {
         self.richest(0, |_| true)
     }
@@ -179,6 +180,7 @@ impl Choice<'_> {
     }
 
     /// One round of the smooth round robin over the open peers from index `from` on that `take_part`.
+    #[inline(always)]
     fn richest(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> Option<usize> {
         let (best, total) = self.gain(from, take_part);
         let best = best?;
@@ -187,6 +189,7 @@ impl Choice<'_> {
     }
 
     /// Everyone gains; gives the richest and what all have gained.
+    #[inline(always)]
     fn gain(&mut self, from: usize, take_part: impl Fn(&Peer) -> bool) -> (Option<usize>, i64) {
         let mut best: Option<(usize, i64)> = None;
         let mut total: i64 = 0;

@@ -323,13 +323,14 @@ impl<N: Net> Worker<N> {
     }
 
     fn finish(&mut self, key: ClientKey) {
-        if self.clients.get(key).is_some_and(|client| client.exchange.keeps_record()) {
+        let Some(mut client) = self.clients.get_mut(key) else { return };
+        if client.exchange.keeps_record() {
             self.log_request(key);
+            let Some(same) = self.clients.get_mut(key) else { return };
+            client = same;
         }
-        if let Some(client) = self.clients.get_mut(key) {
-            client.has_chosen = false;
-            client.exchange.finish(&mut self.env);
-        }
+        client.has_chosen = false;
+        client.exchange.finish(&mut self.env);
     }
 
     /// Closes a client, and its upstream connection.

@@ -74,28 +74,34 @@ impl<N: Net> Worker<N> {
     /// connection to it or opens one.
     pub(super) fn acquire(&mut self, key: ClientKey, same_server: bool, replay_safe: bool) {
         let Some(mut client) = self.clients.get_mut(key) else { return };
+        let group =
+            if same_server { client.chosen.map(|chosen| chosen.group) } else { client.exchange.upstream() };
+        let Some((group, mut pool)) = group.and_then(|group| Some((group, self.pools.get_mut(group)?)))
+        else {
+            return self.without_group(key);
+        };
         if !same_server {
-            match choose(client, &self.pools, waiter(self.number, key), self.env.now) {
+            match choose(client, pool, group, waiter(self.number, key), self.env.now) {
                 Choice::Server if client.waiting.is_none() => {}
                 Choice::Server => {
                     self.leave_queue(key);
-                    let Some(same) = self.clients.get_mut(key) else { return };
-                    client = same;
+                    let same = (self.clients.get_mut(key), self.pools.get_mut(group));
+                    let (Some(same_client), Some(same_pool)) = same else { return };
+                    (client, pool) = (same_client, same_pool);
                 }
                 Choice::Wait => return,
                 Choice::None => {
                     self.leave_queue(key);
-                    return self.none_chosen(key);
+                    return self.no_live_server(key);
                 }
             }
         }
-        let Some(Chosen { group, peer }) = client.chosen else { return };
-        let pool = &mut self.pools[group];
+        let Some(chosen) = client.chosen else { return };
         // The youngest is the likeliest to live. Where a pooled connection was dead already, whatever else is
         // pooled may be as dead.
         // One that is to come from a certain address is always new.
         let is_new = same_server || client.exchange.local().is_some();
-        while let Some(up_key) = if is_new { None } else { pool.idle.take(peer) } {
+        while let Some(up_key) = if is_new { None } else { pool.idle.take(chosen.peer) } {
             let up = &mut self.upstreams[up_key];
             // A request that must not be sent twice deserves a look: the server may have closed the connection,
             // or sent something, just now.
@@ -107,7 +113,7 @@ impl<N: Net> Worker<N> {
             }
             close(&mut self.net, &mut self.upstreams, up_key);
         }
-        self.connect(key, Chosen { group, peer });
+        self.connect(key, chosen);
     }
 
     #[cold]
@@ -167,9 +173,9 @@ impl<N: Net> Worker<N> {
         oldest.is_some()
     }
 
-    /// A group has nobody for the request, or it goes to none of them.
+    /// The request goes to no group, or to one that is there no more.
     #[cold]
-    fn none_chosen(&mut self, key: ClientKey) {
+    fn without_group(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get(key) else { return };
         match (client.exchange.upstream(), client.exchange.destination()) {
             (None, Some(_)) => self.set_out(key),
@@ -215,16 +221,17 @@ impl<N: Net> Worker<N> {
     /// with it.
     pub(super) fn release(&mut self, key: ClientKey, reusable: bool, served: bool) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
+        let mut pool = client.chosen.and_then(|chosen| self.pools.get_mut(chosen.group));
         if let Some(up_key) = client.upstream.take() {
             let up = &mut self.upstreams[up_key];
             // The last read may have ended where the bytes did, without saying so.
             let silent = !up.ready.readable || !self.net.has_input(&mut up.socket);
-            let pool = self.pools.get_mut(up.group).filter(|pool| {
+            let keeper = pool.as_deref_mut().filter(|pool| {
                 let spent = up.requests >= pool.requests_max || up.retires < self.env.now;
                 let clean = reusable && silent && !up.ready.read_closed && !spent;
                 (clean || (planted!(PooledUnclean) && up.is_connected)) && !self.env.draining
             });
-            let closed = match pool {
+            let closed = match keeper {
                 Some(pool) => {
                     up.ready.readable = false;
                     up.client = None;
@@ -240,7 +247,7 @@ impl<N: Net> Worker<N> {
         }
         client.exchange.released(&mut self.env);
         let outcome = if served { Outcome::Served } else { Outcome::Neutral };
-        let next = account(client, &self.pools, self.env.now, outcome, "");
+        let next = account(client, pool.as_deref(), self.env.now, outcome, "");
         let is_over = client.exchange.is_over();
         self.call(next);
         is_over
@@ -277,15 +284,15 @@ impl<N: Net> Worker<N> {
             failure if failure.blames_server(stale) => Outcome::Failed,
             _ => Outcome::Neutral,
         };
+        let pool = client.chosen.and_then(|chosen| self.pools.get(chosen.group));
         let unreached = matches!(failure, Failure::Connect(_) | Failure::ConnectTimeout);
         if let (true, Some(Chosen { group, peer })) = (unreached, client.chosen) {
-            let pool = self.pools.get(group);
             let server = pool.and_then(|pool| Some(pool.group.lock().peer(peer)?.server()));
             if let Some(server) = server {
                 self.shared.suspect(Suspect { group, server });
             }
         }
-        let next = account(client, &self.pools, self.env.now, outcome, &failure.cause());
+        let next = account(client, pool, self.env.now, outcome, &failure.cause());
         self.call(next);
     }
 
@@ -302,7 +309,8 @@ impl<N: Net> Worker<N> {
             close(&mut self.net, &mut self.upstreams, up);
         }
         let outcome = if served { Outcome::Served } else { Outcome::Neutral };
-        let next = account(client, &self.pools, self.env.now, outcome, "");
+        let pool = client.chosen.and_then(|chosen| self.pools.get(chosen.group));
+        let next = account(client, pool, self.env.now, outcome, "");
         self.call(next);
     }
 
@@ -340,9 +348,7 @@ enum Choice {
 }
 
 /// Chooses a server for the client, who is called `me` where it has to wait for one.
-fn choose<S, F>(client: &mut Client<S, F>, pools: &Pools, me: Waiter, now: Time) -> Choice {
-    let Some(id) = client.exchange.upstream() else { return Choice::None };
-    let Some(pool) = pools.get(id) else { return Choice::None };
+fn choose<S, F>(client: &mut Client<S, F>, pool: &Pool, id: GroupId, me: Waiter, now: Time) -> Choice {
     let mut group = pool.group.lock();
     if let Some(timeout) = pool.queue_timeout {
         return choose_or_wait(client, &mut group, id, me, timeout, now);
@@ -431,11 +437,12 @@ fn complain_of_head<S, F>(client: &Client<S, F>, pools: &Pools) {
     );
 }
 
-/// Tells the group how the chosen server did, and logs what that changes. Gives the first of those who wait for a server.
+/// Tells the group, which is that of `pool`, how the chosen server did, and logs what that changes. Gives the first of
+/// those who wait for a server.
 #[inline(always)]
 fn account<S, F>(
     client: &mut Client<S, F>,
-    pools: &Pools,
+    pool: Option<&Pool>,
     now: Time,
     outcome: Outcome,
     cause: &str,
@@ -444,7 +451,7 @@ fn account<S, F>(
     if let Some(record) = client.exchange.record() {
         record.parted(now);
     }
-    let Some(pool) = pools.get(chosen.group) else {
+    let Some(pool) = pool else {
         account_own(client, chosen.peer, now, outcome);
         return None;
     };

@@ -41,7 +41,7 @@ use model::{Entry, Machine, Run, SubjectInfo};
 pub use options::Options;
 use options::Settings;
 use scenario::Scenario;
-use visit::{Contender, visit};
+use visit::{Contender, What, visit};
 
 /// The name of the origin without anything before it.
 const DIRECT: &str = "direct";
@@ -167,8 +167,13 @@ impl Comparison<'_> {
             run.sweeps = sweep::of_all(&contenders, self.cores)?;
         }
         // These start each subject anew, alone.
-        let launches: Vec<Launch> =
-            contenders.into_iter().filter_map(|contender| Some(contender.running?.0)).collect();
+        let launches: Vec<Launch> = contenders
+            .into_iter()
+            .filter_map(|contender| match contender.what {
+                What::Subject(running) => Some(running.0),
+                What::Origin(_) => None,
+            })
+            .collect();
         if self.settings.is_full && self.settings.wants("memory") {
             for launch in &launches {
                 // One that resets many connections opened at once is left out here, and nowhere else.
@@ -197,14 +202,15 @@ impl Comparison<'_> {
     }
 
     /// Starts every subject that is here, each before the same origins.
-    fn start(
+    fn start<'o>(
         &self,
-        origins: &Origins,
+        origins: &'o Origins,
         folder: &std::path::Path,
         run: &mut Run,
-    ) -> Result<Vec<Contender>, CompareError> {
+    ) -> Result<Vec<Contender<'o>>, CompareError> {
         let address = origins.addresses[0];
-        let mut contenders = vec![Contender { name: DIRECT, address, running: None }];
+        let mut contenders =
+            vec![Contender { name: DIRECT, address, what: What::Origin(Some(&origins.process)) }];
         for &kind in &self.settings.kinds {
             let name = kind.name();
             let Some(launch) = Launch::new(kind, &self.binaries, &origins.addresses, folder)? else {
@@ -224,7 +230,8 @@ impl Comparison<'_> {
                 Err(error) => return Err(error.into()),
             };
             run.voids.extend(void::of_cores(name, &subject.process, self.cores));
-            contenders.push(Contender { name, address: subject.address, running: Some((launch, subject)) });
+            let address = subject.address;
+            contenders.push(Contender { name, address, what: What::Subject(Box::new((launch, subject))) });
         }
         Ok(contenders)
     }
@@ -233,7 +240,7 @@ impl Comparison<'_> {
     fn compare(
         &self,
         scenario: &Scenario,
-        contenders: &[Contender],
+        contenders: &[Contender<'_>],
         run: &mut Run,
     ) -> Result<(), CompareError> {
         let wanted = self.settings.rounds;
@@ -284,7 +291,7 @@ impl Comparison<'_> {
     fn count_calls(
         &self,
         scenario: &Scenario,
-        contenders: &[Contender],
+        contenders: &[Contender<'_>],
         entries: &mut [Entry],
         run: &mut Run,
     ) -> Result<(), CompareError> {
@@ -296,12 +303,12 @@ impl Comparison<'_> {
             }
         };
         for (contender, entry) in contenders.iter().zip(entries) {
-            let Some(process) = contender.process() else { continue };
+            let Some((_, subject)) = contender.subject() else { continue };
             let load = || {
                 let (round, _) = visit(contender, scenario, self.cores, 0)?;
                 Ok(round.load.answered_in_all)
             };
-            entry.calls = Some(counter.visit(process, load)?);
+            entry.calls = Some(counter.visit(&subject.process, load)?);
         }
         Ok(())
     }
@@ -346,8 +353,8 @@ impl Entry {
     }
 }
 
-fn info(contender: &Contender) -> SubjectInfo {
-    match &contender.running {
+fn info(contender: &Contender<'_>) -> SubjectInfo {
+    match contender.subject() {
         Some((launch, _)) => SubjectInfo {
             name: contender.name.into(),
             version: launch.version.clone(),

@@ -130,13 +130,14 @@ pub struct Entry {
 pub mod figure {
     /// Requests answered per second.
     pub const REQUESTS: &str = "requests_per_s";
-    /// CPU time of the subject per request, user and system, in µs, as the scheduler accounts it.
+    /// CPU time of the subject per request, user and system, in µs, as the scheduler accounts it. Of direct, that of the
+    /// origin.
     pub const CPU: &str = "cpu_us";
     /// Its user part.
     pub const CPU_USER: &str = "cpu_user_us";
     /// Its system part.
     pub const CPU_SYSTEM: &str = "cpu_system_us";
-    /// The share of its core that the subject used, 0 to 1.
+    /// The share of its core that the subject used, 0 to 1; the origin shares its core with the load.
     pub const BUSY: &str = "busy";
     /// Bytes of bodies, either way, per second of the subject's CPU time; in MB.
     pub const MB_PER_CPU_S: &str = "mb_per_cpu_s";
@@ -170,13 +171,13 @@ pub struct Round {
     pub number: u32,
     /// What the generator saw.
     pub load: Summary,
-    /// CPU time of the subject in ns; 0 of direct.
+    /// CPU time of the subject in ns; of direct, that of the origin, on the load's core.
     pub cpu_ns: u64,
     /// The user share of it, 0 to 1.
     pub user_share: f64,
     /// How long the visit took, in seconds.
     pub seconds: f64,
-    /// Resident memory of the subject after it, in KiB; 0 of direct.
+    /// Resident memory of the subject after it, in KiB; of direct, that of the origin.
     pub memory_kib: u64,
     /// How busy the load's core was, 0 to 1, whoever used it.
     pub load_core_busy: f64,
@@ -227,7 +228,7 @@ pub struct Point {
     pub answered_per_s: f64,
     /// Latency from when requests were due.
     pub latency_us: Percentiles,
-    /// How busy the subject's core was, 0 to 1, by the subject; 0 of direct.
+    /// How busy the subject's core was, 0 to 1, by the subject; of direct, the load's by the origin.
     pub busy: f64,
     /// How busy the load's core was, 0 to 1.
     pub load_core_busy: f64,

@@ -23,7 +23,7 @@ const ANSWERED_MIN: f64 = 0.99;
 const P99_US_MAX: f64 = 5000.0;
 
 /// Of all contenders, in turn at each rate, so that they share the machine's moods.
-pub(super) fn of_all(contenders: &[Contender], cores: Cores) -> Result<Vec<Sweep>, CompareError> {
+pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores) -> Result<Vec<Sweep>, CompareError> {
     let mut climbs: Vec<Climb<'_>> = contenders.iter().map(Climb::new).collect();
     let mut rate = FIRST_PER_S;
     for _ in 0..POINTS {
@@ -40,13 +40,13 @@ pub(super) fn of_all(contenders: &[Contender], cores: Cores) -> Result<Vec<Sweep
 }
 
 struct Climb<'a> {
-    contender: &'a Contender,
+    contender: &'a Contender<'a>,
     sweep: Sweep,
     is_over: bool,
 }
 
 impl<'a> Climb<'a> {
-    fn new(contender: &'a Contender) -> Climb<'a> {
+    fn new(contender: &'a Contender<'a>) -> Climb<'a> {
         let sweep = Sweep {
             subject: contender.name.into(),
             points: Vec::new(),

@@ -12,17 +12,34 @@ use crate::load::{self, Outcome};
 
 /// What is compared: a subject that runs, or the origin itself.
 #[derive(Debug)]
-pub(super) struct Contender {
+pub(super) struct Contender<'a> {
     pub(super) name: &'static str,
     pub(super) address: std::net::SocketAddr,
-    /// Of a subject.
-    pub(super) running: Option<(Launch, Subject)>,
+    pub(super) what: What<'a>,
 }
 
-impl Contender {
-    /// The subject's process; `None` of the origin.
-    pub(super) fn process(&self) -> Option<&Process> {
-        self.running.as_ref().map(|(_, subject)| &subject.process)
+/// Which of the two.
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    /// `None`: it is no process of its own, and its CPU time is not known.
+    Origin(Option<&'a Process>),
+    Subject(Box<(Launch, Subject)>),
+}
+
+impl Contender<'_> {
+    fn process(&self) -> Option<&Process> {
+        match &self.what {
+            What::Origin(process) => *process,
+            What::Subject(running) => Some(&running.1.process),
+        }
+    }
+
+    /// What it runs as; `None` of the origin.
+    pub(super) fn subject(&self) -> Option<&(Launch, Subject)> {
+        match &self.what {
+            What::Origin(_) => None,
+            What::Subject(running) => Some(running),
+        }
     }
 
     fn cpu(&self) -> Result<Cpu, CompareError> {
@@ -34,7 +51,7 @@ impl Contender {
     }
 }
 
-/// CPU time of a subject so far.
+/// CPU time of its process so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cpu {
     ns: u64,
@@ -46,7 +63,7 @@ struct Cpu {
 
 /// Puts the load on, and judges the round.
 pub(super) fn visit(
-    contender: &Contender,
+    contender: &Contender<'_>,
     scenario: &Scenario,
     cores: Cores,
     number: u32,

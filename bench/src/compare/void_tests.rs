@@ -6,7 +6,7 @@ use std::thread;
 use backend::{Options, Server};
 
 use super::super::scenario;
-use super::super::visit::{Contender, visit};
+use super::super::visit::{Contender, What, visit};
 use super::*;
 use crate::compare::figures;
 use crate::lab::{self, LabError};
@@ -14,12 +14,12 @@ use crate::lab::{self, LabError};
 const CORES: Cores = Cores { subject: 1, load: 0 };
 
 /// The origin alone, with answers that fail so often.
-fn origin(fail_rate: f64) -> (Server, Contender) {
+fn origin(fail_rate: f64) -> (Server, Contender<'static>) {
     let mut options = Options::new(vec!["app1=127.0.0.1:0".parse().unwrap()]);
     options.fail_rate = fail_rate;
     let server = Server::start(options).unwrap();
     let address = server.address("app1").unwrap().to_string().parse().unwrap();
-    (server, Contender { name: "direct", address, running: None })
+    (server, Contender { name: "direct", address, what: What::Origin(None) })
 }
 
 #[test]

@@ -150,7 +150,8 @@ pub fn raise_open_files() -> io::Result<()> {
 pub struct Origins {
     /// Where they listen.
     pub addresses: Vec<SocketAddr>,
-    _process: Process,
+    /// Serves them all.
+    pub process: Process,
     _redis: Option<Process>,
 }
 
@@ -197,7 +198,7 @@ impl Origins {
         }
         let mut process = Process::start("backend", command.args(counter), cores.load)?;
         process.wait_until_ready(addresses[1])?;
-        Ok(Origins { addresses, _process: process, _redis: redis })
+        Ok(Origins { addresses, process, _redis: redis })
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              lie too far apart is not shown (–). Cores without work {}. \
              Where > stands before a throughput, the load's core was the limit. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
              split into user and system. At an offered rate latency counts from when a request was due. Direct is \
-             the origin with nothing before it, relay a TCP relay that parses nothing: the floor.",
+             the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor.",
             run.subject_core,
             run.load_core,
             run.rounds,

@@ -57,8 +57,11 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     Some([english, chinese])
 }
 
-/// A subject's line; `None` of direct, which costs no CPU time of a subject.
+/// A subject's line; `None` of direct, which is none.
 fn row(run: &Run, saturated: &Scenario, equal: &Scenario, subject: &str) -> Option<String> {
+    if subject == "direct" {
+        return None;
+    }
     let (saturated, equal) = (saturated.entry(subject)?, equal.entry(subject)?);
     let cpu = saturated.figure(figure::CPU)?;
     let to_nginx = |entry: &Entry| ratio(entry.figure(figure::CPU).and_then(|cpu| cpu.to_nginx.as_ref()));

@@ -30,11 +30,6 @@ impl Exchange {
         self.ending == Ending::Linger || self.response.shut
     }
 
-    /// Whether it has just connected: its first request may be on its way.
-    pub fn is_fresh(&self) -> bool {
-        self.request.is_idle() && self.request.is_first()
-    }
-
     /// Whether the client has only a part of a response, which must not pass for the whole.
     pub fn is_responding(&self) -> bool {
         self.response.is_delivered() && (!self.response.is_whole() || self.response.pending())

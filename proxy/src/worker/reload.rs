@@ -17,7 +17,7 @@ use crate::time::{Duration, Time};
 /// How often it is looked whether the last request by an older configuration is through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a client that has just connected may take to send its request when it is the last one.
+/// How long an idle client is left to send one more request, which may be on its way, before it is closed.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 impl<N: Net> Worker<N> {
@@ -82,7 +82,7 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Clients whose listener is gone leave: idle ones now, the others after what they wait for.
+    /// Clients whose listener is gone leave.
     fn retire_clients(&mut self) {
         for client in self.clients.values_mut() {
             client.exchange.retire(&self.env);
@@ -90,18 +90,16 @@ impl<N: Net> Worker<N> {
         self.dismiss();
     }
 
-    /// Closes the clients that are idle and are not to be served any more, but for those that have just connected:
-    /// they get a second for the request that they have come for.
+    /// Lets go of the clients that are not to be served any more: those with a request after its response, which says
+    /// so. Closing an idle one now could cost it the request that it is just sending, so it gets a last call.
     fn dismiss(&mut self) {
         let all = self.env.draining;
-        self.close_idle_clients(|exchange| (all || exchange.is_retired()) && !exchange.is_fresh());
-        let left =
-            |client: &Client<_, _>| (all || client.exchange.is_retired()) && client.exchange.is_fresh();
-        let waits = self.clients.values().any(left);
+        let leaves = |client: &Client<_, _>| all || client.exchange.is_retired();
+        let waits = self.clients.values().any(|client| leaves(client) && client.exchange.is_idle());
         self.last_call = if waits { self.env.now + LAST_CALL } else { Time::NEVER };
     }
 
-    /// Whoever has connected and said nothing all the while is closed.
+    /// Whoever has said nothing all the while is closed.
     pub(super) fn close_late(&mut self) {
         self.last_call = Time::NEVER;
         let all = self.env.draining;

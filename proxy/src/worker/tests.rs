@@ -374,18 +374,27 @@ fn a_group_that_is_gone_stays_for_the_requests_under_way_to_it() {
 }
 
 #[test]
-fn clients_of_a_listener_that_is_gone_leave_when_they_are_idle() {
+fn clients_of_a_listener_that_is_gone_leave_after_one_more_request_or_a_second() {
     let mut stage = stage();
-    let [idle, busy] = [(); 2].map(|()| stage.net.connect_client());
+    let [idle, late, busy] = [(); 3].map(|()| stage.net.connect_client());
     stage.settle();
-    stage.serves(idle, 2);
+    stage.serves(idle, 3);
     stage.net.send(busy, REQUEST);
     stage.settle();
     reload(&mut stage, |config| {
         config.listeners[0].address = crate::config::Listen::Unix("/elsewhere".into());
     });
-    assert!(stage.net.is_closed(idle) && !stage.net.is_closed(busy));
-    stage.net.send(2, ANSWER);
+    for client in [busy, idle] {
+        if client == idle {
+            stage.net.send(idle, REQUEST);
+            stage.settle();
+        }
+        stage.net.send(3, ANSWER);
+        stage.settle();
+        assert!(stage.net.sent_to(client).contains("Connection: close\r\n"));
+    }
+    assert!(!stage.net.is_closed(late), "its request may be on its way");
+    stage.net.0.borrow_mut().time += Duration::from_secs(1);
     stage.settle();
-    assert!(stage.net.sent_to(busy).contains("Connection: close\r\n"));
+    assert!(stage.net.is_closed(late));
 }

@@ -14,7 +14,7 @@ fn a_header_comes_once_in_whatever_pieces() {
     for size in [1, 7, HEADER.len(), 1000] {
         let mut play = introduced();
         play.reads = vec![size];
-        assert!(play.exchange.is_fresh());
+        assert!(play.exchange.is_idle());
         play.client_sends(&format!("{HEADER}{GET}"));
         assert_eq!(play.upstream_got(), GET_ON, "{size}");
         play.upstream_sends(OK);

@@ -17,7 +17,7 @@ use super::follow::own_address;
 use super::request_head::{Fate, Message};
 use super::sending::Sending;
 use super::values::Asked;
-use super::{Env, Exchange, Link};
+use super::{Env, Exchange};
 use crate::config::site::{Files, Otherwise, TryFiles};
 use crate::http::framing::Length;
 use crate::http::head::{self, Parsed};
@@ -364,7 +364,7 @@ impl Exchange {
         match self.follow_to(&fetch, way, env) {
             Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
             Ok(Fate::Forwarded) => {
-                self.link = Link::Wanted { same_server: false };
+                self.want_server(env.now);
                 self.advance_request_body(env);
                 self.request.park(env);
             }

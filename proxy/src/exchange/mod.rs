@@ -475,7 +475,7 @@ impl Exchange {
         self.waits.forget_client();
         (self.client, self.client_port) = (self.peer, self.port);
         if self.redirects > 0 {
-            (self.redirects, self.status_shown) = (0, None);
+            (self.redirects, self.status_shown, self.starts_anew) = (0, None, false);
         }
         self.advance_request(env);
         self.request.close_if_eof(&mut self.ending);

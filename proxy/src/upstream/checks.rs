@@ -4,7 +4,7 @@ use super::PeerKey;
 use super::change::Change;
 use super::group::Group;
 use super::health::{Checked, Opinion, next_due};
-use super::server::Address;
+use super::server::{Address, Peer};
 use crate::config::HealthCheck;
 use crate::time::Time;
 
@@ -33,12 +33,15 @@ impl Group {
         peers.filter(|peer| peer.is_of_use()).map(|peer| peer.health.due()).min().unwrap_or(Time::NEVER)
     }
 
-    /// Begins the checks that are due, at most so many. A server that is down by configuration is not asked; one that drains
+    /// Begins the checks that are due, at most so many, those first that have been due for longest. A server that is down by configuration is not asked; one that drains
     /// is, for the sake of those who are bound to it.
     pub fn begin_checks(&mut self, now: Time, most: usize) -> Vec<DueCheck> {
         let mut begun = Vec::new();
         let peers = self.tiers.iter_mut().flat_map(|tier| &mut tier.peers);
-        for peer in peers.filter(|peer| peer.is_of_use()) {
+        let is_due = |peer: &&mut Peer| peer.is_of_use() && peer.health.due() <= now;
+        let mut due: Vec<&mut Peer> = peers.filter(is_due).collect();
+        due.sort_by_key(|peer| peer.health.due());
+        for peer in due {
             while begun.len() < most
                 && let Some(check) = peer.health.begin(now)
             {

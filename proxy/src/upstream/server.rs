@@ -259,9 +259,17 @@ impl Peer {
     pub(super) fn succeeded(&mut self, now: Time) -> bool {
         let is_back = self.accessed < self.checked && self.forgive();
         if is_back {
-            self.grown = now + Duration::from_nanos(self.slow_start_ns);
+            self.starts_slowly(now);
         }
         is_back
+    }
+
+    /// From now on its share grows, if it is to start slowly. Otherwise it has all of it at once, also for those whose
+    /// clock has not come so far yet.
+    fn starts_slowly(&mut self, now: Time) {
+        if self.slow_start_ns > 0 {
+            self.grown = now + Duration::from_nanos(self.slow_start_ns);
+        }
     }
 
     /// Its failures are forgotten. True where that takes it back in.
@@ -285,9 +293,9 @@ impl Peer {
         self.health.end(check, rule, how, due);
         let after = self.health.opinion();
         self.update();
-        if before == Opinion::Unhealthy && after == Opinion::Healthy {
+        if before != Opinion::Healthy && after == Opinion::Healthy {
             self.fails = 0;
-            self.grown = now + Duration::from_nanos(self.slow_start_ns);
+            self.starts_slowly(now);
         }
         (before != after).then_some((before, after))
     }

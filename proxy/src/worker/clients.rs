@@ -358,8 +358,10 @@ impl<N: Net> Worker<N> {
         let is_idle = |client: &Client<_, _>| client.exchange.is_idle() && wanted(&client.exchange);
         let idle: Vec<_> = self.clients.iter().filter(|(_, c)| is_idle(c)).map(|(key, _)| key).collect();
         for key in idle {
+            self.at_work = Some(key);
             self.close_idle_client(key);
         }
+        self.at_work = None;
     }
 
     /// Closes a client that is idle, unless it has a request.

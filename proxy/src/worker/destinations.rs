@@ -137,7 +137,7 @@ impl<N: Net> Worker<N> {
                             self.unresolved(key, &format!("{} could not be resolved ({why})", question.host));
                         }
                     }
-                    self.drive(key);
+                    self.drive_later(key);
                 }
             }
             self.at_work = None;

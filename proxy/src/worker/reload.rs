@@ -45,11 +45,12 @@ impl<N: Net> Worker<N> {
         self.logs = newest.take_logs();
         self.env.routes = Arc::new(Routes::new(config, &newest.ids));
         self.env.buffers.grow(self.env.routes.buffer_size());
+        // Before it is looked which groups are still in use: such clients may still come to theirs.
+        self.retire_clients();
         self.renew_pools();
         self.renew_counts();
         self.renew_notes();
         self.begin_rest(newest.rests);
-        self.retire_clients();
     }
 
     /// Has a pool for each group that is configured, and none but those in use for the others.
@@ -82,12 +83,11 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Clients whose listener is gone leave.
+    /// Clients whose listener is gone are to leave.
     fn retire_clients(&mut self) {
         for client in self.clients.values_mut() {
             client.exchange.retire(&self.env);
         }
-        self.dismiss();
     }
 
     /// Lets go of the clients that are not to be served any more: those with a request after its response, which says
@@ -101,9 +101,9 @@ impl<N: Net> Worker<N> {
 
     /// Whoever has said nothing all the while is closed.
     pub(super) fn close_late(&mut self) {
-        self.last_call = Time::NEVER;
         let all = self.env.draining;
         self.close_idle_clients(|exchange| all || exchange.is_retired());
+        self.last_call = Time::NEVER;
     }
 
     /// Serves those who are being served and nobody else, or everybody again.
@@ -112,8 +112,8 @@ impl<N: Net> Worker<N> {
         let timeout = self.generation.config.process.shutdown_timeout.filter(|_| rests);
         self.drained_by = timeout.map_or(Time::NEVER, |timeout| self.env.now + timeout);
         if rests {
-            self.dismiss();
             self.close_idle_upstreams();
         }
+        self.dismiss();
     }
 }

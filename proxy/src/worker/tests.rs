@@ -398,3 +398,19 @@ fn clients_of_a_listener_that_is_gone_leave_after_one_more_request_or_a_second()
     stage.settle();
     assert!(stage.net.is_closed(late));
 }
+
+#[test]
+fn a_client_of_a_listener_that_is_gone_is_served_by_a_group_that_is_gone_with_it() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    reload(&mut stage, |config| {
+        config.listeners[0].address = crate::config::Listen::Unix("/elsewhere".into());
+        config.upstreams[0].keepalive = 3;
+    });
+    stage.serves(client, 1);
+    stage.net.0.borrow_mut().time += Duration::from_secs(20);
+    stage.settle();
+    assert_eq!((stage.worker.census().lost, stage.worker.census().clients), (0, 0));
+    assert_eq!(stage.worker.census().pools, 1);
+}

@@ -189,14 +189,19 @@ impl<N: Net> Worker<N> {
         if let Some(group) = client.exchange.upstream()
             && self.no_live_server.is_due(self.env.now)
         {
-            let state = self.pools[group].group.lock().servers_state(self.env.now);
-            log::error!("no live server: {state}");
+            match self.pools.get(group) {
+                Some(pool) => {
+                    log::error!("no live server: {}", pool.group.lock().servers_state(self.env.now))
+                }
+                None => log::error!("no live server: the group is gone"),
+            }
         }
         // nginx's word for it: the group stands where a server would.
         if let Some(group) = client.exchange.upstream()
+            && let Some(pool) = self.pools.get(group)
             && let Some(record) = client.exchange.record()
         {
-            let name = self.pools[group].group.lock().name().clone();
+            let name = pool.group.lock().name().clone();
             record.tried(name.clone(), name, self.env.now);
         }
         client.exchange.unavailable(&mut self.env);
@@ -390,7 +395,7 @@ pub(super) fn choose_from<S, F>(
     id: GroupId,
     now: Time,
 ) -> Option<Chosen> {
-    if !client.has_chosen || client.exchange.takes_fresh_start() {
+    if client.exchange.takes_fresh_start() || !client.has_chosen {
         client.has_chosen = true;
         group.begin(
             &mut client.attempt,

@@ -86,6 +86,17 @@ fn with_mandatory_nobody_gets_a_request_before_its_first_check() {
 }
 
 #[test]
+fn with_mandatory_a_new_server_starts_slowly_too() {
+    let slow = |name| Server { slow_start: Duration::from_secs(100), ..server(name) };
+    let mandatory = HealthCheck { mandatory: true, ..rule() };
+    let mut driver = checked(&[server("a"), slow("b")], &[mandatory]);
+    driver.check("", at(0));
+    let early = driver.served(20, at(5)).matches('b').count();
+    assert!((1..=3).contains(&early), "{early} of 20");
+    assert_eq!(driver.served(20, at(200)).matches('b').count(), 10);
+}
+
+#[test]
 fn every_check_of_several_has_to_be_passed() {
     let mut driver = checked(&weighted(&[1, 1]), &[rule(), HealthCheck { mandatory: true, ..rule() }]);
     let due = driver.group.begin_checks(at(0), usize::MAX);
@@ -139,6 +150,19 @@ fn no_more_checks_begin_than_there_is_room_for() {
     assert_eq!(driver.group.begin_checks(at(0), 2).len(), 2);
     assert_eq!(driver.group.next_check(), Time::ZERO);
     assert_eq!(driver.group.begin_checks(at(0), 2).len(), 1);
+}
+
+#[test]
+fn who_has_been_due_for_longest_is_checked_first() {
+    let mut driver = checked(&weighted(&[1, 1, 1]), &[rule()]);
+    let mut begin = |now, count| -> Vec<DueCheck> { driver.group.begin_checks(now, count) };
+    let first = begin(at(0), 2);
+    for due in &first {
+        driver.group.checked(due.peer, 0, Checked::Failed, at(60));
+    }
+    let due = driver.group.begin_checks(at(100), 2);
+    assert!(!first.contains(&due[0]), "it waits since the beginning");
+    assert_eq!(due[1], first[0]);
 }
 
 #[test]

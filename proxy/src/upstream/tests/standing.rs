@@ -60,6 +60,18 @@ fn without_slow_start_all_is_back_at_once() {
 }
 
 #[test]
+fn who_is_back_has_all_of_its_share_also_for_a_thread_whose_clock_is_behind() {
+    for balance in [Balance::RoundRobin, Balance::LeastConn] {
+        let mut servers = weighted(&[1, 1]);
+        servers[0].fail_timeout = Duration::from_secs(1);
+        let mut driver = Driver::new(&servers, balance);
+        driver.through("a", Outcome::Failed, 0, at(0));
+        driver.served(2, at(20));
+        assert_eq!(driver.served(10, at(19)).matches('a').count(), 5, "{balance:?}");
+    }
+}
+
+#[test]
 fn a_server_that_drains_ends_what_it_has_and_gets_no_more() {
     for balance in [Balance::RoundRobin, Balance::LeastConn, Balance::Hash, Balance::RandomTwo] {
         let mut servers = weighted(&[3, 1]);

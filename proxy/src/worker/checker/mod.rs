@@ -118,10 +118,18 @@ impl<N: Net> Checker<N> {
         self.generation = Some(newest);
     }
 
-    /// Begins the checks that are due.
+    /// Begins the checks that are due. The group that has waited for longest comes first, lest one whose servers all
+    /// hang takes every room that becomes free.
     fn begin_due(&mut self) {
         let mut room = self.room();
-        for (id, group) in self.groups.iter().map(|(id, group)| (id, group.clone())).collect::<Vec<_>>() {
+        let mut groups: Vec<_> = self
+            .groups
+            .iter()
+            .map(|(id, group)| (group.lock().next_check(), id, group.clone()))
+            .filter(|(due, ..)| *due <= self.now)
+            .collect();
+        groups.sort_by_key(|(due, ..)| *due);
+        for (_, id, group) in groups {
             let due = if room == 0 { Vec::new() } else { group.lock().begin_checks(self.now, room) };
             room -= due.len();
             for due in due {

@@ -361,14 +361,25 @@ impl Exchange {
     fn go_to(&mut self, way: Way, env: &mut Env) {
         let Some(fetch) = self.fetch.take() else { return };
         let turns = fetch.turns + u8::from(!matches!(way, Way::Stay(_)));
+        let was_counted = self.place.passes_on();
         match self.follow_to(&fetch, way, env) {
-            Ok(Fate::Forwarded) if self.redirects > 0 => self.forward_anew(env),
+            Ok(Fate::Forwarded) if self.redirects > 0 => {
+                self.keep_judged(was_counted);
+                self.forward_anew(env);
+            }
             Ok(Fate::Forwarded) => {
+                self.keep_judged(was_counted);
                 self.want_server(env.now);
                 self.advance_request_body(env);
                 self.request.park(env);
             }
-            Ok(Fate::Discarded) => self.discard_body(env),
+            Ok(Fate::Discarded) => {
+                self.keep_judged(was_counted);
+                if self.redirects > 0 {
+                    self.begin_anew(env);
+                }
+                self.discard_body(env);
+            }
             Ok(Fate::Answered(status)) => self.answer(status, true, env),
             Ok(Fate::Refused(status)) => self.answer(status, false, env),
             Ok(Fate::Fetched) => {

@@ -40,9 +40,8 @@ impl Exchange {
             if place.keeps_body {
                 record.body.begin(message.length, place.rules.body_kept_max);
             }
-            if !place.rules.error_pages.is_empty() && self.redirects == 0 {
-                record.head.clear();
-                record.head.extend_from_slice(&message.head.fields.bytes()[..message.head.len]);
+            if self.redirects == 0 {
+                record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
             }
         }
         self.record = record;

@@ -5,7 +5,7 @@ use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::config::site::PageStatus;
 use crate::http::body::Cursor;
-use crate::http::framing::Length;
+use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed};
 use crate::http::rewrite;
 use crate::http::target::{self, Target};
@@ -33,18 +33,17 @@ impl Exchange {
         let pages = &place.rules.error_pages;
         let Some(page) = pages.iter().find(|page| page.statuses.contains(&status)) else { return false };
         let once = self.redirects == 0 || place.rules.recursive_error_pages;
-        // A body that still comes would have to be read for nothing.
-        let is_possible =
-            self.request.is_whole() && self.ending == Ending::Open && !self.response.has_begun();
-        if !once || self.redirects >= REDIRECTS_MAX || !is_possible {
+        let is_open = self.ending == Ending::Open && !self.response.has_begun();
+        if !once || self.redirects >= REDIRECTS_MAX || !is_open {
             return false;
         }
         let Some(record) = self.record.as_deref().filter(|record| !record.head.is_empty()) else {
             return false;
         };
+        let bytes = record.head.clone();
         let mut goal = Vec::new();
         Known::new(self, env.moment()).expand(&page.target, &mut goal);
-        let bytes = record.head.clone();
+        let Some(body) = self.body_for(&goal, status, &bytes, env) else { return false };
 
         self.redirects += 1;
         self.closes_after(status);
@@ -53,7 +52,10 @@ impl Exchange {
             PageStatus::Own => None,
             PageStatus::Set(status) => Some(status),
         };
-        self.request.cut(env);
+        match body {
+            Length::Empty => self.request.cut(env),
+            _ => self.request.take_back(env),
+        }
         if !matches!(goal.first(), Some(b'/' | b'@')) {
             // An address: the client goes there itself.
             let status = match page.status {
@@ -64,13 +66,21 @@ impl Exchange {
             self.redirect(status, &goal, env);
             return true;
         }
-        match self.go(&bytes, &goal, env) {
-            Some(Fate::Forwarded) => self.forward_anew(env),
+        let was_counted = place.passes_on();
+        match self.go(&bytes, &goal, body, env) {
+            Some(Fate::Forwarded) => {
+                self.keep_judged(was_counted);
+                self.forward_anew(env);
+            }
+            Some(Fate::Discarded) => {
+                self.keep_judged(was_counted);
+                self.begin_anew(env);
+                self.discard_body(env);
+            }
             Some(Fate::Fetched) => {
                 self.response.reset_behind_interim(env);
                 self.pursue(env);
             }
-            Some(Fate::Discarded) => unreachable!("the request for a page has no body"),
             Some(Fate::Answered(status)) => self.answer(status, true, env),
             Some(Fate::Refused(status)) => self.answer(status, false, env),
             None => return false,
@@ -78,31 +88,69 @@ impl Exchange {
         true
     }
 
+    /// The body that a request with this head has on its way to `goal`, in place of an error of this status; `None` where it
+    /// cannot go there. To a location of a name a request goes as it is, so all of its body that has come has to be here
+    /// yet. For anything else a page is fetched, which takes no body: one that still comes would have to be read for
+    /// nothing, but for one that is too long, which ends the connection anyway.
+    fn body_for(&self, goal: &[u8], status: u16, head: &[u8], env: &mut Env) -> Option<Length> {
+        let Ok(Parsed::Complete(head)) = head::request(head, &mut env.scratch) else { return None };
+        let length = framing::request(&head.fields, head.version).ok()?;
+        let is_named = goal.first() == Some(&b'@');
+        if status == 413 || self.request.is_whole() && (length == Length::Empty || !is_named) {
+            return Some(Length::Empty);
+        }
+        // Errors that are about the request, or about the time it takes, are no reason to go on with it.
+        let goes_on = is_named && self.request.is_held() && !matches!(status, 400 | 408);
+        goes_on.then_some(length)
+    }
+
     /// The head that lies in `out` goes to a server, in place of the request that has failed.
     pub(super) fn forward_anew(&mut self, env: &mut Env) {
+        self.begin_anew(env);
+        self.request.holds_new_head();
+        self.want_server(env.now);
+    }
+
+    /// Servers are asked anew, in place of those for which the request has failed.
+    pub(super) fn begin_anew(&mut self, env: &mut Env) {
         if let Some(record) = &mut self.record {
             record.goes_on_elsewhere = true;
         }
         self.response.reset_behind_interim(env);
-        self.request.holds_new_head();
-        self.want_server(env.now);
         self.starts_anew = true;
     }
 
-    /// Sends the request with this head to `goal`, a path or the name of a location.
-    fn go(&mut self, bytes: &[u8], goal: &[u8], env: &mut Env) -> Option<Fate> {
+    /// What has come of the body was judged at another place, which may not have kept it nor counted it.
+    pub(super) fn keep_judged(&mut self, was_counted: bool) {
+        let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) else { return };
+        let bytes = self.request.judged();
+        record.body.keep(bytes);
+        if !was_counted {
+            record.request_length += bytes.len() as u64;
+        }
+    }
+
+    /// Sends the request with this head and a body of this length to `goal`, a path or the name of a location.
+    fn go(&mut self, bytes: &[u8], goal: &[u8], body: Length, env: &mut Env) -> Option<Fate> {
         let (scratch, mut tools) = env.split();
         let Ok(Parsed::Complete(mut head)) = head::request(bytes, scratch) else { return None };
         let mut target = target::of(head.method, head.target, head.version, &head.fields).ok()?;
+        let mut escaped = Vec::new();
         if goal.first() == Some(&b'@') {
             self.place = self.routes.named(self.place.site, goal)?.clone();
         } else {
-            let (path, _) = uri::split(goal);
+            // What stands there is meant as it is: variables are decoded already (`ngx_http_internal_redirect`).
+            let (path, args) = uri::split(goal);
+            uri::escape(path, &mut escaped);
             tools.path.clear();
-            uri::normalize(path, tools.path).ok()?;
+            uri::normalize(&escaped, tools.path).ok()?;
             self.place = self.routes.find_in(self.place.site, tools.path).clone();
             // Arguments are those of the page, or none.
-            target = Target { path: goal, host: target.host };
+            if let Some(args) = args {
+                escaped.push(b'?');
+                escaped.extend_from_slice(args);
+            }
+            target = Target { path: &escaped, host: target.host };
             // The page is fetched, whatever the request wanted done.
             if head.method != Method::Head {
                 (head.method, head.method_name) = (Method::Get, b"GET");
@@ -110,8 +158,10 @@ impl Exchange {
         }
         self.request.method = head.method;
         let wishes = rewrite::wishes(&head);
-        self.request.cursor = Cursor::default();
-        let message = self.message(&head, &target, Length::Empty, &wishes).sent_here();
+        if body == Length::Empty {
+            self.request.cursor = Cursor::default();
+        }
+        let message = self.message(&head, &target, body, &wishes).sent_here();
         match self.follow(&message, &mut tools) {
             Ok(fate) => Some(fate),
             Err(refusal) => {

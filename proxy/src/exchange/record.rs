@@ -147,9 +147,18 @@ impl Record {
         self.of_answer.clear();
         self.of_sent.clear();
         self.challenges.clear();
+        self.head.clear();
         self.goes_on_elsewhere = false;
         (self.request_length, self.bytes_sent) = (0, 0);
         self.body.clear();
+    }
+
+    /// Keeps the head of a request, where another location may have to answer for an error.
+    pub(super) fn keep_head(&mut self, place: &Place, bytes: &[u8]) {
+        self.head.clear();
+        if !place.rules.error_pages.is_empty() {
+            self.head.extend_from_slice(bytes);
+        }
     }
 
     /// More of the request's body has come.

@@ -325,10 +325,30 @@ impl RequestSide {
         self.complete_here = false;
     }
 
-    /// A head that the proxy has written lies in `out`, and is all of the request.
+    /// All that has come of it goes elsewhere, behind another head.
+    pub(super) fn take_back(&mut self, env: &mut Env) {
+        self.rewind();
+        put(&mut self.out, env);
+        (self.sent, self.left) = (0, 0);
+    }
+
+    /// Another head that the proxy has written lies in `out`. Of a request that was given up, it is all.
     pub(super) fn holds_new_head(&mut self) {
-        self.phase = Phase::Whole;
+        if self.phase == Phase::Cut {
+            self.phase = Phase::Whole;
+        }
         self.complete_here = true;
+    }
+
+    /// What is here of the body and has been judged.
+    pub(super) fn judged(&self) -> &[u8] {
+        let len = (self.held + self.pass + self.skip) as usize;
+        self.input.as_ref().map_or(&[], |input| &input.filled()[..len])
+    }
+
+    /// All bytes behind the head that have come and were not let go; `None` while the head itself is looked at.
+    pub(super) fn behind_head(&self) -> Option<&[u8]> {
+        self.input.as_ref().map(Buffer::filled)
     }
 
     /// What has come of a request that was only begun moves to a buffer of the size that counts now.

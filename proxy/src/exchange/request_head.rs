@@ -7,7 +7,7 @@ use super::request::{Phase, TOO_LARGE_BODY, joined};
 use super::{Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::config::site::RealIp;
-use crate::http::body::{Coding, Cursor};
+use crate::http::body::{Coding, Cursor, Scan, Then};
 use crate::http::fields::{Fields, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, RequestHead};
@@ -136,7 +136,13 @@ impl Exchange {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
         if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
+            if let Some(record) = &mut self.record {
+                record.keep_head(&self.place, &bytes[..head.len]);
+            }
             return Err(TOO_LARGE_BODY);
+        }
+        if self.place.awaits_body && self.waits_for_body(&head, length, bytes) {
+            return Ok(Parsed::Partial);
         }
         let wishes = rewrite::wishes(&head);
         self.request.keep_alive =
@@ -165,6 +171,20 @@ impl Exchange {
         }
         let fate = self.follow(&message, &mut tools)?;
         Ok(Parsed::Complete((head.len, fate)))
+    }
+
+    /// Whether the body, which the place wants to look at before it does anything (`$request_body`), is still to come and
+    /// fits the room that there is for a head. One that does not is not looked at, as in nginx, where it would be in a file.
+    #[cold]
+    fn waits_for_body(&self, head: &RequestHead<'_, '_>, length: Length, bytes: &[u8]) -> bool {
+        let most = self.place.client.max_header_size;
+        let fits = match length {
+            Length::Exact(n) => head.len as u64 + n <= most as u64,
+            Length::Chunked => bytes.len() < most,
+            Length::Empty | Length::UntilClose => return false,
+        };
+        let mut expected = head.fields.values(Role::Expect).flat_map(members);
+        fits && expected.next().is_none() && !has_ended(&bytes[head.len..], length)
     }
 
     /// A request with this head.
@@ -199,6 +219,18 @@ impl Exchange {
         let written = rewrite::request(&mut out, head, target, length, wishes, &sender);
         self.request.send_first(out);
         written.map_err(|_| TOO_LARGE)
+    }
+}
+
+/// Whether a body of this length has come to its end in `bytes`, or cannot any more.
+fn has_ended(mut bytes: &[u8], length: Length) -> bool {
+    let mut cursor = Cursor::new(length, Coding::Strip);
+    loop {
+        match cursor.scan(bytes) {
+            Ok(Scan { pass, skip, then: Then::More, .. }) if pass + skip > 0 => bytes = &bytes[pass + skip..],
+            Ok(scan) => return scan.then != Then::More,
+            Err(_) => return true,
+        }
     }
 }
 

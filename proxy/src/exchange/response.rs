@@ -4,12 +4,12 @@ use super::env::{attach, park, put};
 use super::request::{joined, read_trailers};
 use super::{Env, Exchange, Failure};
 use crate::buffer::{Buffer, Buffers};
-use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
+use crate::http::{Method, Version};
 use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -349,18 +349,25 @@ impl Exchange {
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
         let connection = Connection::of(&head.fields);
+        let reframed = self.reframed(head.status);
+        let is_dropped = reframed == Some(ClientFraming::Bodiless);
+        let length = if is_dropped { Length::Empty } else { length };
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
             status => self.judge_final(status, &head, length, connection, is_last, tools.moment.now)?,
         }
         let response = &mut self.response;
+        // A body that does not go on is not read either.
+        response.reusable &= !is_dropped;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
         if matches!(head.status, 100 | 102..=199) && self.request.version == Version::Http10 {
             return Ok(Parsed::Complete(head.len));
         }
         let delivery = Delivery {
-            framing: if response.chunked_here {
+            framing: if let Some(framing) = reframed {
+                framing
+            } else if response.chunked_here {
                 ClientFraming::Chunked
             } else if self.request.version == Version::Http10 {
                 ClientFraming::Unchunked
@@ -378,6 +385,19 @@ impl Exchange {
         let out = response.out.get_or_insert_with(|| tools.buffers.small());
         rewrite::response(out, &head, &delivery, tools.date.as_bytes()).map_err(|_| Failure::HeadTooLarge)?;
         Ok(Parsed::Complete(head.len))
+    }
+
+    /// The framing that the client sees where it sees another status than this one of the server's (`error_page`), and
+    /// only one of the two has a body (RFC 9110 sections 15.3.5 and 15.4.5).
+    #[inline(always)]
+    fn reframed(&self, status: u16) -> Option<ClientFraming> {
+        let shown = self.status_shown.filter(|_| status >= 200)?;
+        let has_body = |status| !matches!(status, 204 | 304);
+        match (has_body(status), has_body(shown)) {
+            (true, false) => Some(ClientFraming::Bodiless),
+            (false, true) if self.request.method != Method::Head => Some(ClientFraming::Empty),
+            _ => None,
+        }
     }
 
     /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,

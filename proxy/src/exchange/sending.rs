@@ -91,6 +91,8 @@ impl Exchange {
             Outcome::Fails => return self.give_up(412, env),
             Outcome::Nothing => return self.tell_the_length(found.length, env),
             Outcome::NotModified => (304, Vec::new(), None),
+            // What stands for an error may be shown with a status that has no body.
+            Outcome::Whole if matches!(shown, 204 | 304) => (shown, Vec::new(), None),
             Outcome::Whole => {
                 append_type(&mut lines, kind);
                 let _ = write!(lines, "Content-Length: {}\r\n", found.length);

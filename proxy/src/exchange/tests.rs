@@ -1,6 +1,7 @@
 //! The automaton without sockets: what goes out for what comes in, and what becomes of the connections.
 
 mod discards;
+mod elsewhere;
 mod failures;
 mod files;
 mod ids;

@@ -139,7 +139,8 @@ impl Asked<'_> {
             V::RequestBody if self.known.exchange.place.passes_on() => {
                 let mut body = HeldBody::default();
                 body.begin(self.length, usize::MAX);
-                body.keep(&fields.bytes()[self.head.len..]);
+                let behind_head = self.known.exchange.request.behind_head();
+                body.keep(behind_head.unwrap_or(&fields.bytes()[self.head.len..]));
                 out.extend_from_slice(body.whole().unwrap_or_default());
             }
             V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),

@@ -56,7 +56,8 @@ pub fn request(
     let version: &[u8] = if listed.is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
     out.append_all([listed.method, b" ", target_of(listed), version])?;
     let mut closes = listed.is_http10;
-    let is_host = |(name, value): &Given<'_>| name.eq_ignore_ascii_case(b"host") && is_sent(value);
+    let is_host =
+        |(name, value): &Given<'_>| name.eq_ignore_ascii_case(b"host") && is_sent(value.trim_ascii());
     if !listed.is_http10 && !listed.fields.iter().any(is_host) {
         field(out, b"Host", listed.host)?;
     }

@@ -241,6 +241,10 @@ pub enum ClientFraming {
     /// Without chunks, for a client that knows none: as long as its `Content-Length` says, or up to the end of
     /// the connection (RFC 9112 section 6.1: no `Transfer-Encoding` for HTTP/1.0, in no response).
     Unchunked,
+    /// None, as the status that it sees has no body.
+    Bodiless,
+    /// That of a body that is empty, as the server's status has none and the one that it sees has.
+    Empty,
 }
 
 /// Writes the head of a response for the client.
@@ -289,10 +293,16 @@ fn write_response<const CHANGED: bool>(
         .and_if(!(delivery.upgrade || status == 426), &[Role::Upgrade])
         // RFC 9110 section 8.6: neither in 1xx and 204.
         .and_if(bodiless, &[Role::ContentLength, Role::TransferEncoding])
-        .and_if(delivery.framing != ClientFraming::Same, &[Role::TransferEncoding]);
+        .and_if(delivery.framing != ClientFraming::Same, &[Role::TransferEncoding])
+        .and_if(
+            CHANGED && matches!(delivery.framing, ClientFraming::Bodiless | ClientFraming::Empty),
+            &[Role::ContentLength],
+        );
     copy_lines(out, fields, head.plain_line, |line| {
         let stays = !delivery.nominates || essential(line.role);
-        let is_left_out = CHANGED && changes.leaves_out(line.name(fields.bytes()));
+        // Without its framing a body would be taken for something else.
+        let is_framing = matches!(line.role, Role::ContentLength | Role::TransferEncoding);
+        let is_left_out = CHANGED && !is_framing && changes.leaves_out(line.name(fields.bytes()));
         !dropped.contains(line.role)
             && (stays || !nominated(fields, line.name(fields.bytes())))
             && !is_left_out
@@ -305,6 +315,9 @@ fn write_response<const CHANGED: bool>(
     }
     if delivery.framing == ClientFraming::Chunked {
         out.append(b"Transfer-Encoding: chunked\r\n")?;
+    }
+    if CHANGED && delivery.framing == ClientFraming::Empty {
+        out.append(b"Content-Length: 0\r\n")?;
     }
     // Where the server's are left out, these are the proxy's own, as in nginx.
     if (!head.fields.has(Role::Date) || (CHANGED && changes.leaves_out(b"Date"))) && head.status >= 200 {

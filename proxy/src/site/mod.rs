@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use slotmap::SecondaryMap;
 
-use crate::config::site::{Answer, Delivery, Forwarding, Log, PassTarget, PassUri, Set, TryFiles};
+use crate::config::site::{Answer, Delivery, Forwarding, Log, PassBody, PassTarget, PassUri, Set, TryFiles};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
@@ -70,6 +70,9 @@ pub struct Place {
     pub is_internal: bool,
     /// Bodies of its requests are kept, as far as the rules let them (`$request_body`).
     pub keeps_body: bool,
+    /// Bodies are waited for before anything is done, since a request to a server holds them in another place
+    /// (`$request_body` in `proxy_set_body` and the like), here or where the request may be sent on to.
+    pub awaits_body: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
     /// Fields of responses are added or left out.
@@ -168,6 +171,8 @@ impl Place {
             },
             is_internal: location.is_internal,
             keeps_body,
+            awaits_body: asks_for_body(config, location)
+                || leads_on(location) && any_location(&site.locations, &|other| asks_for_body(config, other)),
             keeps_records,
             changes_answers: *delivery != Delivery::default()
                 || client.keepalive_header.is_some()
@@ -442,6 +447,45 @@ fn is_late(config: &Config, index: usize) -> bool {
         Variable::Map(other) => is_late(config, *other),
         variable => !variable.is_of_head(),
     })
+}
+
+/// Whether a request for this location may be sent on to another one.
+fn leads_on(location: &Location) -> bool {
+    location.try_files.is_some()
+        || !location.rules.error_pages.is_empty()
+        || matches!(location.action, Action::File(_))
+}
+
+fn any_location(locations: &[Location], is_wanted: &impl Fn(&Location) -> bool) -> bool {
+    locations.iter().any(|location| is_wanted(location) || any_location(&location.nested, is_wanted))
+}
+
+/// Whether a request that this location passes on is written with its body in a variable.
+fn asks_for_body(config: &Config, location: &Location) -> bool {
+    let Action::Proxy(pass) = &location.action else { return false };
+    let mut templates: Vec<&Template> = location.sets.iter().map(|set| &set.value).collect();
+    if let Forwarding::Listed(listed) = &location.rules.forwarding {
+        templates.extend(listed.fields.iter().map(|(_, value)| value));
+        templates.extend(&listed.method);
+        if let PassBody::Replaced(body) = &listed.body {
+            templates.push(body);
+        }
+    }
+    if let PassTarget::Variable(target) = &pass.target {
+        templates.push(target);
+    }
+    if let PassUri::Whole(uri) = &pass.uri {
+        templates.push(uri);
+    }
+    templates.into_iter().flat_map(Template::variables).any(|variable| is_of_body(config, variable))
+}
+
+fn is_of_body(config: &Config, variable: &Variable) -> bool {
+    match variable {
+        Variable::RequestBody => true,
+        Variable::Map(index) => config.maps[*index].variables().any(|other| is_of_body(config, other)),
+        _ => false,
+    }
 }
 
 /// The groups that an action may lead to.

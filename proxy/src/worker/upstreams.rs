@@ -191,7 +191,7 @@ impl<N: Net> Worker<N> {
         {
             match self.pools.get(group) {
                 Some(pool) => {
-                    log::error!("no live server: {}", pool.group.lock().servers_state(self.env.now))
+                    log::error!("no live server: {}", pool.group.lock().servers_state(self.env.now));
                 }
                 None => log::error!("no live server: the group is gone"),
             }

@@ -150,7 +150,10 @@ fn error_page(statement: &Statement) -> Result<Page, Error> {
             }
             let answers = match &word[1..] {
                 "" => PageStatus::Own,
-                code => PageStatus::Set(status(code).ok_or_else(|| invalid(word))?),
+                code => {
+                    let code = status(code).filter(|code| (200..1000).contains(code));
+                    PageStatus::Set(code.ok_or_else(|| invalid(word))?)
+                }
             };
             (codes, answers)
         }

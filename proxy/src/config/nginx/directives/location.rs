@@ -46,6 +46,10 @@ pub(super) const ROWS: &[Directive] = &[
         "",
         "Where a status leads: `CODE… [=[CODE]] URI|@name|URL`. Inherited only where a level has \
          none.",
+    )
+    .differs(
+        "A body that has left its buffer cannot go along to a `@name`: the error itself is the answer then, as for a page \
+         while a body still comes. A status that is shown is 200 at least.",
     ),
     row(
         "recursive_error_pages",

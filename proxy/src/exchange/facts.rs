@@ -56,9 +56,9 @@ impl Exchange {
         self.starts_anew
     }
 
-    /// Whether the choice of servers begins anew; true once.
-    pub fn takes_fresh_start(&mut self) -> bool {
-        std::mem::take(&mut self.starts_anew)
+    /// The choice of servers has begun anew.
+    pub fn has_started_anew(&mut self) {
+        self.starts_anew = false;
     }
 
     /// The address that counts for balancing and logs; `None` for a client on a Unix socket.

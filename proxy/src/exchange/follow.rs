@@ -10,7 +10,7 @@ use super::{Exchange, Failure};
 use crate::config::site::{Added, RedirectFrom};
 use crate::config::{Action, Listen};
 use crate::http::head::ResponseHead;
-use crate::http::rewrite::{self, Changes, Delivery};
+use crate::http::rewrite::{self, Changes, ClientFraming, Delivery};
 use crate::http::target::Target;
 use crate::http::{Refusal, reply, uri};
 use crate::site::{Place, name_of};
@@ -172,8 +172,15 @@ impl Exchange {
             }
             None => ResponseHead { ..*head },
         };
+        let mut delivery = *delivery;
         if shown.is_some() {
             self.response.status = head.status;
+            if let Some(framing) = self.reframed(answered) {
+                delivery.framing = framing;
+                if framing == ClientFraming::Bodiless {
+                    self.response.drops_body();
+                }
+            }
         }
         let mut record = self.record.take();
         if let Some(record) = &mut record {
@@ -204,7 +211,7 @@ impl Exchange {
         let changes = Changes { hidden, replaced: &replaced, added: &added, location: location.as_deref() };
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
         let start = out.len();
-        rewrite::changed_response(out, head, delivery, &changes, tools.date.as_bytes())
+        rewrite::changed_response(out, head, &delivery, &changes, tools.date.as_bytes())
             .map_err(|_| Failure::HeadTooLarge)?;
         self.keep_sent(start);
         Ok(())

@@ -126,6 +126,11 @@ impl ResponseSide {
         self.keep_alive = false;
     }
 
+    /// The body does not go on, so that it is not read either.
+    pub(super) fn drops_body(&mut self) {
+        self.reusable = false;
+    }
+
     /// Whether the upstream connection may serve again: a sound end, and nothing behind it.
     pub(super) fn leaves_reusable(&self) -> bool {
         self.reusable && self.judged() == self.input.as_ref().map_or(0, Buffer::len) && !self.eof
@@ -349,8 +354,8 @@ impl Exchange {
         let length = framing::response(&head.fields, head.version, head.status, self.request.method)
             .map_err(Failure::Invalid)?;
         let connection = Connection::of(&head.fields);
-        let reframed = self.reframed(head.status);
-        let is_dropped = reframed == Some(ClientFraming::Bodiless);
+        let is_reframed = self.status_shown.is_some();
+        let is_dropped = is_reframed && self.reframed(head.status) == Some(ClientFraming::Bodiless);
         let length = if is_dropped { Length::Empty } else { length };
         match head.status {
             101 => self.judge_switch(&head)?,
@@ -358,16 +363,12 @@ impl Exchange {
             status => self.judge_final(status, &head, length, connection, is_last, tools.moment.now)?,
         }
         let response = &mut self.response;
-        // A body that does not go on is not read either.
-        response.reusable &= !is_dropped;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
         if matches!(head.status, 100 | 102..=199) && self.request.version == Version::Http10 {
             return Ok(Parsed::Complete(head.len));
         }
         let delivery = Delivery {
-            framing: if let Some(framing) = reframed {
-                framing
-            } else if response.chunked_here {
+            framing: if response.chunked_here {
                 ClientFraming::Chunked
             } else if self.request.version == Version::Http10 {
                 ClientFraming::Unchunked
@@ -389,8 +390,8 @@ impl Exchange {
 
     /// The framing that the client sees where it sees another status than this one of the server's (`error_page`), and
     /// only one of the two has a body (RFC 9110 sections 15.3.5 and 15.4.5).
-    #[inline(always)]
-    fn reframed(&self, status: u16) -> Option<ClientFraming> {
+    #[cold]
+    pub(super) fn reframed(&self, status: u16) -> Option<ClientFraming> {
         let shown = self.status_shown.filter(|_| status >= 200)?;
         let has_body = |status| !matches!(status, 204 | 304);
         match (has_body(status), has_body(shown)) {

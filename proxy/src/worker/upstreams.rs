@@ -395,7 +395,8 @@ pub(super) fn choose_from<S, F>(
     id: GroupId,
     now: Time,
 ) -> Option<Chosen> {
-    if client.exchange.takes_fresh_start() || !client.has_chosen {
+    if !client.has_chosen || client.exchange.starts_anew() {
+        client.exchange.has_started_anew();
         client.has_chosen = true;
         group.begin(
             &mut client.attempt,

@@ -9,6 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Lines are written when they are this many bytes together, unless [`Writer::flush`] comes first.
@@ -121,6 +122,14 @@ impl Writer {
         }
     }
 
+    /// The file that it writes to; `None`: standard output.
+    pub fn file(&self) -> Option<&File> {
+        match &self.target {
+            Target::Stdout => None,
+            Target::File(file, _) => Some(file),
+        }
+    }
+
     /// The target as messages name it.
     fn name(&self) -> std::path::Display<'_> {
         match &self.target {
@@ -140,6 +149,7 @@ fn open(path: &Path) -> Result<File, OpenError> {
     OpenOptions::new()
         .append(true)
         .create(true)
+        .mode(0o644)
         .open(path)
         .map_err(|source| OpenError { path: path.to_owned(), source })
 }

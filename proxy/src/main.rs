@@ -43,14 +43,18 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
         Command::Version { is_long } => eprint!("{}", cli::version(is_long)),
         Command::Help => eprint!("{}", cli::help()),
         Command::Test { .. } => {
-            let report = cli::report(&line, &load(&line));
+            if let Some(is_long) = line.version {
+                eprint!("{}", cli::version(is_long));
+            }
+            let loaded = load(&line, is_root()).and_then(open_logs);
+            let report = cli::report(&line, &loaded);
             eprint!("{}", report.stderr);
             // Whoever reads it may have gone.
             let _ = std::io::stdout().write_all(&report.stdout);
             return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Command::Signal(signal) => {
-            let sent = load(&line).map_err(|refused| emerg(&refused)).and_then(|loaded| {
+            let sent = load(&line, is_root()).map_err(|refused| emerg(&refused)).and_then(|loaded| {
                 let pid_file = loaded.config.process.pid_file.unwrap_or_default();
                 order::send(signal, &pid_file)
             });
@@ -66,7 +70,9 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
 
 fn run(line: &CommandLine) -> ExitCode {
     open_log(line);
-    let loaded = match load(line) {
+    // As another user it goes on as root's process: a server without `listen` stays where it is.
+    let is_root = is_root();
+    let loaded = match load(line, is_root) {
         Ok(loaded) => loaded,
         Err(refused) => {
             eprintln!("nginx: {}", emerg(&refused));
@@ -80,7 +86,7 @@ fn run(line: &CommandLine) -> ExitCode {
         eprintln!("nginx: [warn] {warning}");
     }
     let reload = || {
-        let loaded = load(line).map_err(|refused| emerg(&refused))?;
+        let loaded = load(line, is_root).map_err(|refused| emerg(&refused))?;
         for warning in &loaded.warnings {
             log::warn!("{warning}");
         }
@@ -116,8 +122,23 @@ fn emerg(refused: &Refused) -> String {
     format!("[emerg] {}", refused.error)
 }
 
-fn load(line: &CommandLine) -> Result<Loaded, Box<Refused>> {
+/// A configuration whose logs cannot be opened is of no use.
+fn open_logs(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
+    match process::open_all_logs(&loaded.config) {
+        Ok(()) => Ok(loaded),
+        Err(error) => Err(Box::new(Refused {
+            error: nginx::Error { message: error.as_nginx(), place: None },
+            warnings: loaded.warnings,
+            is_syntax_ok: true,
+        })),
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn load(line: &CommandLine, is_root: bool) -> Result<Loaded, Box<Refused>> {
     let name = rustix::system::uname();
-    let is_root = rustix::process::geteuid().is_root();
     nginx::load(&Disk, &line.options(is_root, &name.nodename().to_string_lossy()))
 }

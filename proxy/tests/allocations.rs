@@ -129,7 +129,7 @@ fn measure(request: &'static [u8], request_end: &'static [u8], answer: &'static 
     config.process.workers = 1;
     config.log_to("/dev/null");
 
-    let bound = listen::bind(&config.listeners[0], 1, Vec::new()).expect("a free port");
+    let bound = listen::bind(&config.listeners[0], 1, Vec::new(), false).expect("a free port");
     let listeners = vec![(0, bound.sockets[0].clone())];
     let (net, remote) = MioNet::new(listeners, Instant::now()).expect("a poller");
     let logs = Logs::open(&config).expect("a log");

@@ -185,26 +185,32 @@ fn find<'m>(map: &'m Map, source: &[u8]) -> (Option<&'m Pattern>, &'m Template) 
     let small = source.to_ascii_lowercase();
     let exact = map.exact.iter().find(|(text, _)| text.as_bytes() == small).map(|(_, value)| value);
     let wildcard = || {
-        let fits = |name: &SiteName| match name {
-            SiteName::Suffix(text) => small.ends_with(text.as_bytes()),
-            SiteName::Prefix(text) => small.starts_with(text.as_bytes()),
-            SiteName::Exact(_) | SiteName::Regex(_) => false,
+        let longest = |length: fn(&SiteName, &[u8]) -> Option<usize>| {
+            let fitting =
+                map.wildcards.iter().filter_map(|(name, value)| Some((length(name, &small)?, value)));
+            fitting.max_by_key(|(length, _)| *length).map(|(_, value)| value)
         };
-        let fitting = map.wildcards.iter().filter(|(name, _)| fits(name));
-        fitting.max_by_key(|(name, _)| length(name)).map(|(_, value)| value)
+        longest(suffix).or_else(|| longest(prefix))
     };
     if let Some(value) = exact.or_else(wildcard) {
         return (None, value);
     }
-    let pattern = map.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(source));
+    // Nothing is matched by no expression.
+    let pattern =
+        map.patterns.iter().find(|(pattern, _)| !source.is_empty() && pattern.regex().is_match(source));
     pattern.map_or((None, &map.default), |(pattern, value)| (Some(pattern), value))
 }
 
-fn length(name: &SiteName) -> usize {
-    match name {
-        SiteName::Suffix(text) | SiteName::Prefix(text) | SiteName::Exact(text) => text.len(),
-        SiteName::Regex(_) => 0,
-    }
+/// How much of the end of a text a name stands for.
+fn suffix(name: &SiteName, text: &[u8]) -> Option<usize> {
+    let SiteName::Suffix(end) = name else { return None };
+    text.ends_with(end.as_bytes()).then_some(end.len())
+}
+
+/// How much of its beginning.
+fn prefix(name: &SiteName, text: &[u8]) -> Option<usize> {
+    let SiteName::Prefix(start) = name else { return None };
+    text.starts_with(start.as_bytes()).then_some(start.len())
 }
 
 impl Known<'_> {

@@ -24,7 +24,7 @@ pub enum UserError {
 }
 
 /// Goes to the background: the caller's process ends with status 0, and another one goes on from here, in a
-/// session of its own, with nothing on its standard streams; what would go to standard error goes to the error
+/// session of its own, with nothing on its standard input and output; what would go to standard error goes to the error
 /// log's file, if there is one.
 ///
 /// To be called before any thread is started.
@@ -40,21 +40,32 @@ pub fn enter() -> io::Result<()> {
     redirect_errors()
 }
 
-/// Has standard error go to the error log's file, or else nowhere: a panic is to be read somewhere.
+/// Has standard error go to the error log's file: a panic is to be read somewhere. Without one, messages go to standard
+/// error themselves, and it stays as it is.
 ///
 /// # Errors
 ///
-/// When the system has no `/dev/null`.
+/// When the kernel refuses.
 pub fn redirect_errors() -> io::Result<()> {
     match logging::file() {
-        Some(file) => rustix::stdio::dup2_stderr(&file)?,
-        None => rustix::stdio::dup2_stderr(&nothing()?)?,
+        Some(file) => Ok(rustix::stdio::dup2_stderr(&file)?),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn nothing() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/null")
+}
+
+/// Has these log files belong to the user that the process is to become, which will have to open them again
+/// (`ngx_reopen_files`).
+pub fn hand_over<'a>(user: &User, files: impl Iterator<Item = &'a File>) {
+    let Ok(Some(account)) = unistd::User::from_name(&user.name) else { return };
+    for file in files {
+        let is_regular = file.metadata().is_ok_and(|meta| meta.is_file());
+        // Without it the next opening says what is wrong.
+        let _ = is_regular.then(|| unistd::fchown(file, Some(account.uid), None));
+    }
 }
 
 /// Becomes `user`, and its group, for good. Where the process is not root's that is impossible: then a line in

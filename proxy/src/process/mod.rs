@@ -133,11 +133,20 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let caught = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD];
     let signals = Signals::new(caught)?;
 
+    let mut inheritance = Inheritance::take();
+    let mut config = config;
+    let most = inheritance.most_at_one_address();
+    if inheritance.is_successor() && most > config.process.workers {
+        log::warn!(
+            "{most} workers, not {}: clients wait at the listeners of as many",
+            config.process.workers
+        );
+        config.process.workers = most;
+    }
     let (calls, called) = mpsc::channel();
     let shared = Arc::new(Shared::new(config, Some(calls.clone()), RandomState::new().hash_one(0)));
     let generation = shared.generation();
     let process = &generation.config.process;
-    let mut inheritance = Inheritance::take();
     let mut bound = BTreeMap::new();
     bind(&generation, &mut bound, &mut inheritance)?;
     inheritance.drop_rest();
@@ -146,7 +155,12 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     if process.strict_names && !missing.is_empty() {
         return Err(RunError::Names(missing.join(", ")));
     }
-    generation.supply_logs(open_logs(&generation.config)?);
+    let logs = open_logs(&generation.config)?;
+    if let Some(user) = &process.user {
+        let error_log = logging::file();
+        background::hand_over(user, logs.iter().flat_map(Logs::files).chain(&error_log));
+    }
+    generation.supply_logs(logs);
 
     // A successor is where its predecessor was.
     if process.daemon && !inheritance.is_successor() {
@@ -300,11 +314,19 @@ impl Process<'_> {
     /// Lets go of the listeners; the workers close them.
     fn close(&mut self) {
         self.is_ending = true;
-        // From here on another process may listen there: its file must not be removed later.
+        self.settle_files();
+        self.bound.clear();
+    }
+
+    /// Whether the files of Unix sockets are to stay: where another process listens there, too, or where it was not this one
+    /// nor the one before it that made them.
+    fn settle_files(&mut self) {
         let is_shared = self.successor.is_some() || self.inheritance.predecessor_lives();
-        for (_, mut bound) in std::mem::take(&mut self.bound) {
+        for bound in self.bound.values_mut() {
             if is_shared {
-                bound.leave_file();
+                bound.leave_file(true);
+            } else if self.inheritance.is_successor() {
+                bound.leave_file(false);
             }
         }
     }
@@ -375,10 +397,28 @@ fn bind(
     for (&number, listener) in generation.ids.listeners.iter().zip(&generation.config.listeners) {
         if !bound.contains_key(&number) {
             let workers = generation.config.process.workers;
-            new.insert(number, listen::bind(listener, workers, inheritance.at(&listener.address))?);
+            let inherited = inheritance.at(&listener.address);
+            let mut is_beside = false;
+            for other in bound.values().chain(new.values()).filter(|other| other.overlaps(&listener.address))
+            {
+                // Where it cannot, binding says so.
+                is_beside |= other.share().is_ok();
+            }
+            new.insert(number, listen::bind(listener, workers, inherited, is_beside)?);
         }
     }
     bound.append(&mut new);
+    Ok(())
+}
+
+/// Opens all logs of a configuration and closes them again, to see whether that can be done.
+///
+/// # Errors
+///
+/// Where one cannot be opened.
+pub fn open_all_logs(config: &Config) -> Result<(), RunError> {
+    logging::open(config.process.error_log.as_deref())?;
+    Logs::open(config)?;
     Ok(())
 }
 

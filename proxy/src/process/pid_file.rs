@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A file with this process's id and a line feed. Dropping it removes the file, unless another process has
@@ -25,25 +26,33 @@ pub struct PidFileError {
 impl PidFile {
     /// Writes the file, in place of one that is there. To be called once every listener is bound.
     ///
-    /// The file appears whole: a supervisor that waits for it never reads half a number.
+    /// The file appears whole: a supervisor that waits for it never reads half a number. Where only the file itself may
+    /// be written to, as in many a container, or it is a device, it is written in place.
     ///
     /// # Errors
     ///
-    /// When the folder is missing or may not be written to, or the path is a folder.
+    /// When the folder is missing or neither it nor the file may be written to, or the path is a folder.
     pub fn write(path: &Path) -> Result<PidFile, PidFileError> {
         let pid = std::process::id();
         let text = format!("{pid}\n");
         let mut scratch = path.as_os_str().to_owned();
         scratch.push(format!(".{pid}"));
         let scratch = PathBuf::from(scratch);
-        write_new(&scratch, &text)
-            .and_then(|()| {
-                fs::rename(&scratch, path).inspect_err(|_| {
-                    // The error that counts is the first one.
-                    let _ = fs::remove_file(&scratch);
-                })
+        let is_special = fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+        let in_place =
+            || fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(text.as_bytes());
+        let new =
+            if is_special { Err(io::ErrorKind::PermissionDenied.into()) } else { write_new(&scratch, &text) };
+        if new.as_ref().is_err_and(|error| is_refused(error.kind())) && in_place().is_ok() {
+            return Ok(PidFile { path: path.to_owned(), text });
+        }
+        new.and_then(|()| {
+            fs::rename(&scratch, path).inspect_err(|_| {
+                // The error that counts is the first one.
+                let _ = fs::remove_file(&scratch);
             })
-            .map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        })
+        .map_err(|source| PidFileError { path: path.to_owned(), source })?;
         Ok(PidFile { path: path.to_owned(), text })
     }
 }
@@ -92,18 +101,30 @@ impl Drop for PidFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(_) => false,
         };
+        if fs::metadata(&self.path).is_ok_and(|meta| !meta.is_file()) {
+            return;
+        }
         if !ours {
             log::warn!("the pid file {} is not ours any more; leaving it", self.path.display());
-        } else if let Err(error) = fs::remove_file(&self.path) {
-            log::warn!("cannot remove the pid file {}: {error}", self.path.display());
+            return;
+        }
+        match fs::remove_file(&self.path) {
+            Ok(()) => {}
+            // It was written in place; empty, it names nobody.
+            Err(error) if is_refused(error.kind()) && fs::write(&self.path, "").is_ok() => {}
+            Err(error) => log::warn!("cannot remove the pid file {}: {error}", self.path.display()),
         }
     }
+}
+
+fn is_refused(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Writes a file that must not be there, so that no link laid in its way is followed. One left by a crash
 /// (in a container every process has the same id) is removed first.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let open = || OpenOptions::new().write(true).create_new(true).open(path);
+    let open = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;
@@ -161,6 +182,13 @@ mod tests {
         fs::write(&path, "1\n").expect("written");
         drop(file);
         assert_eq!(fs::read_to_string(&path).expect("text"), "1\n");
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays_one() {
+        let file = PidFile::write(Path::new("/dev/null")).expect("it takes anything");
+        drop(file);
+        assert!(!fs::metadata("/dev/null").expect("it is there").is_file());
     }
 
     #[test]

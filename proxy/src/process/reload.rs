@@ -30,6 +30,10 @@ impl Process<'_> {
             log::info!("nothing is reloaded: this process ends");
             return;
         }
+        if self.successor.is_some() && self.shared.generation().rests {
+            // It serves again as it did, whatever the file says by now (nginx: "Upgrading Executable on the Fly").
+            return self.rest(false);
+        }
         log::info!("reconfiguring");
         match source().and_then(|config| self.adopt(config).map_err(|error| error.as_nginx())) {
             Ok(()) => log::info!("the new configuration is at work"),
@@ -77,6 +81,7 @@ impl Process<'_> {
         set_limits(&next.config);
         self.supply(|number| last.rests || !before.contains(&number));
         // The workers still have theirs, until they have taken in who waits there.
+        self.settle_files();
         self.bound.retain(|number, _| next.ids.listeners.contains(number));
         for (number, listener) in next.ids.listeners.iter().zip(&next.config.listeners) {
             if let Some(Err(error)) = self.bound.get(number).map(|bound| bound.configure(listener)) {

@@ -54,6 +54,12 @@ impl Inheritance {
         self.sockets.extract_if(.., |(at, _)| at == address).map(|(_, socket)| socket).collect()
     }
 
+    /// How many listeners there are at one address, at the one that has most.
+    pub fn most_at_one_address(&self) -> usize {
+        let count = |address: &Listen| self.sockets.iter().filter(|(at, _)| at == address).count();
+        self.sockets.iter().map(|(at, _)| count(at)).max().unwrap_or_default()
+    }
+
     /// Lets go of the others.
     pub fn drop_rest(&mut self) {
         self.sockets.clear();

@@ -27,6 +27,10 @@ impl Names {
             patterns: Vec::new(),
         };
         for &site in &listener.sites {
+            // One without names is for requests without a host (`ngx_http_core_merge_srv_conf`).
+            if sites[site].names.is_empty() {
+                names.exact.entry(b"".as_slice().into()).or_insert(site);
+            }
             for name in &sites[site].names {
                 match name {
                     // The first site to have a name keeps it.
@@ -68,7 +72,9 @@ impl Names {
         let prefix =
             || self.prefixes.iter().find(|(text, _)| name.len() > text.len() && name.starts_with(text));
         let site = suffix.or_else(prefix).map(|(_, site)| *site);
-        let pattern = || self.patterns.iter().find(|(pattern, _)| pattern.regex().is_match(&name));
+        // No expression is for a request without a host.
+        let pattern =
+            || self.patterns.iter().find(|(pattern, _)| !name.is_empty() && pattern.regex().is_match(&name));
         site.or_else(|| pattern().map(|(_, site)| *site)).unwrap_or(self.default)
     }
 }

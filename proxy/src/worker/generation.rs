@@ -44,9 +44,9 @@ impl Generation {
         *self.logs.lock() = logs;
     }
 
-    /// The logs for one worker.
-    pub(super) fn take_logs(&self) -> Logs {
-        self.logs.lock().pop().unwrap_or_default()
+    /// The logs for one worker; `None` where it is to go on with those it has.
+    pub(super) fn take_logs(&self) -> Option<Logs> {
+        self.logs.lock().pop()
     }
 
     /// A worker works by it now.

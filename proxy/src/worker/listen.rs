@@ -1,10 +1,12 @@
 //! Listening sockets, bound or taken over before any worker accepts from them.
 
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::mio_net::Listener;
@@ -36,9 +38,27 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// A Unix socket's file is another process's from now on, too: it stays when this is dropped.
-    pub fn leave_file(&mut self) {
-        self.leaves_file = true;
+    /// Whether a Unix socket's file stays when this is dropped, being another process's too. So it does at first where the
+    /// socket was inherited.
+    pub fn leave_file(&mut self, leaves: bool) {
+        self.leaves_file = leaves;
+    }
+
+    /// Whether one of the two addresses, which are not the same, is part of the other: any address of this machine, and
+    /// one of them.
+    pub fn overlaps(&self, other: &Listen) -> bool {
+        let (Listen::Tcp(one), Listen::Tcp(other)) = (&self.address, other) else { return false };
+        let is_part = one.ip().is_unspecified() != other.ip().is_unspecified();
+        one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && is_part
+    }
+
+    /// Lets sockets at an address that overlaps stand beside these.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn share(&self) -> io::Result<()> {
+        self.sockets.iter().try_for_each(|socket| socket.set_reuse_port(true))
     }
 }
 
@@ -87,7 +107,8 @@ impl Drop for Bound {
     }
 }
 
-/// Listens on an address for `workers` workers, on `inherited` sockets as far as they go.
+/// Listens on an address for `workers` workers, on `inherited` sockets as far as they go. With `is_beside` this process has
+/// sockets at an address that overlaps: the kernel gives connections to the one that says more.
 ///
 /// On TCP each worker has a socket of its own and the kernel spreads connections over them
 /// (`SO_REUSEPORT`). That option would also let another process share the port unnoticed, so the first
@@ -97,14 +118,20 @@ impl Drop for Bound {
 /// # Errors
 ///
 /// Names the address and what to do. Nothing is bound then, and no socket's file is left.
-pub fn bind(config: &config::Listener, workers: usize, inherited: Vec<Socket>) -> Result<Bound, ListenError> {
+pub fn bind(
+    config: &config::Listener,
+    workers: usize,
+    inherited: Vec<Socket>,
+    is_beside: bool,
+) -> Result<Bound, ListenError> {
     let address = &config.address;
+    let leaves_file = !inherited.is_empty();
     let sockets = match address {
-        Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers, inherited),
+        Listen::Tcp(address) => bind_tcp(&SockAddr::from(*address), workers, inherited, is_beside),
         Listen::Unix(path) => bind_unix(path, workers, inherited),
     };
     let bound = sockets.and_then(|sockets| {
-        let bound = Bound { address: address.clone(), sockets, leaves_file: false };
+        let bound = Bound { address: address.clone(), sockets, leaves_file };
         bound.configure(config)?;
         Ok(bound)
     });
@@ -124,7 +151,12 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-fn bind_tcp(address: &SockAddr, workers: usize, inherited: Vec<Socket>) -> io::Result<Vec<Listener>> {
+fn bind_tcp(
+    address: &SockAddr,
+    workers: usize,
+    inherited: Vec<Socket>,
+    is_beside: bool,
+) -> io::Result<Vec<Listener>> {
     let open = |shared: bool| -> io::Result<Socket> {
         let socket = Socket::new(
             Domain::from(i32::from(address.family())),
@@ -145,7 +177,7 @@ fn bind_tcp(address: &SockAddr, workers: usize, inherited: Vec<Socket>) -> io::R
     let mut sockets = inherited;
     sockets.truncate(workers);
     if sockets.is_empty() {
-        sockets.push(open(false)?);
+        sockets.push(open(is_beside)?);
     }
     if workers > 1 {
         for socket in &sockets {
@@ -180,11 +212,15 @@ fn open_unix(path: &Path) -> io::Result<Socket> {
         // A file that nobody listens on is left by a process that was killed.
         match open()?.connect(&address) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-            _ => return Err(io::ErrorKind::AddrInUse.into()),
+            _ => return Err(Errno::ADDRINUSE.into()),
         }
     }
     let socket = open()?;
     socket.bind(&address)?;
+    // Whoever may reach the file may connect, as in nginx: its folder says who that is.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666)).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })?;
     Ok(socket)
 }
 
@@ -205,7 +241,7 @@ mod tests {
             idle: Some(Duration::from_secs(77)),
             ..Default::default()
         });
-        let bound = bind(&config, 1, Vec::new()).expect("it is free");
+        let bound = bind(&config, 1, Vec::new(), false).expect("it is free");
         let accept = || {
             let client = TcpStream::connect(address).expect("a connection");
             bound.sockets[0].set_nonblocking(false).expect("an option");
@@ -228,12 +264,12 @@ mod tests {
         let address = inherited.local_addr().expect("an address");
         let other = inherited.try_clone().expect("another handle");
         let config = config::Listener::new(Listen::Tcp(address));
-        let bound = bind(&config, 3, vec![inherited.into()]).expect("others join it");
+        let bound = bind(&config, 3, vec![inherited.into()], false).expect("others join it");
         assert_eq!(bound.sockets.len(), 3);
         drop(bound);
         // While somebody holds it, nobody else can bind there.
-        assert!(bind(&config, 1, Vec::new()).is_err());
+        assert!(bind(&config, 1, Vec::new(), false).is_err());
         drop(other);
-        assert!(bind(&config, 1, Vec::new()).is_ok());
+        assert!(bind(&config, 1, Vec::new(), false).is_ok());
     }
 }

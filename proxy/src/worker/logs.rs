@@ -1,5 +1,7 @@
 //! The logs of requests that one worker writes to: opened when a line is due, or before, each once.
 
+use std::fs::File;
+
 use crate::access_log::{OpenError, Writer};
 use crate::config::Config;
 use crate::config::site::{Location, Log};
@@ -73,6 +75,11 @@ impl Logs {
         let writer = Writer::open(&String::from_utf8_lossy(path))?;
         self.open.push(Open { path: path.to_vec(), writer, is_made, used: 0, due: None });
         Ok(self.open.len() - 1)
+    }
+
+    /// The files that are open.
+    pub fn files(&self) -> impl Iterator<Item = &File> {
+        self.open.iter().filter_map(|open| open.writer.file())
     }
 
     /// Adds a line, which comes without its line feed, to the log at `path`.

@@ -136,7 +136,7 @@ impl<N: Net> Worker<N> {
         let config = &generation.config;
         let mut env = Env::new(Routes::new(config, &generation.ids), net.now());
         env.world.seed = shared.seed();
-        let logs = generation.take_logs();
+        let logs = generation.take_logs().unwrap_or_default();
         let names = Names::new(&net);
         generation.adopted();
         let number = shared.mailboxes.enroll(net.waker());

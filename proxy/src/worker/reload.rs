@@ -41,8 +41,10 @@ impl<N: Net> Worker<N> {
         self.net.listen(listeners);
 
         let config = &newest.config;
-        self.logs.flush();
-        self.logs = newest.take_logs();
+        if let Some(logs) = newest.take_logs() {
+            self.logs.flush();
+            self.logs = logs;
+        }
         self.env.routes = Arc::new(Routes::new(config, &newest.ids));
         self.env.buffers.grow(self.env.routes.buffer_size());
         // Before it is looked which groups are still in use: such clients may still come to theirs.

@@ -282,3 +282,136 @@ fn the_old_process_goes_on_where_the_new_one_does_not() {
     assert_eq!(daemon.pid(), Some(old));
     daemon.end(Signal::QUIT);
 }
+
+#[test]
+fn an_address_stands_beside_all_of_them() {
+    let origin = Origin::named("ok");
+    let port = free_address().port();
+    let part = format!("127.0.0.1:{port}");
+    let inner = format!(
+        "listen {port};\n        location / {{ proxy_pass http://u; }}\n    }}\n    server {{\n        listen {part};\n        \
+         return 200 part;"
+    );
+    let daemon = Daemon::start(&origin, "", &inner);
+    daemon.ready();
+    // Connections go to the one that says more, here and after a reload.
+    for round in 0..2 {
+        for _ in 0..20 {
+            assert_eq!(Conn::to(part.parse().expect("an address")).get("/").text(), "part");
+        }
+        let other = SocketAddr::from(([127, 0, 0, 2], port));
+        assert_eq!(Conn::to(other).get("/").text(), "ok");
+        if round == 0 {
+            assert!(daemon.command(&["-s", "reload"]).status.success());
+            wait_until("the reload", || daemon.log().contains("the new configuration is at work"));
+        }
+    }
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn a_unix_socket_is_for_all_and_outlives_a_successor_that_fails() {
+    let origin = Origin::named("ok");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let unix = format!("listen unix:{};", path.display());
+    let daemon = Daemon::start(&origin, "", &unix);
+    let old = daemon.ready();
+    let mode = fs::metadata(&path).expect("a socket").permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o666);
+    // It fails behind the listeners.
+    daemon.write(&origin, "", &format!("{unix} access_log none/a.log;"));
+    kill_process(old, Signal::USR2).expect("a signal");
+    wait_until("the new one's end", || daemon.log().contains("; this one goes on"));
+    assert!(path.exists());
+    let connect = || std::os::unix::net::UnixStream::connect(&path);
+    connect().expect("somebody listens");
+    // One that takes its place removes it at its end.
+    daemon.write(&origin, "", &unix);
+    kill_process(old, Signal::USR2).expect("a signal");
+    let new = wait_for("the new process", || daemon.pid().filter(|pid| *pid != old));
+    kill_process(old, Signal::QUIT).expect("a signal");
+    wait_until("the old one's end", || status(new, "PPid:") != old.as_raw_nonzero().to_string());
+    connect().expect("somebody listens");
+    kill_process(new, Signal::QUIT).expect("a signal");
+    wait_until("the socket's end", || !path.exists());
+}
+
+#[test]
+fn the_logs_belong_to_the_user_who_opens_them_again() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "user daemon root;", "access_log access.log;");
+    let pid = daemon.ready();
+    let count = |text: &str| daemon.log().matches(text).count();
+    kill_process(pid, Signal::HUP).expect("a signal");
+    wait_until("the reload", || count("the new configuration is at work") == 1);
+    kill_process(pid, Signal::USR1).expect("a signal");
+    wait_until("the reopening", || count("reopening logs") == 1);
+    // Resting, its workers still have their logs.
+    let mut kept = Conn::to(daemon.address);
+    kept.get("/");
+    kill_process(pid, Signal::WINCH).expect("a signal");
+    wait_until("its rest", || count("accepting nobody any more") == 1);
+    kept.get("/resting");
+    wait_until("a line", || {
+        fs::read_to_string(daemon.path("access.log")).is_ok_and(|text| text.contains("GET /resting "))
+    });
+    kill_process(pid, Signal::HUP).expect("a signal");
+    wait_until("its return", || count("the new configuration is at work") == 2);
+    wait_until("a line", || {
+        Conn::to(daemon.address).get("/");
+        fs::read_to_string(daemon.path("access.log")).is_ok_and(|text| text.contains("GET / "))
+    });
+    assert_eq!(count("failed (13"), 0, "{}", daemon.log());
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn a_successor_with_fewer_workers_leaves_nobody_waiting() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    let old = daemon.ready();
+    let text = fs::read_to_string(daemon.path("nginx.conf")).expect("a file");
+    fs::write(daemon.path("nginx.conf"), text.replace("worker_processes 2;", "worker_processes 1;"))
+        .expect("written");
+    kill_process(old, Signal::USR2).expect("a signal");
+    wait_for("the new process", || daemon.pid().filter(|pid| *pid != old));
+    assert!(daemon.log().contains("2 workers, not 1"), "{}", daemon.log());
+    kill_process(old, Signal::WINCH).expect("a signal");
+    wait_until("the old one's rest", || daemon.log().contains("accepting nobody any more"));
+    for _ in 0..40 {
+        assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    }
+    // Told to reload, the old one serves again as it did, though the file is wrong by now.
+    fs::write(daemon.path("nginx.conf"), "foo;").expect("written");
+    kill_process(old, Signal::HUP).expect("a signal");
+    wait_until("the old one's return", || daemon.log().contains("accepting again"));
+    kill_process(old, Signal::QUIT).expect("a signal");
+    wait_until("the old one's end", || !daemon.path("proxy.pid.oldbin").exists());
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn a_test_finds_logs_that_cannot_be_opened() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    daemon.ready();
+    let tested = daemon.command(&["-t"]);
+    assert!(tested.status.success());
+    daemon.write(&origin, "", "access_log none/a.log;");
+    for more in [&["-t"][..], &["-t", "-s", "stop"]] {
+        let tested = daemon.command(more);
+        assert_eq!(tested.status.code(), Some(1));
+        let (said, file) = (String::from_utf8_lossy(&tested.stderr), daemon.path("nginx.conf"));
+        let expected = format!(
+            "nginx: the configuration file {0} syntax is ok\nnginx: [emerg] open() \"{1}\" failed (2: No such file or \
+             directory)\nnginx: configuration file {0} test failed\n",
+            file.display(),
+            daemon.path("none/a.log").display()
+        );
+        assert_eq!(said, expected);
+    }
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok", "no signal was sent");
+    daemon.end(Signal::QUIT);
+}

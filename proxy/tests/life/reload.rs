@@ -1,6 +1,6 @@
 //! HUP: another configuration while the proxy serves.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use proxy::config::{HealthCheck, Listen, Listener};
@@ -185,6 +185,28 @@ fn listeners_come_and_go() {
     proxy.config.listeners.push(Listener::new(Listen::Tcp(first)));
     proxy.reload(3);
     assert_eq!(Conn::to(first).get("/").text(), "ok");
+    proxy.end(Signal::QUIT);
+}
+
+#[test]
+fn an_address_comes_to_stand_beside_all_of_them() {
+    let origin = Origin::named("ok");
+    let all = SocketAddr::from(([0, 0, 0, 0], free_address().port()));
+    let mut proxy = Within::start(&[&origin], |config| {
+        config.process.workers = 1;
+        config.listeners = vec![Listener::new(Listen::Tcp(all))];
+    });
+    let part = SocketAddr::from(([127, 0, 0, 1], all.port()));
+    proxy.config.listeners.push(Listener::new(Listen::Tcp(part)));
+    proxy.reload(1);
+    proxy.config.listeners.remove(0);
+    proxy.reload(2);
+    let other = SocketAddr::from(([127, 0, 0, 2], all.port()));
+    wait_until("the end of the other", || TcpStream::connect(other).is_err());
+    assert_eq!(Conn::to(part).get("/").text(), "ok");
+    proxy.config.listeners.push(Listener::new(Listen::Tcp(all)));
+    proxy.reload(3);
+    assert_eq!((Conn::to(part).get("/").text(), Conn::to(other).get("/").text()), ("ok", "ok"));
     proxy.end(Signal::QUIT);
 }
 

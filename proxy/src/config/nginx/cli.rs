@@ -90,6 +90,8 @@ pub struct CommandLine {
     pub globals: String,
     /// Only errors are shown while the configuration is checked (`-q`).
     pub is_quiet: bool,
+    /// The version is shown before it is (`-v` or, with more of it, `-V`).
+    pub version: Option<bool>,
 }
 
 impl CommandLine {
@@ -175,9 +177,9 @@ pub fn parse(args: &[OsString], folder: &str) -> Result<CommandLine, String> {
     Ok(CommandLine {
         command: match (shows_help, version, signal) {
             (true, ..) => Command::Help,
-            (_, Some(is_long), _) => Command::Version { is_long },
-            (.., Some(signal)) => Command::Signal(signal),
+            (_, Some(is_long), _) if !tests => Command::Version { is_long },
             _ if tests => Command::Test { dumps },
+            (.., Some(signal)) => Command::Signal(signal),
             _ => Command::Run,
         },
         prefix,
@@ -185,6 +187,7 @@ pub fn parse(args: &[OsString], folder: &str) -> Result<CommandLine, String> {
         error_log: error_log.unwrap_or(ERROR_LOG).to_owned(),
         globals: globals.unwrap_or_default().to_owned(),
         is_quiet,
+        version,
     })
 }
 
@@ -312,6 +315,7 @@ mod tests {
                 error_log: "stderr".to_owned(),
                 globals: "daemon".to_owned(),
                 is_quiet: true,
+                version: None,
             }
         );
         assert_eq!(read("-c/a/b.conf").map(|line| line.path), Ok("/a/b.conf".to_owned()));
@@ -324,6 +328,8 @@ mod tests {
             ("-v", Command::Version { is_long: false }),
             ("-vV", Command::Version { is_long: true }),
             ("-tVh", Command::Help),
+            ("-Vt", Command::Test { dumps: false }),
+            ("-t -s reload", Command::Test { dumps: false }),
             ("-?", Command::Help),
         ] {
             assert_eq!(read(words).map(|line| line.command), Ok(command), "{words}");

@@ -25,10 +25,11 @@ impl Files for Disk {
     fn matching(&self, pattern: &str) -> io::Result<Vec<String>> {
         // To the crate `**` is any depth, to glob(3) it is `*`.
         let mut plain = String::with_capacity(pattern.len());
-        plain.extend(pattern.chars().enumerate().filter_map(|(index, char)| {
-            let repeats = char == '*' && index > 0 && pattern[..index].ends_with('*');
-            (!repeats).then_some(char)
-        }));
+        for char in pattern.chars() {
+            if char != '*' || !plain.ends_with('*') {
+                plain.push(char);
+            }
+        }
         let options = glob::MatchOptions {
             case_sensitive: true,
             require_literal_separator: true,
@@ -65,15 +66,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().to_str().expect("UTF-8");
         fs::create_dir(folder.path().join("d")).expect("a folder");
-        for name in ["b.conf", "a.conf", "B.conf", ".hidden.conf", "c.txt", "d/e.conf"] {
+        for name in
+            ["b.conf", "a.conf", "B.conf", ".hidden.conf", "c.txt", "d/e.conf", "é1.conf", "站点2.conf"]
+        {
             fs::write(folder.path().join(name), name).expect("a file");
         }
         let matching = |pattern: &str| -> Vec<String> {
             let names = Disk.matching(&format!("{root}/{pattern}")).expect("a pattern");
             names.iter().map(|name| name[root.len() + 1..].to_owned()).collect()
         };
-        assert_eq!(matching("*.conf"), ["B.conf", "a.conf", "b.conf"]);
-        assert_eq!(matching("**.conf"), ["B.conf", "a.conf", "b.conf"]);
+        assert_eq!(matching("?.conf"), ["B.conf", "a.conf", "b.conf"]);
+        assert_eq!(matching("[a-z]**.conf"), ["a.conf", "b.conf"]);
+        assert_eq!(
+            (matching("é*.conf"), matching("站点**.conf")),
+            (vec!["é1.conf".into()], vec!["站点2.conf".into()])
+        );
         assert_eq!(matching("[ab].conf"), ["a.conf", "b.conf"]);
         assert_eq!(matching("*/?.conf"), ["d/e.conf"]);
         assert_eq!(matching("none*"), [""; 0]);

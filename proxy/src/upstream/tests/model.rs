@@ -313,9 +313,9 @@ impl Peer {
     }
 }
 
-/// With the rounding of nginx's floating point.
+/// Rounded exactly, where nginx's floating point may fall short by one in a half.
 fn average(average: i64, value: i64) -> i64 {
-    if average == 0 { value } else { (0.5 + value as f64 * 0.05 + average as f64 * 0.95) as i64 }
+    if average == 0 { value } else { average + (value - average + 10).div_euclid(20) }
 }
 
 fn points(peers: &[Peer]) -> Vec<(u32, String)> {

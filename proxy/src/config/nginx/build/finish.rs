@@ -68,6 +68,9 @@ impl Builder<'_> {
                 location: self.location_of(&server.part, &scope, true)?,
             });
         }
+        for location in sites.iter_mut().flat_map(|site| &mut site.locations) {
+            close(location, false);
+        }
         let names: Vec<_> = sites.iter().map(|site| site.names.clone()).collect();
         self.sockets.check_names(&names, &mut self.warnings)?;
         let listeners = self.sockets.all.iter().map(|socket| socket.listener.clone()).collect();
@@ -347,4 +350,11 @@ fn error_pages(scope: &Scope, variables: &Variables) -> Result<Vec<ErrorPage>, E
         Ok(ErrorPage { statuses: page.statuses.clone(), status: page.answers, target })
     };
     pages.iter().map(finish).collect()
+}
+
+/// What is within a location for the proxy's own requests is for those, too.
+fn close(location: &mut Location, is_internal: bool) {
+    location.is_internal |= is_internal;
+    let is_internal = location.is_internal;
+    location.nested.iter_mut().for_each(|nested| close(nested, is_internal));
 }

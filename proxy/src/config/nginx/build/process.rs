@@ -99,11 +99,11 @@ impl Builder<'_> {
         }
         let group = statement.args.get(1).cloned();
         let name = statement.arg(0).to_owned();
-        for (file, name, call) in
-            [("/etc/passwd", Some(&name), "getpwnam"), ("/etc/group", group.as_ref(), "getgrnam")]
+        let group_name = group.as_ref().unwrap_or(&name);
+        for (file, name, call) in [("/etc/passwd", &name, "getpwnam"), ("/etc/group", group_name, "getgrnam")]
         {
             // Where there is no such file names are known some other way, and it shows at start.
-            let (Some(name), Ok(known)) = (name, self.files.read(file)) else { continue };
+            let Ok(known) = self.files.read(file) else { continue };
             let entry = format!("{name}:");
             if !String::from_utf8_lossy(&known).lines().any(|line| line.starts_with(&entry)) {
                 return Err(statement.error(format!("{call}(\"{name}\") failed")));

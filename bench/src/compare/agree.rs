@@ -1,7 +1,7 @@
 //! `bench agree`: whether two runs on one machine say the same.
 //!
 //! A ratio that one run gives and another one does not is worth nothing, however narrow its interval is in either: what is the
-//! same throughout a run, such as where a program came to lie in memory, is in none of its intervals.
+//! same throughout a run is in none of its intervals.
 
 use std::fmt;
 use std::fs;

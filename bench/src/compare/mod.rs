@@ -46,6 +46,10 @@ use visit::{Contender, What, visit};
 /// The name of the origin without anything before it.
 const DIRECT: &str = "direct";
 
+/// After so many rounds each subject is started anew: where a program came to lie in memory makes it slower or faster for as
+/// long as it runs, by some percent, and no interval over rounds of one start would show that.
+const ROUNDS_OF_ONE_START: u32 = 3;
+
 /// Requests under callgrind, first run; the second has twice as many.
 const INSTRUCTION_REQUESTS: u32 = 6400;
 
@@ -158,10 +162,10 @@ impl Comparison<'_> {
         };
         let awake_before = Awake::count(self.cores.load);
         let origins = Origins::start(&self.binaries, self.cores)?;
-        let contenders = self.start(&origins, &scratch.path().join("plain"), &mut run)?;
+        let mut contenders = self.start(&origins, &scratch.path().join("plain"), &mut run)?;
         run.subjects = contenders.iter().map(info).collect();
         for scenario in Scenario::all(&self.settings) {
-            self.compare(&scenario, &contenders, &mut run)?;
+            self.compare(&scenario, &mut contenders, &mut run)?;
         }
         if self.settings.is_full && self.settings.wants("sweep") {
             run.sweeps = sweep::of_all(&contenders, self.cores)?;
@@ -191,8 +195,8 @@ impl Comparison<'_> {
             let folder = scratch.path().join("redis");
             std::fs::create_dir_all(&folder)?;
             let origins = Origins::start_with_redis(&self.binaries, self.cores, &folder)?;
-            let contenders = self.start(&origins, &folder, &mut run)?;
-            self.compare(&Scenario::with_redis(&self.settings), &contenders, &mut run)?;
+            let mut contenders = self.start(&origins, &folder, &mut run)?;
+            self.compare(&Scenario::with_redis(&self.settings), &mut contenders, &mut run)?;
         }
         run.left_out.dedup();
         run.voids.extend(void::of_run(&run.scenarios));
@@ -240,7 +244,7 @@ impl Comparison<'_> {
     fn compare(
         &self,
         scenario: &Scenario,
-        contenders: &[Contender<'_>],
+        contenders: &mut [Contender<'_>],
         run: &mut Run,
     ) -> Result<(), CompareError> {
         let wanted = self.settings.rounds;
@@ -249,6 +253,11 @@ impl Comparison<'_> {
         let mut outcomes: Vec<Vec<Outcome>> = contenders.iter().map(|_| Vec::new()).collect();
         for number in 1..=2 * wanted {
             eprintln!("{}: round {number}", scenario.key);
+            if number % ROUNDS_OF_ONE_START == 1 {
+                for contender in &mut *contenders {
+                    run.voids.extend(contender.restart(self.cores)?);
+                }
+            }
             for turn in 0..contenders.len() {
                 let at = (turn + number as usize) % contenders.len();
                 let (round, outcome) = visit(&contenders[at], scenario, self.cores, number)?;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::CompareError;
 use super::machine::CoreTime;
-use super::model::Round;
+use super::model::{Round, Void};
 use super::scenario::Scenario;
 use super::void;
 use crate::lab::{Cores, Launch, Process, Subject};
@@ -40,6 +40,16 @@ impl Contender<'_> {
             What::Origin(_) => None,
             What::Subject(running) => Some(running),
         }
+    }
+
+    /// Starts a subject anew, as it ran. Says where it does not keep to its core.
+    pub(super) fn restart(&mut self, cores: Cores) -> Result<Option<Void>, CompareError> {
+        let What::Subject(running) = &mut self.what else { return Ok(None) };
+        let (launch, subject) = &mut **running;
+        subject.process.end();
+        *subject = launch.start(cores, &[])?;
+        self.address = subject.address;
+        Ok(void::of_cores(self.name, &subject.process, cores))
     }
 
     fn cpu(&self) -> Result<Cpu, CompareError> {

@@ -20,7 +20,7 @@ use super::{LoadError, run_shared, show};
 #[command(after_help = "Examples:\n  \
     bench load http://127.0.0.1:8080/ --rate 8000\n  \
     bench load \"http://127.0.0.1:8080/ weight=9\" \"http://127.0.0.1:8080/bytes/16384 weight=1\" --rate 2000 --poisson\n  \
-    bench load http://127.0.0.1:8080/ --duration 5s                 as fast as it answers\n  \
+    bench load http://127.0.0.1:8080/ --closed --duration 5s        as fast as it answers\n  \
     bench load http://127.0.0.1:8080/ --rate 500 --close            a connection for each request\n  \
     bench load --merge a.hlog b.hlog                                two generators as one")]
 pub struct Options {
@@ -32,6 +32,9 @@ pub struct Options {
     /// connection asks again as soon as it is answered
     #[arg(long, value_name = "N", value_parser = rate)]
     pub rate: Option<f64>,
+    /// Closed loop, as without --rate: as fast as the server answers
+    #[arg(long, conflicts_with = "rate")]
+    pub closed: bool,
     /// Requests are due at random, as many independent users ask, and not evenly
     #[arg(long, requires = "rate")]
     pub poisson: bool,

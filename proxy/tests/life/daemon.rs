@@ -40,7 +40,7 @@ impl Daemon {
         let address = self.address;
         let text = format!(
             "error_log error.log notice;\npid proxy.pid;\nworker_processes 2;\n{directives}\nevents {{}}\n\
-             http {{\n    access_log off;\n    upstream u {{ server {origin}; keepalive 8; }}\n    server {{\n        \
+             http {{\n    access_log off;\n    keepalive_requests 1000000;\n    upstream u {{ server {origin}; keepalive 8; }}\n    server {{\n        \
              listen {address};\n        {inner}\n        location / {{ proxy_pass http://u; }}\n    }}\n}}\n"
         );
         fs::write(self.path("nginx.conf"), text).expect("written");

@@ -39,7 +39,7 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
          of its own,\n\
          keep-alive, tiny bodies; medians of {rounds} alternating rounds, ratios taken round by round with their 95 % \
          confidence interval. relay is a TCP relay that parses nothing.\n\
-         `>`: the load's core was the limit, the subject could do more. –: not steady enough to be shown.\n\n\
+         `>`: the load's core was the limit, the subject could do more. –: not measured well enough to be shown; the report says why.\n\n\
          | | requests/s, saturated | CPU per request, µs | to the relay | to nginx | CPU to nginx at 8,000 requests/s \
          | p99 there, µs | system calls | user instructions |\n{rule}\n{rows}\n\
          ![CPU time per request by subject, in user and system time]({folder}/plots/cpu-saturated.svg)\n\
@@ -48,7 +48,7 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     let chinese = format!(
         "以下数字来自[一次随仓库提交的运行]({folder}/report.md)（命令、版本、配置和原始数据都在其中）：每个程序一个工作线程，独占一个核；\n\
          长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算，附 95 % 置信区间。relay 是不解析任何内容的 TCP 中继。\n\
-         `>`：受限的是产生负载的核，程序本身还能做得更多。–：波动太大，不予列出。\n\n\
+         `>`：受限的是产生负载的核，程序本身还能做得更多。–：测量不够可靠，不予列出，原因见报告。\n\n\
          | | 饱和时每秒请求数 | 每个请求的 CPU 时间，µs | 比中继 | 比 nginx | 每秒 8,000 个请求时 CPU 比 nginx \
          | 此时 p99，µs | 系统调用 | 用户态指令 |\n{rule}\n{rows}\n\
          ![各程序每个请求的 CPU 时间，分用户态和内核态]({folder}/plots/cpu-saturated.svg)\n\

@@ -29,8 +29,10 @@ struct Flags {
     ///   max_fails=N        as --max-fails, for this server
     ///   fail_timeout=TIME  as --fail-timeout, for this server
     ///   max_conns=N        requests at once [0: no bound]
+    ///   slow_start=TIME    its share grows for so long after it came back [0]
     ///   backup             only while no other server can
     ///   down               never
+    ///   drain              none but those that are bound to it
     /// May be repeated; the lists are joined.
     #[arg(long, value_name = "SERVERS", verbatim_doc_comment)]
     upstream: Vec<String>,
@@ -80,7 +82,7 @@ struct Flags {
     #[arg(verbatim_doc_comment)]
     tries: u32,
 
-    /// a path to ask each server for, in turn
+    /// a path that each server is asked for, again and again
     ///
     /// /healthz, say. A server whose answer is not 2xx or 3xx, or does not come
     /// within --health-interval, gets no request until it answers well again.

@@ -34,9 +34,12 @@ const LONG_END: &str = "
 Signals:
   TERM, INT  end at once
   QUIT       finish the requests in flight, then end
-  USR1       reopen the access log, after it was rotated
+  USR1       reopen the logs, after they were rotated, and log the counters
+  USR2       start the binary anew, with the listeners of this process
 
 Exit status: 0 after a signal, 1 if starting fails, 2 for a bad command line.
+
+With an nginx.conf: proxy -c FILE. proxy -? lists nginx's options.
 
 Examples:
   Share requests out to two servers, on port 8080:

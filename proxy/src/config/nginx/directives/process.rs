@@ -39,8 +39,8 @@ pub(super) const ROWS: &[Directive] = &[
          error.",
     )
     .differs(
-        "The one of the main level, or of `http` if that is given, holds everywhere. `syslog:` \
-         and `memory:` are not supported.",
+        "The first one of the main level holds everywhere; where there is none, the first one within `http`. `syslog:` and \
+         `memory:` are not supported.",
     ),
     ignored("master_process", MAIN, FLAG, "There is one process, with threads."),
     ignored("load_module", MAIN, ONE, "What a module would bring is refused by the names of its directives."),

@@ -236,7 +236,7 @@ impl Client {
     /// The last answer is sent. Closing a socket that has input left resets it and may take the answer
     /// with it, so that such a client is read on for a while.
     fn close(&mut self, scratch: &mut Scratch, cx: &Context) -> io::Result<Next> {
-        let input_left = scratch.used < scratch.filled || self.readable;
+        let input_left = scratch.used < scratch.filled || self.readable || self.connection.is_refused();
         if self.eof || !input_left {
             return Ok(Next::Gone);
         }

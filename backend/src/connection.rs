@@ -80,6 +80,7 @@ pub(crate) struct Connection {
     began: Instant,
     /// When the connection is given up.
     pub(crate) deadline: Instant,
+    is_refused: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +131,13 @@ impl Connection {
             head_open: false,
             began: now,
             deadline: now + HEAD,
+            is_refused: false,
         }
+    }
+
+    /// It ends with a refusal: more of what it is about may still come.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Goes on with `input`, appends to `out` and returns how much of `input` was used.
@@ -403,6 +410,7 @@ impl Connection {
         out.extend_from_slice(body.as_bytes());
         self.progressed(cx.now);
         self.state = State::Ended;
+        self.is_refused = true;
     }
 
     fn head(

@@ -186,6 +186,9 @@ impl Worker {
                 if !self.acceptable[site] {
                     break;
                 }
+                if self.accept_after.is_some() {
+                    return;
+                }
                 if let Err(error) = self.accept_one(site) {
                     self.accept_failed(site, &error);
                 }
@@ -217,7 +220,7 @@ impl Worker {
                 let name = &self.context.shared.sites[site].name;
                 log::warn!("{name}: cannot accept: {error}; trying again in {} ms", ACCEPT_PAUSE.as_millis());
                 self.accept_after = Some(self.context.now + ACCEPT_PAUSE);
-                // What made it fail may be this very connection; the pause ends this turn either way.
+                // What made it fail may be this very connection.
                 self.acceptable[site] = true;
             }
         }

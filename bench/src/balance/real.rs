@@ -3,7 +3,7 @@
 //! Each request goes out when it is due, on a thread of its own and on an idle connection of its client, or a new
 //! one: nobody waits for another's answer. A client is a loopback address, so that `ip_hash` sees it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,20 +90,20 @@ fn send_all(plan: &Plan, address: SocketAddr, begin: Instant) -> Vec<Option<f64>
     let idle: Mutex<HashMap<Ipv4Addr, Vec<Client>>> = Mutex::default();
     let idle = &idle;
     thread::scope(|scope| {
-        let mut threads: Vec<thread::ScopedJoinHandle<'_, Option<f64>>> = Vec::new();
-        let mut first_in_flight = 0;
+        // A thread that has ended keeps its stack until it is joined.
+        let mut threads: VecDeque<thread::ScopedJoinHandle<'_, Option<f64>>> = VecDeque::new();
+        let mut results = Vec::new();
+        let join = |thread: thread::ScopedJoinHandle<'_, Option<f64>>| thread.join().ok().flatten();
         for arrival in plan.arrivals() {
             let due = begin + arrival.due;
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            while threads.get(first_in_flight).is_some_and(thread::ScopedJoinHandle::is_finished) {
-                first_in_flight += 1;
+            while threads.front().is_some_and(thread::ScopedJoinHandle::is_finished) {
+                results.extend(threads.pop_front().map(join));
             }
-            while threads[first_in_flight..].iter().filter(|thread| !thread.is_finished()).count()
-                >= IN_FLIGHT_MAX
-            {
+            while threads.iter().filter(|thread| !thread.is_finished()).count() >= IN_FLIGHT_MAX {
                 thread::sleep(Duration::from_millis(1));
             }
-            threads.push(scope.spawn(move || {
+            threads.push_back(scope.spawn(move || {
                 let reused = lock(idle).get_mut(&arrival.client).and_then(Vec::pop);
                 let mut client = match reused {
                     Some(client) => client,
@@ -115,7 +115,8 @@ fn send_all(plan: &Plan, address: SocketAddr, begin: Instant) -> Vec<Option<f64>
                 Some(seconds)
             }));
         }
-        threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
+        results.extend(threads.into_iter().map(join));
+        results
     })
 }
 

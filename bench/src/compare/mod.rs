@@ -46,10 +46,6 @@ use visit::{Contender, What, visit};
 /// The name of the origin without anything before it.
 const DIRECT: &str = "direct";
 
-/// After so many rounds each subject is started anew: where a program came to lie in memory makes it slower or faster for as
-/// long as it runs, by some percent, and no interval over rounds of one start would show that.
-const ROUNDS_OF_ONE_START: u32 = 3;
-
 /// Requests under callgrind, first run; the second has twice as many.
 const INSTRUCTION_REQUESTS: u32 = 6400;
 
@@ -135,6 +131,10 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn run(&self) -> Result<Run, CompareError> {
         let start = Instant::now();
+        // Before anything is measured, not behind it.
+        if self.settings.redis && self.settings.wants("redis") && lab::installed("redis-server").is_none() {
+            return Err(LabError::Missing("redis-server").into());
+        }
         let scratch = lab::folder()?;
         let mut run = Run {
             format: model::FORMAT,
@@ -156,7 +156,7 @@ impl Comparison<'_> {
             withheld: Vec::new(),
             voids: Vec::new(),
         };
-        let _awake = match self.settings.may_sleep {
+        let awake = match self.settings.may_sleep {
             true => None,
             false => Awake::request().map_err(|why| run.left_out.push(format!("awake cores: {why}"))).ok(),
         };
@@ -168,7 +168,9 @@ impl Comparison<'_> {
             self.compare(&scenario, &mut contenders, &mut run)?;
         }
         if self.settings.is_full && self.settings.wants("sweep") {
-            run.sweeps = sweep::of_all(&contenders, self.cores)?;
+            let (sweeps, voids) = sweep::of_all(&contenders, self.cores)?;
+            run.sweeps = sweeps;
+            run.voids.extend(voids);
         }
         // These start each subject anew, alone.
         let launches: Vec<Launch> = contenders
@@ -200,7 +202,7 @@ impl Comparison<'_> {
         }
         run.left_out.dedup();
         run.voids.extend(void::of_run(&run.scenarios));
-        run.is_awake = Awake::count(self.cores.load) > awake_before;
+        run.is_awake = awake.is_some() && Awake::count(self.cores.load) > awake_before;
         run.took_s = start.elapsed().as_secs_f64();
         Ok(run)
     }
@@ -253,10 +255,8 @@ impl Comparison<'_> {
         let mut outcomes: Vec<Vec<Outcome>> = contenders.iter().map(|_| Vec::new()).collect();
         for number in 1..=2 * wanted {
             eprintln!("{}: round {number}", scenario.key);
-            if number % ROUNDS_OF_ONE_START == 1 {
-                for contender in &mut *contenders {
-                    run.voids.extend(contender.restart(self.cores)?);
-                }
+            for contender in &mut *contenders {
+                run.voids.extend(contender.restart(self.cores)?);
             }
             for turn in 0..contenders.len() {
                 let at = (turn + number as usize) % contenders.len();
@@ -313,11 +313,17 @@ impl Comparison<'_> {
         };
         for (contender, entry) in contenders.iter().zip(entries) {
             let Some((_, subject)) = contender.subject() else { continue };
+            let mut void = None;
             let load = || {
                 let (round, _) = visit(contender, scenario, self.cores, 0)?;
+                void = void::of_wrong_answers(&scenario.key, contender.name, &round.load);
                 Ok(round.load.answered_in_all)
             };
-            entry.calls = Some(counter.visit(&subject.process, load)?);
+            match counter.visit(&subject.process, load) {
+                Ok(calls) => entry.calls = Some(calls),
+                Err(error) => run.left_out.push(format!("system calls of {}: {error}", contender.name)),
+            }
+            run.voids.extend(void);
         }
         Ok(())
     }

@@ -120,8 +120,8 @@ impl Scenario {
         }
     }
 
-    /// As a load on one address.
-    pub(super) fn plan(&self, address: std::net::SocketAddr, cores: Cores) -> Plan {
+    /// As a load on one address. Requests come at the same times for all subjects of a round, and at others in each.
+    pub(super) fn plan(&self, address: std::net::SocketAddr, cores: Cores, round: u32) -> Plan {
         let mut body = Vec::new();
         backend::pattern::append(&mut body, 0, self.upload);
         let request = Request {
@@ -141,6 +141,7 @@ impl Scenario {
             cores: vec![cores.load],
             keep_alive: self.keep_alive,
             timeout: TIMEOUT,
+            seed: u64::from(round),
             // One line in the histogram log for each round.
             interval: self.duration + TIMEOUT,
             ..Plan::saturate(target, address, self.connections, self.duration)

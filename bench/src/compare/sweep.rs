@@ -1,7 +1,7 @@
 //! Offered rates that rise until a subject no longer keeps up: where the knee of its latency lies.
 
 use super::CompareError;
-use super::model::{Point, Sweep};
+use super::model::{Point, Sweep, Void};
 use super::scenario::Scenario;
 use super::visit::{Contender, visit};
 use super::void;
@@ -23,7 +23,10 @@ const ANSWERED_MIN: f64 = 0.99;
 const P99_US_MAX: f64 = 5000.0;
 
 /// Of all contenders, in turn at each rate, so that they share the machine's moods.
-pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores) -> Result<Vec<Sweep>, CompareError> {
+pub(super) fn of_all(
+    contenders: &[Contender<'_>],
+    cores: Cores,
+) -> Result<(Vec<Sweep>, Vec<Void>), CompareError> {
     let mut climbs: Vec<Climb<'_>> = contenders.iter().map(Climb::new).collect();
     let mut rate = FIRST_PER_S;
     for _ in 0..POINTS {
@@ -36,13 +39,16 @@ pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores) -> Result<Vec<S
         }
         rate = (rate * STEP).round();
     }
-    Ok(climbs.into_iter().map(|climb| climb.sweep).collect())
+    let voids = climbs.iter_mut().filter_map(|climb| climb.void.take()).collect();
+    Ok((climbs.into_iter().map(|climb| climb.sweep).collect(), voids))
 }
 
 struct Climb<'a> {
     contender: &'a Contender<'a>,
     sweep: Sweep,
     is_over: bool,
+    /// An answer was not what it should be.
+    void: Option<Void>,
 }
 
 impl<'a> Climb<'a> {
@@ -54,16 +60,18 @@ impl<'a> Climb<'a> {
             limited_by_load: false,
             disturbances: Vec::new(),
         };
-        Climb { contender, sweep, is_over: false }
+        Climb { contender, sweep, is_over: false, void: None }
     }
 
     /// One point; where it fails, a second try, since a moment's disturbance is no knee.
     fn at(&mut self, rate: f64, cores: Cores) -> Result<(), CompareError> {
         let mut is_served = false;
         let mut is_limited = false;
-        for _ in 0..2 {
-            let (round, _) = visit(self.contender, &Scenario::sweep(rate), cores, 0)?;
+        for attempt in 1..=2 {
+            let (round, _) = visit(self.contender, &Scenario::sweep(rate), cores, attempt)?;
             let load = &round.load;
+            self.void =
+                self.void.take().or_else(|| void::of_wrong_answers("sweep", self.contender.name, load));
             let point = Point {
                 offered_per_s: rate,
                 answered_per_s: load.answered_per_s,
@@ -74,7 +82,7 @@ impl<'a> Climb<'a> {
             is_limited = void::of_generator(load, round.load_core_busy).is_some();
             self.sweep.disturbances = void::of_surroundings(&round);
             is_served = load.failed_in_all == 0
-                && load.answered_per_s >= ANSWERED_MIN * rate
+                && load.answered as f64 >= ANSWERED_MIN * (load.answered + load.unsent) as f64
                 && load.from_due_us.p99 <= P99_US_MAX;
             match self.sweep.points.last_mut().filter(|last| last.offered_per_s == rate) {
                 Some(last) => *last = point,

@@ -12,7 +12,7 @@ pub(super) fn text(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
-         Cores without work {}. Good rounds: {}. Medians, with the 95 % confidence interval; ratios are taken round by \
+         Cores without work {}. Good rounds: {}. Medians, with the {}; ratios are taken round by \
          round. –: not there, or not shown for the reason below.\n",
         run.started,
         if run.revision.is_empty() { "an unknown revision" } else { &run.revision },
@@ -23,7 +23,13 @@ pub(super) fn text(run: &Run) -> String {
         run.subject_core,
         run.load_core,
         if run.is_awake { "stay awake" } else { "are halted" },
-        run.rounds
+        run.rounds,
+        // Three values lie all on one side of what they are drawn from in a quarter of all cases.
+        if run.rounds < 6 {
+            "interval of their bootstrap, which covers less than 95 %"
+        } else {
+            "95 % confidence interval"
+        }
     );
     for scenario in &run.scenarios {
         let _ = write!(text, "\n{}: {}\n{}\n", scenario.key, scenario.title, of_scenario(scenario));

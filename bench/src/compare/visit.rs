@@ -10,6 +10,9 @@ use super::void;
 use crate::lab::{Cores, Launch, Process, Subject};
 use crate::load::{self, Outcome};
 
+/// How often it is tried to start a subject anew.
+const STARTS: u32 = 3;
+
 /// What is compared: a subject that runs, or the origin itself.
 #[derive(Debug)]
 pub(super) struct Contender<'a> {
@@ -47,7 +50,10 @@ impl Contender<'_> {
         let What::Subject(running) = &mut self.what else { return Ok(None) };
         let (launch, subject) = &mut **running;
         subject.process.end();
-        *subject = launch.start(cores, &[])?;
+        // The address that was free may be taken by the time it is bound.
+        *subject = (1..STARTS)
+            .find_map(|_| launch.start(cores, &[]).ok())
+            .map_or_else(|| launch.start(cores, &[]), Ok)?;
         self.address = subject.address;
         Ok(void::of_cores(self.name, &subject.process, cores))
     }
@@ -78,7 +84,7 @@ pub(super) fn visit(
     cores: Cores,
     number: u32,
 ) -> Result<(Round, Outcome), CompareError> {
-    let plan = scenario.plan(contender.address, cores);
+    let plan = scenario.plan(contender.address, cores, number);
     let times = || (CoreTime::now(cores.subject), CoreTime::now(cores.load));
     let (cpu_before, times_before, start) = (contender.cpu()?, times(), Instant::now());
     let outcome = load::run(&plan)?;

@@ -14,11 +14,14 @@
 
 use super::model::{Entry, Figure, Round, Scenario, Void, figure};
 use crate::lab::{Cores, Process};
-use crate::load::{Percentiles, Summary};
+use crate::load::{Failures, Percentiles, Summary};
 use crate::stats::Sample;
 
 /// The generator may be so late, at its 99th percentile, before latencies are its own.
 pub(super) const LAG_P99_US_MAX: f64 = 500.0;
+
+/// So large a share of what was due may be left unsent: of those there is no latency.
+const UNSENT_MAX: f64 = 0.002;
 
 /// The load's core may be so busy under an offered rate, before it is what limits.
 pub(super) const LOAD_CORE_BUSY_MAX: f64 = 0.95;
@@ -90,6 +93,18 @@ pub(super) fn of_answers(load: &Summary) -> Option<String> {
     (load.answered == 0).then(|| "no request was answered".into())
 }
 
+/// What is wrong with a subject whose answers under some load, which has no rounds, are not what they should be. That it
+/// takes too long, or closes, is another matter: the load may be beyond it.
+pub(super) fn of_wrong_answers(what: &str, subject: &str, load: &Summary) -> Option<Void> {
+    let Failures { status, length, body, malformed, .. } = load.failures;
+    (status + length + body + malformed > 0).then(|| Void {
+        scenario: what.into(),
+        subject: subject.into(),
+        figure: String::new(),
+        reason: of_answers(load).unwrap_or_default(),
+    })
+}
+
 /// How the generator fell short of what it should have offered.
 pub(super) fn of_generator(load: &Summary, load_core_busy: f64) -> Option<String> {
     if load.lag_us.p99 > LAG_P99_US_MAX {
@@ -98,8 +113,15 @@ pub(super) fn of_generator(load: &Summary, load_core_busy: f64) -> Option<String
             load.lag_us.p99
         ));
     }
-    (load_core_busy > LOAD_CORE_BUSY_MAX).then(|| {
-        format!("the load's core was {:.0} % busy: it limits what is offered", 100.0 * load_core_busy)
+    if load_core_busy > LOAD_CORE_BUSY_MAX {
+        return Some(format!(
+            "the load's core was {:.0} % busy: it limits what is offered",
+            100.0 * load_core_busy
+        ));
+    }
+    let due = load.answered + load.failed_in_all + load.unsent;
+    (load.unsent as f64 > UNSENT_MAX * due as f64).then(|| {
+        format!("{} of {due} requests that were due were never sent, as no connection was free", load.unsent)
     })
 }
 

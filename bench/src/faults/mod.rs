@@ -80,6 +80,7 @@ fn subject(name: &str) -> Result<Kind, String> {
 /// Where something does not start, does not come back, or the file cannot be written.
 pub fn run(options: &Options) -> Result<(), PlayError> {
     lab::refuse_debug_build()?;
+    lab::raise_open_files()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,
         None => Binaries::build()?,

@@ -140,15 +140,19 @@ impl Process {
 
     /// A word of `/proc/PID/task/TID/schedstat`, over all threads.
     fn schedstat(&self, word: usize) -> io::Result<u64> {
-        let mut sum = 0;
+        let (mut sum, mut threads) = (0, 0);
         for pid in self.tree() {
             for task in tasks(pid) {
-                let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat"))?;
+                // A thread may end meanwhile; of a process that has ended there is none.
+                let Ok(text) = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")) else {
+                    continue;
+                };
                 let number = text.split_whitespace().nth(word).and_then(|word| word.parse::<u64>().ok());
                 sum += number.ok_or_else(|| io::Error::other("the kernel keeps no scheduler statistics"))?;
+                threads += 1;
             }
         }
-        Ok(sum)
+        if threads == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(sum) }
     }
 
     /// Kills it (SIGKILL) and waits until it is gone.

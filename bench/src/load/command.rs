@@ -14,6 +14,7 @@ use super::hlog::Log;
 use super::outcome::Outcome;
 use super::plan::{Check, Pace, Plan, Request, Target};
 use super::{LoadError, run_shared, show};
+use crate::lab;
 
 /// What is asked, how often, and what the answers have to be.
 #[derive(clap::Args, Clone, Debug)]
@@ -114,6 +115,7 @@ pub struct Options {
 /// no error of the command: they are in what it prints.
 pub fn main(options: &Options) -> Result<(), LoadError> {
     let (outcome, log) = if options.merge.is_empty() {
+        lab::raise_open_files()?;
         let plan = plan(options)?;
         let quiet = options.json.as_deref() == Some(Path::new("-"));
         let outcome = show::with_progress(&plan, !quiet, |shared| {

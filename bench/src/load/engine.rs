@@ -158,15 +158,19 @@ impl<'a> Engine<'a> {
         let mut events = Events::with_capacity(1024);
         let mut next_tick_ns = 0;
         let end_ns = nanoseconds(self.plan.warm_up + self.plan.duration);
+        let mut is_past_end = false;
         loop {
             let mut now_ns = self.now_ns();
             if now_ns >= next_tick_ns {
                 next_tick_ns = now_ns + nanoseconds(TICK);
                 self.tick(now_ns);
+                now_ns = self.now_ns();
             }
             let stopped = self.shared.stop.load(Ordering::Relaxed);
-            if !stopped && now_ns < end_ns {
-                self.send_what_is_due(now_ns);
+            // What was due before the end goes out once more behind it: a generator that was late then says so.
+            if !stopped && !is_past_end {
+                is_past_end = now_ns >= end_ns;
+                while self.send_what_is_due(now_ns) == SENT_AT_ONCE && is_past_end {}
                 now_ns = self.now_ns();
             }
             let is_over = stopped || now_ns >= end_ns || self.schedule.peek(now_ns).is_none();
@@ -210,35 +214,40 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn send_what_is_due(&mut self, mut now_ns: u64) {
-        for _ in 0..SENT_AT_ONCE {
-            let Some(&number) = self.free.front() else { return };
-            let Some(due_ns) = self.schedule.peek(now_ns).filter(|due_ns| *due_ns <= now_ns) else { return };
+    /// Sends no more than [`SENT_AT_ONCE`]; says how many it sent.
+    fn send_what_is_due(&mut self, mut now_ns: u64) -> usize {
+        for count in 0..SENT_AT_ONCE {
+            let Some(&number) = self.free.front() else { return count };
+            let due = self.schedule.peek(now_ns).filter(|due_ns| *due_ns <= now_ns);
+            let Some(due_ns) = due else { return count };
             self.schedule.take();
             self.free.pop_front();
             self.send(number, due_ns, now_ns);
             now_ns = self.now_ns();
         }
+        SENT_AT_ONCE
     }
 
     /// Sends a request, and in a closed loop as many as the connection may have in flight.
     fn send(&mut self, number: usize, due_ns: u64, now_ns: u64) {
         let connection = &mut self.connections[number];
         connection.is_offered = false;
+        let mut is_opened = true;
         if connection.is_closed() {
             let opened = connection.open(self.plan.address, self.poll.registry(), Token(number), now_ns);
-            if opened.is_err() {
-                connection.close(now_ns);
-            }
+            is_opened = opened.is_ok();
         }
         let ready_ns = due_ns.max(connection.free_since_ns);
         let is_measured = due_ns >= self.warm_up_ns;
         if is_measured {
-            record(&mut self.counts.tally.lag, now_ns - ready_ns);
+            record(&mut self.counts.tally.lag, now_ns.saturating_sub(ready_ns));
         }
         let target = self.choose();
         self.connections[number].push(Flight { due_ns, sent_ns: now_ns, target });
         self.counts.in_flight += 1;
+        if !is_opened {
+            return self.broken(number, Failure::Connect);
+        }
         if self.plan.pace == Pace::Saturate {
             while self.connections[number].in_flight() < self.plan.pipeline
                 && self.schedule.peek(now_ns).is_some()

@@ -80,7 +80,7 @@ pub(super) fn text(outcome: &Outcome) -> String {
     if tally.unsent > 0 {
         let _ = writeln!(
             text,
-            "never sent: {} were due and no connection got free: the server is past what it can do",
+            "never sent: {} were due before the end, and no connection was free for them",
             tally.unsent
         );
     }

@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 
 use super::follow::own_address;
-use super::request_head::{Fate, Message};
+use super::request_head::{Arrival, Fate, Message};
 use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange};
@@ -125,6 +125,8 @@ enum Way {
 pub(super) struct Fetch {
     /// The head of the request, as it came.
     pub(super) head: Box<[u8]>,
+    /// Its target, as it is by now: the proxy may have sent it to another one.
+    target: Box<[u8]>,
     /// How long its body is.
     length: Length,
     /// The request wants to send something: then there is no file for it.
@@ -144,6 +146,7 @@ impl Fetch {
     fn new(message: &Message<'_>, path: &[u8]) -> Fetch {
         Fetch {
             head: message.head.fields.bytes()[..message.head.len].into(),
+            target: message.target.path.into(),
             length: message.length,
             is_post: message.head.method_name == b"POST",
             path: path.to_vec(),
@@ -347,7 +350,7 @@ impl Exchange {
             location = own_address(&place, &target, self.routes.address(self.listener));
             uri::escape(&fetch.path, &mut location);
             location.push(b'/');
-            if let (_, Some(args)) = uri::split(head.target) {
+            if let (_, Some(args)) = uri::split(&fetch.target) {
                 location.push(b'?');
                 location.extend_from_slice(args);
             }
@@ -411,10 +414,12 @@ impl Exchange {
             (head.method, head.method_name) = (self.request.method, b"GET");
         }
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;
+        let set = self.scope.as_ref().and_then(|scope| scope.args.clone());
+        let own_args = set.as_deref().or(uri::split(&fetch.target).1);
         let (path, args) = match &way {
-            Way::Path(path) | Way::Stay(path) => (path.as_slice(), uri::split(asked.path).1),
+            Way::Path(path) | Way::Stay(path) => (path.as_slice(), own_args),
             Way::Target(target) => uri::split(target),
-            Way::Named(_) => (fetch.path.as_slice(), uri::split(asked.path).1),
+            Way::Named(_) => (fetch.path.as_slice(), own_args),
         };
         match &way {
             Way::Stay(_) => {}
@@ -433,12 +438,16 @@ impl Exchange {
             goal.push(b'?');
             goal.extend_from_slice(args);
         }
-        // To a location of a name the target comes as it came.
-        let path = if matches!(way, Way::Named(_)) { asked.path } else { &goal };
+        // To a location of a name the target comes as it is.
+        let path = if matches!(way, Way::Named(_)) { &fetch.target } else { goal.as_slice() };
         let target = Target { path, host: asked.host };
         let wishes = rewrite::wishes(&head);
-        let mut message = self.message(&head, &target, fetch.length, &wishes).sent_here();
-        message.is_tried = matches!(way, Way::Stay(_));
+        let arrival = match way {
+            Way::Stay(_) => Arrival::Stays,
+            Way::Named(_) => Arrival::ByName,
+            Way::Path(_) | Way::Target(_) => Arrival::ByPath,
+        };
+        let message = self.message(&head, &target, fetch.length, &wishes).arriving(arrival);
         self.follow(&message, &mut tools)
     }
 }

@@ -3,7 +3,7 @@
 use super::answer::is_redirect;
 use super::env::Tools;
 use super::files::Fetch;
-use super::request_head::{Fate, Message};
+use super::request_head::{Arrival, Fate, Message};
 use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
@@ -29,7 +29,7 @@ impl Exchange {
         if uri::normalize(path, tools.path).is_err() {
             tools.path.extend_from_slice(path);
         }
-        let mut scope = self.scope(&place, message, tools);
+        let mut scope = self.enter(&place, message, tools);
         // Apart, so that it can be written while the exchange is asked.
         let mut record = self.record.take();
         if let Some(record) = &mut record {
@@ -43,9 +43,28 @@ impl Exchange {
             if self.redirects == 0 {
                 record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
             }
+            record.target.clear();
+            record.target.extend_from_slice(message.target.path);
         }
         self.record = record;
-        self.obey(&place, message, tools, &mut scope)
+        let fate = self.obey(&place, message, tools, &mut scope);
+        // Where the request may go on to another place, its variables go along.
+        self.scope = (self.fetch.is_some() || !place.rules.error_pages.is_empty()).then(|| Box::new(scope));
+        fate
+    }
+
+    /// Keeps what logs and other locations need of a request that is refused for its head.
+    #[cold]
+    pub(super) fn keep_refused(&mut self, message: &Message<'_>, tools: &Tools<'_>) {
+        let Some(mut record) = self.record.take() else { return };
+        let place = self.place.clone();
+        let scope = Scope::new(self.routes.slots());
+        Exchange::keep(&place, &self.asked(message, tools, &scope), &mut record);
+        record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
+        record.target.clear();
+        record.target.extend_from_slice(message.target.path);
+        record.request_length += message.head.len as u64;
+        self.record = Some(record);
     }
 
     pub(super) fn asked<'a>(
@@ -64,17 +83,27 @@ impl Exchange {
         }
     }
 
-    /// Gives variables their values: named groups of expressions, then `set`.
-    fn scope(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
-        let mut scope = Scope::new(self.routes.slots());
-        if !place.name_patterns.is_empty() {
+    /// Gives variables their values: named groups of expressions, then `set`. A request that the proxy sends from place
+    /// to place keeps those it has (`ngx_http_internal_redirect`, `ngx_http_named_location`).
+    fn enter(&mut self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
+        let kept = self.scope.take().filter(|_| message.arrival != Arrival::Asked);
+        let mut scope = kept.map_or_else(|| Scope::new(self.routes.slots()), |scope| *scope);
+        let mut sets = place.sets.as_slice();
+        match message.arrival {
+            Arrival::Asked => {}
+            // The arguments are part of the path that it is sent to.
+            Arrival::ByPath => scope.args = None,
+            Arrival::ByName => sets = &sets[place.site_sets..],
+            Arrival::Stays => return scope,
+        }
+        if message.arrival == Arrival::Asked && !place.name_patterns.is_empty() {
             let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
             let _ = place.name_patterns.iter().any(|pattern| scope.matches(pattern, &name));
         }
         if let Some(pattern) = &place.pattern {
             scope.matches(pattern, tools.path);
         }
-        for set in &place.sets {
+        for set in sets {
             let mut value = Vec::new();
             self.asked(message, tools, &scope).expand(&set.value, &mut value);
             scope.set(&set.variable, value);
@@ -93,10 +122,10 @@ impl Exchange {
         if !matches!(place.action, Action::Answer(_)) && !place.lets_in(self.client) {
             return Ok(Fate::Refused(403));
         }
-        if place.is_internal && !message.is_sent_here {
+        if place.is_internal && message.arrival == Arrival::Asked {
             return Ok(Fate::Refused(404));
         }
-        if let Some(tries) = place.try_files.as_ref().filter(|_| !message.is_tried) {
+        if let Some(tries) = place.try_files.as_ref().filter(|_| message.arrival != Arrival::Stays) {
             let fetch = Fetch::to_first_of(tries, message, &self.asked(message, tools, scope));
             self.fetch = Some(Box::new(fetch));
             return Ok(Fate::Fetched);

@@ -77,6 +77,7 @@ use link::Link;
 pub use record::{Record, Try};
 use request::RequestSide;
 use response::ResponseSide;
+use scope::Scope;
 pub use steps::{Ready, Side, Step};
 use waits::Waits;
 
@@ -160,6 +161,8 @@ pub struct Exchange {
     record: Option<Box<Record>>,
     /// What the request in hand needs of the driver besides a server.
     fetch: Option<Box<Fetch>>,
+    /// The variables that it takes along to another place.
+    scope: Option<Box<Scope>>,
 }
 
 impl Exchange {
@@ -205,6 +208,7 @@ impl Exchange {
             session_of_server: None,
             record: None,
             fetch: None,
+            scope: None,
         };
         exchange.rearm(env);
         exchange

@@ -1,6 +1,6 @@
 //! Another location's answer in place of an error (`error_page`, `ngx_http_send_error_page`).
 
-use super::request_head::Fate;
+use super::request_head::{Arrival, Fate};
 use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::config::site::PageStatus;
@@ -40,7 +40,7 @@ impl Exchange {
         let Some(record) = self.record.as_deref().filter(|record| !record.head.is_empty()) else {
             return false;
         };
-        let bytes = record.head.clone();
+        let (bytes, target) = (record.head.clone(), record.target.clone());
         let mut goal = Vec::new();
         Known::new(self, env.moment()).expand(&page.target, &mut goal);
         let Some(body) = self.body_for(&goal, status, &bytes, env) else { return false };
@@ -67,7 +67,7 @@ impl Exchange {
             return true;
         }
         let was_counted = place.passes_on();
-        match self.go(&bytes, &goal, body, env) {
+        match self.go(&bytes, &target, &goal, body, env) {
             Some(Fate::Forwarded) => {
                 self.keep_judged(was_counted);
                 self.forward_anew(env);
@@ -130,13 +130,16 @@ impl Exchange {
         }
     }
 
-    /// Sends the request with this head and a body of this length to `goal`, a path or the name of a location.
-    fn go(&mut self, bytes: &[u8], goal: &[u8], body: Length, env: &mut Env) -> Option<Fate> {
+    /// Sends the request with this head and a body of this length to `goal`, a path or the name of a location; to the latter
+    /// with its target as it is by now.
+    fn go(&mut self, bytes: &[u8], now: &[u8], goal: &[u8], body: Length, env: &mut Env) -> Option<Fate> {
         let (scratch, mut tools) = env.split();
         let Ok(Parsed::Complete(mut head)) = head::request(bytes, scratch) else { return None };
         let mut target = target::of(head.method, head.target, head.version, &head.fields).ok()?;
         let mut escaped = Vec::new();
-        if goal.first() == Some(&b'@') {
+        let is_named = goal.first() == Some(&b'@');
+        if is_named {
+            target = Target { path: now, host: target.host };
             self.place = self.routes.named(self.place.site, goal)?.clone();
         } else {
             // What stands there is meant as it is: variables are decoded already (`ngx_http_internal_redirect`).
@@ -161,7 +164,8 @@ impl Exchange {
         if body == Length::Empty {
             self.request.cursor = Cursor::default();
         }
-        let message = self.message(&head, &target, body, &wishes).sent_here();
+        let arrival = if is_named { Arrival::ByName } else { Arrival::ByPath };
+        let message = self.message(&head, &target, body, &wishes).arriving(arrival);
         match self.follow(&message, &mut tools) {
             Ok(fate) => Some(fate),
             Err(refusal) => {

@@ -30,6 +30,8 @@ pub struct Record {
     pub bytes_sent: u64,
     /// The head, where another location may have to answer in place of an error.
     pub(super) head: Vec<u8>,
+    /// Its target as it is by now: the proxy may have sent it to another one.
+    pub(super) target: Vec<u8>,
     /// The body, where the place asks for it.
     pub(super) body: HeldBody,
     /// What the place keeps of the request's head.

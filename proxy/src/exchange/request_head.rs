@@ -44,6 +44,10 @@ impl Exchange {
         if self.request.phase == Phase::Idle && !input.filled().iter().all(|b| matches!(b, b'\r' | b'\n')) {
             self.request.phase = Phase::Head;
             self.request.is_pipelined = !self.request.is_first() && !self.waits.has_idled();
+            // Until its place is found, that of the request before it has no say.
+            if !self.routes.is_plain(self.listener) {
+                self.place = self.routes.default_place(self.listener).clone();
+            }
             env.requests += 1;
             self.requests += 1;
             if self.routes.keeps_records() {
@@ -136,9 +140,12 @@ impl Exchange {
             return Err(Refusal::new(405, "TRACE is not answered here"));
         }
         if matches!(length, Length::Exact(n) if n > self.place.rules.max_body_size) {
-            if let Some(record) = &mut self.record {
-                record.keep_head(&self.place, &bytes[..head.len]);
+            let wishes = rewrite::wishes(&head);
+            let message = self.message(&head, &target, length, &wishes);
+            if message.trusted {
+                self.believe(&head.fields);
             }
+            self.keep_refused(&message, &tools);
             return Err(TOO_LARGE_BODY);
         }
         if self.place.awaits_body && self.waits_for_body(&head, length, bytes) {
@@ -200,7 +207,7 @@ impl Exchange {
             Some(peer) => self.place.trusts(peer),
             None => self.place.client.trusts_unix,
         };
-        Message { head, target, length, wishes, trusted, is_sent_here: false, is_tried: false }
+        Message { head, target, length, wishes, trusted, arrival: Arrival::Asked }
     }
 
     /// Writes the head as the command line has it.
@@ -246,16 +253,27 @@ pub(super) struct Message<'a> {
     pub(super) wishes: &'a Wishes,
     /// What the sender says of itself is believed.
     pub(super) trusted: bool,
-    /// The proxy itself has sent the request to its place.
-    pub(super) is_sent_here: bool,
-    /// The file that stands for it has been looked for (`try_files`).
-    pub(super) is_tried: bool,
+    /// How the request came to its place.
+    pub(super) arrival: Arrival,
+}
+
+/// How a request comes to a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The client asks for it.
+    Asked,
+    /// The proxy sends it there, by a path.
+    ByPath,
+    /// The proxy sends it there, by the location's name.
+    ByName,
+    /// It is there already, and the file that stands for it has been looked for (`try_files`).
+    Stays,
 }
 
 impl Message<'_> {
-    /// The same, where the proxy itself has sent the request to its place.
-    pub(super) fn sent_here(self) -> Self {
-        Message { is_sent_here: true, ..self }
+    /// The same, where the request has come in this way.
+    pub(super) fn arriving(self, arrival: Arrival) -> Self {
+        Message { arrival, ..self }
     }
 
     /// Whether the client waits for an interim response before it sends the body.

@@ -87,11 +87,11 @@ impl Asked<'_> {
                 target::origin_form(self.head.target).iter().for_each(|part| out.extend_from_slice(part));
             }
             V::RequestMethod => out.extend_from_slice(self.head.method_name),
+            // As it was sent: the method may be another one by now (`error_page`).
             V::Request => {
-                for part in [self.head.method_name, b" ", self.head.target, b" ", version(self.head.version)]
-                {
-                    out.extend_from_slice(part);
-                }
+                let head = fields.bytes().trim_ascii_start();
+                let end = memchr::memchr2(b'\r', b'\n', head).unwrap_or(head.len());
+                out.extend_from_slice(&head[..end]);
             }
             V::ServerProtocol => out.extend_from_slice(version(self.head.version)),
             V::Host => {

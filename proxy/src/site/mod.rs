@@ -62,8 +62,10 @@ pub struct Place {
     pub pattern: Option<Pattern>,
     /// The expressions among its site's names.
     pub name_patterns: Vec<Pattern>,
-    /// Variables that get values on the way, in their order.
+    /// Variables that get values on the way, in their order: those of the site, then the location's.
     pub sets: Vec<Set>,
+    /// How many of them are the site's.
+    pub site_sets: usize,
     /// What is looked for first.
     pub try_files: Option<TryFiles>,
     /// It is for requests that the proxy sends here itself.
@@ -164,6 +166,7 @@ impl Place {
             },
             name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
+            site_sets: site.sets.len(),
             try_files: match &location.action {
                 // `return` comes before (`ngx_http_core_run_phases`).
                 Action::Answer(_) => None,

@@ -82,7 +82,7 @@ struct Flags {
     #[arg(verbatim_doc_comment)]
     tries: u32,
 
-    /// a path that each server is asked for, again and again
+    /// a path that each server is asked for
     ///
     /// /healthz, say. A server whose answer is not 2xx or 3xx, or does not come
     /// within --health-interval, gets no request until it answers well again.
@@ -352,14 +352,15 @@ impl Flags {
         Ok(config)
     }
 
-    /// The check of `--health-check`. It ends before the next one is due.
+    /// The check of `--health-check`. All of it ends within the interval, as the flag's help says.
     fn health(&self, uri: &str, host: &str) -> HealthCheck {
         let mut check = HealthCheck::new(uri, host);
         check.interval = self.health_interval;
         check.response_head_max = self.max_header_size;
-        check.timeouts.connect = self.connect_timeout.min(self.health_interval);
-        check.timeouts.send = self.send_timeout.min(self.health_interval);
-        check.timeouts.read = self.read_timeout.min(self.health_interval);
+        check.time_in_all = Some(self.health_interval);
+        check.timeouts.connect = self.connect_timeout;
+        check.timeouts.send = self.send_timeout;
+        check.timeouts.read = self.read_timeout;
         check
     }
 }

@@ -82,10 +82,11 @@ fn every_flag_reaches_the_config() {
         response_head_max: 32 << 10,
         timeouts: Timeouts {
             connect: Duration::from_secs(1),
-            read: Duration::from_millis(1500),
-            send: Duration::from_millis(1500),
+            read: Duration::from_secs(2),
+            send: Duration::from_secs(3),
             ..Timeouts::default()
         },
+        time_in_all: Some(Duration::from_millis(1500)),
         ..HealthCheck::new("/h?x", "a:1")
     });
     expected.sites[0].client = ClientRules {

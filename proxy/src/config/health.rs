@@ -35,6 +35,8 @@ pub struct HealthCheck {
     /// The bounds on connecting, on sending the request, and on receiving the response; the last counts for the whole
     /// of it.
     pub timeouts: Timeouts,
+    /// The bound on all of that together, from the check's beginning; `None`: each has its own only.
+    pub time_in_all: Option<Duration>,
     /// What a response has to be like: all of it (`match`).
     pub expected: Vec<Test>,
 }
@@ -56,6 +58,7 @@ impl HealthCheck {
             keepalive: None,
             response_head_max: 16 << 10,
             timeouts: Timeouts::default(),
+            time_in_all: None,
             expected: vec![Test::of_status(200..=399)],
         }
     }

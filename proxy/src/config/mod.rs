@@ -74,6 +74,8 @@ pub struct Config {
     pub formats: Vec<LogFormat>,
     /// Some text has the counters of connections (`$connections_active` and its kin).
     pub asks_counters: bool,
+    /// Something asks for the address that a client has connected to (`$server_addr`).
+    pub asks_address: bool,
 }
 
 impl Config {
@@ -90,6 +92,7 @@ impl Config {
             slots: 0,
             formats: Vec::new(),
             asks_counters: false,
+            asks_address: false,
         }
     }
 

@@ -276,6 +276,11 @@ impl Variable {
         )
     }
 
+    /// Whether it tells of the address that a client has connected to.
+    pub fn is_server_address(&self) -> bool {
+        matches!(self, Variable::ServerAddr)
+    }
+
     /// The beginnings of the names of families.
     pub const FAMILIES: [&'static str; 6] =
         ["arg_", "cookie_", "http_", "sent_http_", "upstream_cookie_", "upstream_http_"];

@@ -13,7 +13,6 @@
 
 use std::collections::VecDeque;
 
-use super::follow::own_address;
 use super::request_head::{Arrival, Fate, Message};
 use super::sending::Sending;
 use super::values::Asked;
@@ -347,7 +346,7 @@ impl Exchange {
         if let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch)
             && let Ok(target) = target::of(head.method, head.target, head.version, &head.fields)
         {
-            location = own_address(&place, &target, self.routes.address(self.listener));
+            location = self.own_address(&place, &target);
             uri::escape(&fetch.path, &mut location);
             location.push(b'/');
             if let (_, Some(args)) = uri::split(&fetch.target) {

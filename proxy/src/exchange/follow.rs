@@ -1,5 +1,7 @@
 //! What a configuration file says of a request beyond its place: whom to let in, what is kept, how it goes on.
 
+use std::net::IpAddr;
+
 use super::answer::is_redirect;
 use super::env::Tools;
 use super::files::Fetch;
@@ -137,7 +139,7 @@ impl Exchange {
                     self.asked(message, tools, scope).expand(template, &mut text);
                 }
                 if is_redirect(answer.status) && text.first() == Some(&b'/') {
-                    let start = own_address(place, message.target, self.routes.address(self.listener));
+                    let start = self.own_address(place, message.target);
                     text.splice(0..0, start);
                 }
                 *tools.text = text;
@@ -163,23 +165,40 @@ impl Exchange {
     }
 }
 
-/// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like), for a client of the
-/// listener at `listen`.
-pub(super) fn own_address(place: &Place, target: &Target<'_>, listen: Option<&Listen>) -> Vec<u8> {
-    let how = place.rules.delivery.own_redirects;
-    if !how.are_absolute {
-        return Vec::new();
+impl Exchange {
+    /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like): the name that the
+    /// client has asked for, or the site's, or the address that it has connected to. Nothing where none of them is
+    /// known: a path alone leads back here as well (RFC 9110 section 10.2.2).
+    pub(super) fn own_address(&self, place: &Place, target: &Target<'_>) -> Vec<u8> {
+        let how = place.rules.delivery.own_redirects;
+        if !how.are_absolute {
+            return Vec::new();
+        }
+        let listen = match self.routes.address(self.listener) {
+            Some(Listen::Tcp(address)) => Some(*address),
+            Some(Listen::Unix(_)) | None => None,
+        };
+        let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
+        let mut text = b"http://".to_vec();
+        match asked.unwrap_or(place.name.as_bytes()) {
+            b"" => {
+                let address = self.came_to.or(listen.map(|listen| listen.ip()));
+                let Some(address) = address.filter(|address| !address.is_unspecified()) else {
+                    return Vec::new();
+                };
+                let address = match address {
+                    IpAddr::V4(address) => address.to_string(),
+                    IpAddr::V6(address) => format!("[{address}]"),
+                };
+                text.extend_from_slice(address.as_bytes());
+            }
+            name => text.extend(name.to_ascii_lowercase()),
+        }
+        if let Some(listen) = listen.filter(|listen| how.have_port && listen.port() != 80) {
+            text.extend_from_slice(format!(":{}", listen.port()).as_bytes());
+        }
+        text
     }
-    let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
-    let mut text = b"http://".to_vec();
-    text.extend(asked.unwrap_or(place.name.as_bytes()).to_ascii_lowercase());
-    if let Some(Listen::Tcp(address)) = listen
-        && how.have_port
-        && address.port() != 80
-    {
-        text.extend_from_slice(format!(":{}", address.port()).as_bytes());
-    }
-    text
 }
 
 impl Exchange {
@@ -214,12 +233,14 @@ impl Exchange {
         let mut record = self.record.take();
         if let Some(record) = &mut record {
             Exchange::keep_of_answer(&place, &head.fields, record);
-            if let Some(one) = record.current() {
+            // An interim response is no answer yet: the final one may never come.
+            let is_final = answered >= 200 || answered == 101;
+            if let Some(one) = record.current().filter(|_| is_final) {
                 (one.status, one.answered) = (answered, Some(moment.now));
             }
         }
         self.record = record;
-        let (mut added, mut location) = (Vec::new(), None);
+        let (mut added, mut location, mut refresh) = (Vec::new(), None, None);
         let changes = place.changes_answers && head.status >= 200;
         if head.status >= 200 {
             let known = Known::new(self, moment);
@@ -228,16 +249,20 @@ impl Exchange {
             self.append_fields(delivery.keep_alive, moment, &mut added);
             self.lesson = lesson;
         }
-        if changes {
-            let known = Known::new(self, moment);
-            location = head.fields.find("location").and_then(|from| redirected(&place, from, &known));
-        }
         let hidden = &place.rules.delivery.hidden;
         let hidden = if changes { hidden.as_slice() } else { &[] };
+        if changes {
+            let known = Known::new(self, moment);
+            // What is left out does not come back by another word.
+            let find = |name: &str| head.fields.find(name).filter(|_| !hidden.iter().any(|one| one == name));
+            location = find("location").and_then(|from| redirected(&place, from, &known));
+            refresh = find("refresh").and_then(|from| refreshed(&place, from, &known));
+        }
         let added_here =
             place.rules.delivery.added.iter().filter(|added| changes && added.is_for(head.status));
         let replaced: Vec<_> = added_here.filter_map(Added::validator).collect();
-        let changes = Changes { hidden, replaced: &replaced, added: &added, location: location.as_deref() };
+        let (location, refresh) = (location.as_deref(), refresh.as_deref());
+        let changes = Changes { hidden, replaced: &replaced, added: &added, location, refresh };
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
         let start = out.len();
         rewrite::changed_response(out, head, &delivery, &changes, tools.date.as_bytes())
@@ -267,4 +292,12 @@ fn redirected(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> 
         }
         Some(uri::as_value(&to).into_owned())
     })
+}
+
+/// What becomes of a `Refresh`: the rules are for the address in it (`ngx_http_upstream_rewrite_refresh`).
+fn refreshed(place: &Place, from: &[u8], known: &Known<'_>) -> Option<Vec<u8>> {
+    const MARK: &[u8] = b"url=";
+    let at = from.windows(MARK.len()).position(|window| window.eq_ignore_ascii_case(MARK))?;
+    let (start, url) = from.split_at(at + MARK.len());
+    Some([start, &redirected(place, url, known)?].concat())
 }

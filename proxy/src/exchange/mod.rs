@@ -128,6 +128,8 @@ pub struct Exchange {
     routes: Arc<Routes>,
     /// Where it is connected to, by the listener's number.
     listener: usize,
+    /// The address of this machine's that it came to, where the listener's does not say it and it is asked for.
+    came_to: Option<IpAddr>,
     /// The listener is there no more: the connection does not persist.
     is_retired: bool,
     /// Which connection of the process it is, counted from 1; 0: nobody has said.
@@ -188,6 +190,7 @@ impl Exchange {
             place: env.routes.default_place(listener).clone(),
             routes: env.routes.clone(),
             listener,
+            came_to: None,
             is_retired: false,
             serial: 0,
             requests: 0,
@@ -217,6 +220,11 @@ impl Exchange {
     /// It is the connection of this number, counted from 1 over the process's life.
     pub fn numbered(&mut self, serial: u64) {
         self.serial = serial;
+    }
+
+    /// It was this address of the machine's that the client connected to.
+    pub fn came_to(&mut self, address: IpAddr) {
+        self.came_to = Some(address);
     }
 
     /// What to do next, given what the sockets can do.
@@ -432,11 +440,12 @@ impl Exchange {
         // For a status that has been decided when it came: only one that moves on is a failure.
         let in_time = matches!(failure, Failure::Status(_)) || env.now < self.tries_end;
         let sequel = self.sequel(failure, self.is_stale(failure), in_time);
-        let status = failure.status();
-        if let Some(one) =
-            self.record.as_mut().and_then(|record| record.current()).filter(|one| one.status == 0)
+        // A renewed request is still the same try, whose end is yet to come.
+        if sequel != Sequel::Renewed
+            && let Some(one) = self.record.as_mut().and_then(|record| record.current())
+            && one.status == 0
         {
-            one.status = status;
+            one.status = failure.status();
         }
         self.link = Link::None;
         self.failure = None;

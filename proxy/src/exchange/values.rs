@@ -283,7 +283,9 @@ impl Known<'_> {
             },
             V::Scheme => out.extend_from_slice(b"http"),
             V::ServerAddr => match exchange.routes.address(exchange.listener) {
-                Some(Listen::Tcp(address)) => push(out, format_args!("{}", address.ip())),
+                Some(Listen::Tcp(address)) => {
+                    push(out, format_args!("{}", exchange.came_to.unwrap_or(address.ip())));
+                }
                 None => {}
                 Some(Listen::Unix(path)) => push(out, format_args!("unix:{}", path.display())),
             },
@@ -364,7 +366,9 @@ impl Known<'_> {
             other => {
                 if let Some(record) = record {
                     let end = self.is_over.then_some(self.moment.now);
-                    upstream(other, record, exchange.body_bytes(), end, out);
+                    // A body of the proxy's own came from no server.
+                    let body = if exchange.was_answered() { exchange.body_bytes() } else { 0 };
+                    upstream(other, record, body, end, out);
                 }
             }
         }

@@ -221,6 +221,8 @@ pub struct Changes<'a> {
     pub added: &'a [u8],
     /// What stands in `Location` instead.
     pub location: Option<&'a [u8]>,
+    /// What stands in `Refresh` instead.
+    pub refresh: Option<&'a [u8]>,
 }
 
 impl Changes<'_> {
@@ -228,6 +230,7 @@ impl Changes<'_> {
         self.hidden.iter().any(|hidden| hidden.as_bytes().eq_ignore_ascii_case(name))
             || self.replaced.iter().any(|replaced| replaced.as_bytes().eq_ignore_ascii_case(name))
             || (self.location.is_some() && name.eq_ignore_ascii_case(b"location"))
+            || (self.refresh.is_some() && name.eq_ignore_ascii_case(b"refresh"))
     }
 }
 
@@ -257,7 +260,8 @@ pub fn response(
     delivery: &Delivery,
     date: &[u8],
 ) -> Result<(), Full> {
-    const NONE: Changes<'_> = Changes { hidden: &[], replaced: &[], added: b"", location: None };
+    const NONE: Changes<'_> =
+        Changes { hidden: &[], replaced: &[], added: b"", location: None, refresh: None };
     write_response::<false>(out, head, delivery, &NONE, date)
 }
 
@@ -310,6 +314,9 @@ fn write_response<const CHANGED: bool>(
     if CHANGED {
         if let Some(location) = changes.location {
             field(out, b"Location", location)?;
+        }
+        if let Some(refresh) = changes.refresh {
+            field(out, b"Refresh", refresh)?;
         }
         out.append(changes.added)?;
     }

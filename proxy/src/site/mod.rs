@@ -260,6 +260,7 @@ pub struct Routes {
     buffer_size: usize,
     keeps_records: bool,
     has_status: bool,
+    asks_address: bool,
 }
 
 #[derive(Debug)]
@@ -320,6 +321,7 @@ impl Routes {
                 let asks = |location: &Location| asks_for_records(config, ids, location);
                 asks(&site.location) || site.locations.iter().any(asks)
             }),
+            asks_address: config.asks_address,
             has_status: config.asks_counters
                 || config.sites.iter().any(|site| {
                     let mut locations = site.locations.iter().chain([&site.location]);
@@ -370,6 +372,13 @@ impl Routes {
     /// The address of a listener, as configured; `None` where this configuration has no such one.
     pub fn address(&self, listener: usize) -> Option<&Listen> {
         self.listeners.get(listener)?.as_ref().map(|listener| &listener.address)
+    }
+
+    /// Whether the address that a client has connected to is asked for, and the listener's does not say it.
+    pub fn asks_address(&self, listener: usize) -> bool {
+        let is_any =
+            |listen: &Listen| matches!(listen, Listen::Tcp(address) if address.ip().is_unspecified());
+        self.asks_address && self.address(listener).is_some_and(is_any)
     }
 
     /// Whether connections to a listener begin with a header of the PROXY protocol.

@@ -111,7 +111,13 @@ impl<N: Net> Worker<N> {
                 return self.accept_failed(&error);
             }
         };
-        let exchange = Exchange::new(listener, address, &self.env);
+        let mut exchange = Exchange::new(listener, address, &self.env);
+        // A call of the kernel for each connection: only where it makes a difference.
+        if self.env.routes.asks_address(listener)
+            && let Ok(address) = self.net.local_address(&socket)
+        {
+            exchange.came_to(address.ip());
+        }
         let net = &mut self.net;
         let inserted = self.clients.try_insert_with_key(|key| {
             net.register(&mut socket, Token::from(Target::Client(key)))?;

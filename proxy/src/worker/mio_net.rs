@@ -192,6 +192,13 @@ impl Net for MioNet {
         })
     }
 
+    fn local_address(&mut self, socket: &Socket) -> io::Result<SocketAddr> {
+        match socket {
+            Socket::Tcp(socket) => socket.local_addr(),
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     fn listen(&mut self, listeners: &[usize]) {
         for (number, listener) in self.listeners.iter_mut().enumerate() {
             if let Some(listener) = listener.take_if(|_| !listeners.contains(&number)) {

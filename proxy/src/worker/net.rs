@@ -120,6 +120,9 @@ pub trait Net {
     /// Takes the next connection from a listener. The address is `None` on a Unix socket.
     fn accept(&mut self, listener: usize) -> io::Result<(Self::Socket, Option<SocketAddr>)>;
 
+    /// The address of this machine's that an accepted connection has come to.
+    fn local_address(&mut self, socket: &Self::Socket) -> io::Result<SocketAddr>;
+
     /// Listens at exactly these from now on, by their numbers. What listens elsewhere is closed; `accept` gives
     /// nothing of it any more.
     fn listen(&mut self, listeners: &[usize]);

@@ -112,6 +112,10 @@ impl Net for FakeNet {
         Ok((number, Some((Ipv4Addr::LOCALHOST, 1024).into())))
     }
 
+    fn local_address(&mut self, _: &usize) -> io::Result<SocketAddr> {
+        Ok((Ipv4Addr::new(127, 0, 0, 9), 80).into())
+    }
+
     fn listen(&mut self, _: &[usize]) {}
 
     fn waker(&self) -> std::task::Waker {

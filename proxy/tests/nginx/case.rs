@@ -22,8 +22,8 @@
 //!                             line, ∅: nothing)
 //! ```
 //!
-//! `http` and `server` know these words: `{front}`, `{side}`, `{back}` are addresses to listen at, `{socket}` a
-//! Unix socket; `{a}` to `{f}` those of
+//! `http` and `server` know these words: `{front}`, `{side}`, `{back}` are addresses to listen at, `{side:port}` the
+//! port of one, `{socket}` a Unix socket; `{a}` to `{f}` those of
 //! origins, which answer 200 with their letter where nothing is said of them, and `{a:port}` to `{f:port}` their ports;
 //! `{names}` is a name server that knows them as `a.test` to `f.test`, and `a.test` as `alias.test` too; `{u}` is an origin at a Unix socket;
 //! `{dead}` and `{gone}` are addresses where nobody listens; `{dir}` is the prefix. Transcripts have the same words.

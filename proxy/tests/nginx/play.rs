@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -57,8 +57,17 @@ impl Stage {
         }
         let names = text.contains("{names}").then(|| name_server(&origins));
         words.extend(names.iter().map(|names| ("{names}".to_owned(), names.address().to_string())));
-        let listeners = BTreeMap::from(["{front}", "{side}", "{back}"].map(|word| (word, free_address())));
+        let mut listeners =
+            BTreeMap::from(["{front}", "{side}", "{back}"].map(|word| (word, free_address())));
+        let has_port = text.contains("{side:port}");
+        if let Some(address) = listeners.get_mut("{side}").filter(|_| has_port) {
+            address.set_port(port_of_all_addresses());
+        }
         words.extend(listeners.iter().map(|(word, address)| ((*word).to_owned(), address.to_string())));
+        // Looked for in transcripts only where it is a case's word: any number could be that of a port.
+        if has_port {
+            words.push(("{side:port}".to_owned(), listeners["{side}"].port().to_string()));
+        }
         for word in ["{dead}", "{gone}"] {
             words.push((word.to_owned(), free_address().to_string()));
         }
@@ -98,6 +107,14 @@ impl Stage {
     fn take(&self, text: &str) -> String {
         self.words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(value, word))
     }
+}
+
+/// A port that is free at all addresses of the machine. Below those that the kernel gives away, since of these another
+/// test may have one at some address by the time it is listened at.
+fn port_of_all_addresses() -> u16 {
+    let start = (std::process::id() % 10_000) as u16;
+    let mut ports = (0..10_000).map(|n| 20_000 + (start + n) % 10_000);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok()).expect("a free port")
 }
 
 /// A name server that knows `a.test` and so on, where the origins are, and `alias.test`, which is `a.test`.

@@ -288,6 +288,10 @@ impl Net for SimNet {
         Ok((self.socket(id), Some((address, 1024).into())))
     }
 
+    fn local_address(&mut self, _: &Socket) -> io::Result<SocketAddr> {
+        Ok((Ipv4Addr::LOCALHOST, 80).into())
+    }
+
     fn listen(&mut self, listeners: &[usize]) {
         if listeners.is_empty() {
             self.w.stop_listening();

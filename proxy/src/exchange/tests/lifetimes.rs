@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::*;
+use crate::config::template::{Part, Template, Variable};
 use crate::config::{Host, Resolver};
 use crate::exchange::Failure;
 use crate::time::Duration;
@@ -267,4 +268,51 @@ fn draining_ends_connections_with_their_responses() {
     play.client_sends(GET);
     play.upstream_sends("cde");
     assert_eq!(play.happened(), "fresh, release reusable served, finish, shut Client");
+}
+
+/// A play whose tries are kept, with 2 s for a response.
+fn kept(links: &[Link]) -> Play {
+    let mut play = Play::new(|config| {
+        config.log_to("access.log");
+        config.sites[0].location.rules.timeouts.read = Duration::from_secs(2);
+    });
+    (play.tries, play.links) = (1, links.iter().copied().collect());
+    play.run();
+    play
+}
+
+/// What a log says of the tries: `$upstream_status $upstream_response_length`.
+fn tries(play: &Play) -> String {
+    let [status, length] = [Variable::UpstreamStatus, Variable::UpstreamResponseLength].map(Part::Variable);
+    let parts = [status, Part::Text(b" ".as_slice().into()), length].into();
+    let mut out = Vec::new();
+    play.exchange.log_text(&Template { parts }, &play.env, &mut out);
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn an_interim_response_is_not_the_status_of_a_try() {
+    for interim in ["100 Continue", "103 Early Hints"] {
+        let mut play = kept(&[]);
+        play.client_sends(&format!("{POST}hello"));
+        play.upstream_sends(&format!("HTTP/1.1 {interim}\r\n\r\n"));
+        assert_eq!(tries(&play), "- 0");
+        expires_in(&mut play, 2);
+        assert_eq!(tries(&play), "504 0", "{interim}");
+    }
+    let mut play = kept(&[]);
+    play.client_sends(&format!("{POST}hello"));
+    play.upstream_sends("HTTP/1.1 100 Continue\r\n\r\n");
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok");
+    assert_eq!(tries(&play), "200 2");
+}
+
+#[test]
+fn a_renewed_try_has_the_status_of_its_own_end() {
+    let mut play = kept(&[Link::Dead]);
+    play.client_sends(GET);
+    assert_eq!((play.happened().as_str(), tries(&play).as_str()), ("dead, stale, same fresh", "- 0"));
+    expires_in(&mut play, 2);
+    starts(&mut play, "504 Gateway");
+    assert_eq!(tries(&play), "504 0");
 }

@@ -307,6 +307,10 @@ impl Play {
                 return;
             }
             self.tries -= 1;
+            let now = self.env.now;
+            if let Some(record) = self.exchange.record() {
+                record.tried("app1:5000".into(), "192.0.2.1:5000".into(), now);
+            }
             self.exchange.chosen(self.tries > 0);
         }
         match link {

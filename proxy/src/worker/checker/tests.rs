@@ -146,6 +146,10 @@ impl Net for FakeNet {
         unreachable!("it listens nowhere")
     }
 
+    fn local_address(&mut self, _: &Socket) -> io::Result<SocketAddr> {
+        unreachable!("it listens nowhere")
+    }
+
     fn listen(&mut self, _: &[usize]) {}
 
     fn connect(&mut self, address: &Address, _: Option<SocketAddr>) -> io::Result<Socket> {
@@ -313,6 +317,20 @@ fn every_wait_has_its_bound() {
         assert_eq!(stage.states(), states, "after {time} s");
     }
     assert_eq!(stage.net.0.borrow().open, 0, "nothing is left open between checks");
+}
+
+#[test]
+fn all_waits_of_a_check_together_have_a_bound() {
+    use Manner::{Deaf, Silent, Swallows, Well};
+    let time_in_all = Some(Duration::from_millis(1500));
+    for keepalive in [None, Some(Duration::from_secs(60))] {
+        let mut stage =
+            stage(&[Well, Swallows, Deaf, Silent], &HealthCheck { time_in_all, keepalive, ..rule() });
+        for (time, states) in [(0.9, "uuuu"), (1.0, "uxuu"), (1.4, "uxuu"), (1.5, "uxxx"), (30.0, "uxxx")] {
+            stage.run_to(time);
+            assert_eq!(stage.states(), states, "after {time} s, {keepalive:?}");
+        }
+    }
 }
 
 #[test]

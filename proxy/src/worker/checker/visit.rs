@@ -24,6 +24,8 @@ pub(super) struct Visit<S> {
     request: Vec<u8>,
     /// When the stage it is in takes too long.
     pub(super) deadline: Time,
+    /// When the whole check does.
+    ends: Time,
     /// It served a check before.
     is_used: bool,
     /// When it is to be closed whatever it could still be used for.
@@ -55,6 +57,7 @@ pub(super) enum Going {
 impl<S> Visit<S> {
     /// On a socket that connects.
     pub(super) fn new(socket: S, group: GroupId, due: DueCheck, rule: HealthCheck, now: Time) -> Visit<S> {
+        let ends = end_of(&rule, now);
         Visit {
             socket,
             group,
@@ -62,7 +65,8 @@ impl<S> Visit<S> {
             stage: Stage::Connecting,
             probe: Probe::new(rule.clone()),
             request: request(&rule),
-            deadline: now + rule.timeouts.connect,
+            deadline: ends.min(now + rule.timeouts.connect),
+            ends,
             is_used: false,
             retires: now + rule.keepalive.unwrap_or(Duration::ZERO),
             rule,
@@ -93,8 +97,16 @@ impl<S> Visit<S> {
     pub(super) fn ask_again(&mut self, now: Time) {
         self.is_used = true;
         self.probe = Probe::new(self.rule.clone());
-        self.stage = Stage::Sending(0);
-        self.deadline = now + self.rule.timeouts.send;
+        self.ends = end_of(&self.rule, now);
+        self.enter(Stage::Sending(0), now);
+    }
+
+    /// Goes over to a stage of a check that has a bound of its own.
+    fn enter(&mut self, stage: Stage, now: Time) {
+        let timeouts = &self.rule.timeouts;
+        let bound = if stage == Stage::Receiving { timeouts.read } else { timeouts.send };
+        self.stage = stage;
+        self.deadline = self.ends.min(now + bound);
     }
 
     /// Goes on until nothing can be done without waiting.
@@ -103,17 +115,12 @@ impl<S> Visit<S> {
         loop {
             let result = match self.stage {
                 Stage::Connecting => net.connected(&mut self.socket).map(|()| {
-                    self.stage = Stage::Sending(0);
-                    self.deadline = now + self.rule.timeouts.send;
+                    self.enter(Stage::Sending(0), now);
                     None
                 }),
                 Stage::Sending(sent) => net.send(&mut self.socket, &self.request[sent..], &[]).map(|n| {
-                    self.stage = Stage::Sending(sent + n);
-                    self.deadline = now + self.rule.timeouts.send;
-                    if sent + n == self.request.len() {
-                        self.stage = Stage::Receiving;
-                        self.deadline = now + self.rule.timeouts.read;
-                    }
+                    let is_sent = sent + n == self.request.len();
+                    self.enter(if is_sent { Stage::Receiving } else { Stage::Sending(sent + n) }, now);
                     None
                 }),
                 Stage::Receiving => net.receive(&mut self.socket, &mut space).map(|n| match n {
@@ -159,6 +166,11 @@ impl<S> Visit<S> {
         };
         Some(self.probe.broken(failure.cause()))
     }
+}
+
+/// When a check that begins now takes too long as a whole.
+fn end_of(rule: &HealthCheck, now: Time) -> Time {
+    rule.time_in_all.map_or(Time::NEVER, |time| now + time)
 }
 
 /// Begins to connect to a server for a check, at a port of the check's own where it has one.

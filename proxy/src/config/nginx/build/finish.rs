@@ -87,7 +87,18 @@ impl Builder<'_> {
             Some(Http { listeners, upstreams, sites, maps, slots, formats }) if !sites.is_empty() => {
                 let process = self.finish_process();
                 let asks_counters = self.variables.asks_counters();
-                Ok(Config { process, listeners, upstreams, sites, maps, slots, formats, asks_counters })
+                let asks_address = self.variables.asks_address();
+                Ok(Config {
+                    process,
+                    listeners,
+                    upstreams,
+                    sites,
+                    maps,
+                    slots,
+                    formats,
+                    asks_counters,
+                    asks_address,
+                })
             }
             _ => Err(missing("server")),
         }

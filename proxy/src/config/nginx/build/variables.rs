@@ -51,6 +51,8 @@ pub(super) struct Variables {
     maps: usize,
     slots: usize,
     asks_counters: Cell<bool>,
+    /// Something asks for the address that a client has connected to.
+    asks_address: Cell<bool>,
 }
 
 impl Variables {
@@ -119,6 +121,8 @@ impl Variables {
         let template = text.source.resolve(|name| self.find(name));
         let template = template.map_err(|error| Error::at(&text.place, error.to_string()))?;
         self.asks_counters.set(self.asks_counters.get() | template.variables().any(Variable::is_counter));
+        let asks_address = template.variables().any(Variable::is_server_address);
+        self.asks_address.set(self.asks_address.get() | asks_address);
         Ok(template)
     }
 
@@ -130,6 +134,11 @@ impl Variables {
     /// Whether any template so far has the counters of connections.
     pub(super) fn asks_counters(&self) -> bool {
         self.asks_counters.get()
+    }
+
+    /// Whether something asks for the address that a client has connected to.
+    pub(super) fn asks_address(&self) -> bool {
+        self.asks_address.get()
     }
 
     /// How many variables are given values.

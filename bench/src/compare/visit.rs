@@ -10,9 +10,6 @@ use super::void;
 use crate::lab::{Cores, Launch, Process, Subject};
 use crate::load::{self, Outcome};
 
-/// How often it is tried to start a subject anew.
-const STARTS: u32 = 3;
-
 /// What is compared: a subject that runs, or the origin itself.
 #[derive(Debug)]
 pub(super) struct Contender<'a> {
@@ -50,11 +47,8 @@ impl Contender<'_> {
         let What::Subject(running) = &mut self.what else { return Ok(None) };
         let (launch, subject) = &mut **running;
         subject.process.end();
-        // The address that was free may be taken by the time it is bound.
-        *subject = (1..STARTS)
-            .find_map(|_| launch.start(cores, &[]).ok())
-            .map_or_else(|| launch.start(cores, &[]), Ok)?;
-        self.address = subject.address;
+        // Where it was: at a new address each time, what is left of closed connections would fill the kernel's room for that.
+        *subject = launch.start_at(self.address, cores, &[])?;
         Ok(void::of_cores(self.name, &subject.process, cores))
     }
 

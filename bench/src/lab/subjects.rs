@@ -139,7 +139,20 @@ impl Launch {
     ///
     /// Where it does not start or does not answer.
     pub fn start(&self, cores: Cores, wrapper: &[String]) -> Result<Subject, LabError> {
-        let address = free_address()?;
+        self.start_at(free_address()?, cores, wrapper)
+    }
+
+    /// The same at this address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Launch::start`].
+    pub fn start_at(
+        &self,
+        address: SocketAddr,
+        cores: Cores,
+        wrapper: &[String],
+    ) -> Result<Subject, LabError> {
         let mut command = match wrapper {
             [] => Command::new(&self.program),
             [program, arguments @ ..] => {

@@ -45,8 +45,7 @@ impl Exchange {
             if self.redirects == 0 {
                 record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
             }
-            record.target.clear();
-            record.target.extend_from_slice(message.target.path);
+            record.keep_target(&place, message.target.path);
         }
         self.record = record;
         let fate = self.obey(&place, message, tools, &mut scope);
@@ -63,8 +62,7 @@ impl Exchange {
         let scope = Scope::new(self.routes.slots());
         Exchange::keep(&place, &self.asked(message, tools, &scope), &mut record);
         record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
-        record.target.clear();
-        record.target.extend_from_slice(message.target.path);
+        record.keep_target(&place, message.target.path);
         record.request_length += message.head.len as u64;
         self.record = Some(record);
     }

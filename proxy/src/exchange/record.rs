@@ -163,6 +163,14 @@ impl Record {
         }
     }
 
+    /// Keeps its target as it is by now, for the same purpose.
+    pub(super) fn keep_target(&mut self, place: &Place, target: &[u8]) {
+        self.target.clear();
+        if !place.rules.error_pages.is_empty() {
+            self.target.extend_from_slice(target);
+        }
+    }
+
     /// More of the request's body has come.
     #[cold]
     pub(super) fn body_came(&mut self, bytes: &[u8]) {

@@ -186,7 +186,7 @@ impl Exchange {
     fn waits_for_body(&self, head: &RequestHead<'_, '_>, length: Length, bytes: &[u8]) -> bool {
         let most = self.place.client.max_header_size;
         let fits = match length {
-            Length::Exact(n) => head.len as u64 + n <= most as u64,
+            Length::Exact(n) => n.saturating_add(head.len as u64) <= most as u64,
             Length::Chunked => bytes.len() < most,
             Length::Empty | Length::UntilClose => return false,
         };

@@ -1,9 +1,9 @@
 //! What name servers are asked and what they answer: the messages of RFC 1035, without sockets.
 //!
-//! One [`Query`] asks for the addresses of one kind. Whatever comes back is held against it by [`Query::read`]: a
+//! One [`Query`] asks for the records of one kind. Whatever comes back is held against it by [`Query::read`]: a
 //! message of another id or another question is nobody's answer. An answer may go by way of aliases (CNAME); they are
 //! followed as far as they lie in the same message, which is all of the way where a recursive server answers. Where that
-//! is not at an address, it is told where it has come to.
+//! is not at a record, it is told where it has come to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,13 +15,15 @@ use crate::time::Duration;
 /// The most aliases that are followed; more are a circle.
 const ALIASES_MAX: usize = 16;
 
-/// The kind of addresses that is asked for.
+/// The kind of records that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// IPv4.
     A,
     /// IPv6 (RFC 3596).
     Aaaa,
+    /// Where a service is offered (RFC 2782).
+    Srv,
 }
 
 /// What is asked.
@@ -35,23 +37,45 @@ pub struct Query<'n> {
 /// What a name server says to a [`Query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The addresses; none where the name has none of this kind, or does not exist.
-    Addresses(Addresses),
+    /// The records; none where the name has none of this kind, or does not exist.
+    Records(Records),
     /// There is more than fits a datagram: to be asked over TCP.
     Truncated,
     /// It cannot answer, for this reason (RFC 1035 section 4.1.1: RCODE).
     Failed(u8),
 }
 
-/// Addresses of one kind.
+/// Records of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct Records {
     /// In the order of the answer.
-    pub all: Vec<IpAddr>,
+    pub all: Vec<Data>,
     /// Where there are none: what the name is an alias of.
     pub alias: Option<String>,
     /// How long they hold: the least that any record on the way to them says.
     pub ttl: Duration,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// An address of the name.
+    Address(IpAddr),
+    /// A server of the service.
+    Server(Server),
+}
+
+/// A server of a service (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its name; empty where there is decidedly no such service.
+    pub name: String,
+    /// Its port.
+    pub port: u16,
+    /// The servers of the lowest number come first.
+    pub priority: u16,
+    /// Its share among those of one priority.
+    pub weight: u16,
 }
 
 /// A text is no name that could be asked for: too long, or with a label that is or is empty.
@@ -60,7 +84,7 @@ pub struct Addresses {
 pub struct NotAName;
 
 impl<'n> Query<'n> {
-    /// For the addresses of `name`, taken as it is: no domain is searched. The `id` is to be hard to guess.
+    /// For the records of `name`, taken as it is: no domain is searched. The `id` is to be hard to guess.
     pub fn new(name: &'n str, kind: Kind, id: u16) -> Result<Query<'n>, NotAName> {
         let labels = name.strip_suffix('.').unwrap_or(name);
         // The crate would read over empty labels and knows escapes.
@@ -101,7 +125,7 @@ impl<'n> Query<'n> {
             return Some(Reply::Truncated);
         }
         Some(match packet.rcode() {
-            RCODE::NoError | RCODE::NameError => Reply::Addresses(self.addresses(&packet)),
+            RCODE::NoError | RCODE::NameError => Reply::Records(self.records(&packet)),
             code => Reply::Failed(code as u8),
         })
     }
@@ -110,11 +134,12 @@ impl<'n> Query<'n> {
         match self.kind {
             Kind::A => TYPE::A,
             Kind::Aaaa => TYPE::AAAA,
+            Kind::Srv => TYPE::SRV,
         }
     }
 
-    /// The addresses of the name, or of what it is an alias of.
-    fn addresses(&self, packet: &Packet<'_>) -> Addresses {
+    /// The records of the name, or of what it is an alias of.
+    fn records(&self, packet: &Packet<'_>) -> Records {
         let (mut name, mut ttl) = (&self.name, u32::MAX);
         for _ in 0..ALIASES_MAX {
             let mut of_name = packet.answers.iter().filter(|record| record.name == *name);
@@ -127,18 +152,24 @@ impl<'n> Query<'n> {
         }
         let mut all = Vec::new();
         for record in packet.answers.iter().filter(|record| record.name == *name) {
-            let address = match (&record.rdata, self.kind) {
-                (RData::A(a), Kind::A) => IpAddr::V4(Ipv4Addr::from_bits(a.address)),
-                (RData::AAAA(aaaa), Kind::Aaaa) => IpAddr::V6(Ipv6Addr::from_bits(aaaa.address)),
+            let data = match (&record.rdata, self.kind) {
+                (RData::A(a), Kind::A) => Data::Address(Ipv4Addr::from_bits(a.address).into()),
+                (RData::AAAA(aaaa), Kind::Aaaa) => Data::Address(Ipv6Addr::from_bits(aaaa.address).into()),
+                (RData::SRV(srv), Kind::Srv) => Data::Server(Server {
+                    name: srv.target.to_string(),
+                    port: srv.port,
+                    priority: srv.priority,
+                    weight: srv.weight,
+                }),
                 _ => continue,
             };
             ttl = ttl.min(record.ttl);
-            all.push(address);
+            all.push(data);
         }
         // RFC 2181 section 8: a time with its topmost bit set is none.
         let seconds = if ttl > i32::MAX as u32 { 0 } else { ttl };
         let alias = (all.is_empty() && *name != self.name).then(|| name.to_string());
-        Addresses { all, alias, ttl: Duration::from_secs(seconds.into()) }
+        Records { all, alias, ttl: Duration::from_secs(seconds.into()) }
     }
 }
 

@@ -215,6 +215,7 @@ mod tests {
                 name: "app1:5000".to_owned(),
                 host: Host::Name("app1".to_owned(), 5000),
                 resolver: None,
+                service: None,
                 weight: 3,
                 max_fails: 2,
                 fail_timeout: Duration::from_secs(90),

@@ -73,6 +73,9 @@ pub struct Server {
     pub host: Host,
     /// Who is asked for the addresses of a name (`resolve` with a `resolver`); `None`: the system.
     pub resolver: Option<Arc<Resolver>>,
+    /// The name of the service whose servers it stands for (`service`): `_http._tcp.app.test`. There is a `resolver`
+    /// then, and the port of `host` means nothing.
+    pub service: Option<String>,
     /// Its share of the requests, 1 to [`WEIGHT_MAX`](super::server::WEIGHT_MAX).
     pub weight: u32,
     /// Failures that take it out; 0: none does.
@@ -100,6 +103,7 @@ impl Server {
             name: name.to_owned(),
             host,
             resolver: None,
+            service: None,
             weight: 1,
             max_fails: 1,
             fail_timeout: Duration::from_secs(10),

@@ -42,8 +42,8 @@ fn query(name: &str) -> Query<'_> {
 }
 
 fn found(addresses: &[[u8; 4]], ttl: u64) -> Option<Reply> {
-    let all = addresses.iter().map(|octets| IpAddr::from(*octets)).collect();
-    Some(Reply::Addresses(Addresses { all, alias: None, ttl: Duration::from_secs(ttl) }))
+    let all = addresses.iter().map(|octets| Data::Address((*octets).into())).collect();
+    Some(Reply::Records(Records { all, alias: None, ttl: Duration::from_secs(ttl) }))
 }
 
 const OK: u16 = 0x8180;
@@ -79,8 +79,29 @@ fn ipv6_addresses() {
     let mut message = answer(0x1234, OK, "app.test", &[record("app.test", 28, 5, &[0; 16])]);
     message[12 + 10 + 1] = 28;
     let reply = Query::new("app.test", Kind::Aaaa, 0x1234).expect("a name").read(&message);
-    let all = vec![IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-    assert_eq!(reply, Some(Reply::Addresses(Addresses { all, alias: None, ttl: Duration::from_secs(5) })));
+    let all = vec![Data::Address(Ipv6Addr::UNSPECIFIED.into())];
+    assert_eq!(reply, Some(Reply::Records(Records { all, alias: None, ttl: Duration::from_secs(5) })));
+}
+
+#[test]
+fn servers_of_a_service() {
+    let srv = |priority: u8, weight: u8, port: u8, target: &str| {
+        [&[0, priority, 0, weight, 0, port][..], &wire(target)].concat()
+    };
+    let owner = "_http._tcp.app.test";
+    let records = [
+        record(owner, 33, 60, &srv(1, 2, 80, "a.test")),
+        record(owner, 1, 60, &[10, 0, 0, 1]),
+        record(owner, 33, 30, &[&[0, 0, 0, 0, 0, 0][..], &[0]].concat()),
+    ];
+    let mut message = answer(0x1234, OK, owner, &records);
+    message[12 + wire(owner).len() + 1] = 33;
+    let reply = Query::new(owner, Kind::Srv, 0x1234).expect("a name").read(&message);
+    let server = |name: &str, port, priority, weight| {
+        Data::Server(Server { name: name.to_owned(), port, priority, weight })
+    };
+    let all = vec![server("a.test", 80, 1, 2), server("", 0, 0, 0)];
+    assert_eq!(reply, Some(Reply::Records(Records { all, alias: None, ttl: Duration::from_secs(30) })));
 }
 
 #[test]
@@ -98,10 +119,10 @@ fn aliases_are_followed_in_any_order_and_their_time_counts() {
     let circle = [record("app.test", 5, 1, &wire("b.test")), record("b.test", 5, 1, &wire("app.test"))];
     assert_eq!(query("app.test").read(&answer(0x1234, OK, "app.test", &circle)), found(&[], 1));
     let alias = Some("b.test".to_owned());
-    let out = Addresses { all: Vec::new(), alias, ttl: Duration::from_secs(30) };
+    let out = Records { all: Vec::new(), alias, ttl: Duration::from_secs(30) };
     assert_eq!(
         query("app.test").read(&answer(0x1234, OK, "app.test", &records[2..])),
-        Some(Reply::Addresses(out))
+        Some(Reply::Records(out))
     );
 }
 

@@ -66,6 +66,11 @@ pub(super) enum Tier {
     Backup = 1,
 }
 
+impl Tier {
+    /// In the order in which they are gone through.
+    pub(super) const ALL: [Tier; 2] = [Tier::Primary, Tier::Backup];
+}
+
 /// How the attempt chooses, and how far it has come with that.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Walk {

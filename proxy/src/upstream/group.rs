@@ -88,12 +88,30 @@ pub struct NoLivePeer;
 pub struct Name<'a> {
     /// The index of the line, for [`Group::resolved`].
     pub server: usize,
-    /// The DNS name.
+    /// The DNS name, of a host or of a service.
     pub host: &'a str,
-    /// The port that goes with every address.
-    pub port: u16,
+    /// The port that goes with every address; `None`: it is a service, whose records say it.
+    pub port: Option<u16>,
     /// Whether it has an address already.
     pub is_resolved: bool,
+}
+
+/// An address that a line's name has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Its share, at least 1, which counts where the line has no weight of its own but 1; `None`: the line's.
+    pub weight: Option<u32>,
+    /// It comes behind those of the line that are not.
+    pub is_backup: bool,
+}
+
+impl<A: Into<SocketAddr>> From<A> for Resolved {
+    /// An address of a host, of which nothing else is known.
+    fn from(address: A) -> Resolved {
+        Resolved { address: address.into(), weight: None, is_backup: false }
+    }
 }
 
 impl Group {
@@ -125,7 +143,7 @@ impl Group {
                 Host::Unix(path) => Address::Unix(path.as_path().into()),
                 Host::Name(..) => continue,
             };
-            let peer = group.new_peer(line, address);
+            let peer = group.new_peer(line, address, server.weight);
             group.tiers[tier_of(server) as usize].peers.push(peer);
         }
         group.reindex(Tier::Primary);
@@ -294,7 +312,7 @@ impl Group {
     /// A peer that still is one.
     pub fn peer(&self, key: PeerKey) -> Option<&Peer> {
         let place = self.places.get(key)?;
-        Some(&self.tiers[place.tier as usize].peers[place.index as usize])
+        Some(self.peer_at(*place))
     }
 
     /// All peers: the primary ones in their order, then the backup ones.
@@ -306,8 +324,11 @@ impl Group {
     pub fn names(&self) -> impl Iterator<Item = Name<'_>> {
         self.servers.iter().enumerate().filter_map(|(line, server)| match &server.host {
             Host::Name(host, port) => {
-                let is_resolved = !self.range(line).is_empty();
-                Some(Name { server: line, host, port: *port, is_resolved })
+                let is_resolved = self.places_of(line).next().is_some();
+                Some(match &server.service {
+                    Some(service) => Name { server: line, host: service, port: None, is_resolved },
+                    None => Name { server: line, host, port: Some(*port), is_resolved },
+                })
             }
             Host::Literal(_) | Host::Unix(_) => None,
         })
@@ -322,38 +343,57 @@ impl Group {
     /// # Panics
     ///
     /// Where there is no line `server`.
-    pub fn resolved(&mut self, server: usize, addresses: &[SocketAddr]) -> Vec<Change> {
-        if !matches!(self.servers[server].host, Host::Name(..)) {
+    pub fn resolved(&mut self, server: usize, found: &[Resolved]) -> Vec<Change> {
+        let line = &self.servers[server];
+        if !matches!(line.host, Host::Name(..)) {
             return Vec::new();
         }
-        let mut addresses = addresses.to_vec();
-        addresses.sort_unstable();
-        addresses.dedup();
+        let (own_tier, own_weight) = (tier_of(line), line.weight);
+        let tier = |found: &Resolved| if found.is_backup { Tier::Backup } else { own_tier };
+        let weight = |found: &Resolved| found.weight.filter(|_| own_weight == 1).unwrap_or(own_weight);
 
-        let tier = tier_of(&self.servers[server]);
-        let range = self.range(server);
-        let old: Vec<Peer> = self.tiers[tier as usize].peers.drain(range.clone()).collect();
-        let (mut kept, gone): (Vec<Peer>, Vec<Peer>) =
-            old.into_iter().partition(|peer| inet(peer).is_some_and(|a| addresses.binary_search(&a).is_ok()));
-        let added: Vec<SocketAddr> =
-            addresses.into_iter().filter(|a| !kept.iter().any(|peer| inet(peer) == Some(*a))).collect();
+        let mut found = found.to_vec();
+        // Behind a line that is `backup` itself there is nothing.
+        found.retain(|found| own_tier == Tier::Primary || !found.is_backup);
+        found.sort_by_key(|found| (found.address, found.is_backup));
+        found.dedup_by_key(|found| found.address);
 
+        let mut old: Vec<Peer> = Vec::new();
+        for tier in Tier::ALL {
+            let range = self.range(tier, server);
+            old.extend(self.tiers[tier as usize].peers.drain(range));
+        }
+        let is_found = |peer: &Peer| inet(peer).is_some_and(|a| found.iter().any(|found| found.address == a));
+        let (mut kept, gone): (Vec<Peer>, Vec<Peer>) = old.into_iter().partition(is_found);
         let mut heirs = gone.iter();
-        for address in &added {
-            let mut peer = self.new_peer(server, Address::Inet(*address));
-            if let Some(gone) = heirs.next() {
-                peer.inherit(gone);
-            }
-            kept.push(peer);
+        let mut added = Vec::new();
+        for found in &found {
+            let peer = match kept.iter().position(|peer| inet(peer) == Some(found.address)) {
+                Some(index) => {
+                    let mut peer = kept.swap_remove(index);
+                    peer.reweigh(weight(found));
+                    peer
+                }
+                None => {
+                    added.push(found.address);
+                    let mut peer = self.new_peer(server, Address::Inet(found.address), weight(found));
+                    if let Some(gone) = heirs.next() {
+                        peer.inherit(gone);
+                    }
+                    peer
+                }
+            };
+            // In the order of their addresses, as they come here.
+            let tier = tier(found);
+            let end = self.range(tier, server).end;
+            self.tiers[tier as usize].peers.insert(end, peer);
         }
         for peer in &gone {
             self.places.remove(peer.key);
             // Their requests end unnoticed, so they stop counting here.
             self.in_flight[server] -= peer.active;
         }
-        kept.sort_unstable_by_key(inet);
-        self.tiers[tier as usize].peers.splice(range.start..range.start, kept);
-        self.reindex(tier);
+        Tier::ALL.into_iter().for_each(|tier| self.reindex(tier));
 
         let mut changes = Vec::new();
         if !added.is_empty() || !gone.is_empty() {
@@ -374,16 +414,26 @@ impl Group {
     /// To be called before the first request.
     pub fn inherit(&mut self, old: &Group) {
         for line in 0..self.servers.len() {
-            let Some(old_line) = old.servers.iter().position(|server| server.name == self.servers[line].name)
-            else {
-                continue;
-            };
-            let known = &old.tiers[tier_of(&old.servers[old_line]) as usize].peers[old.range(old_line)];
-            let addresses: Vec<_> = known.iter().filter_map(inet).collect();
-            self.resolved(line, &addresses);
-            let range = self.range(line);
-            for peer in &mut self.tiers[tier_of(&self.servers[line]) as usize].peers[range] {
-                if let Some(old) = known.iter().find(|old| old.address() == peer.address()) {
+            let server = &self.servers[line];
+            let is_same = |old: &Server| old.name == server.name && old.service == server.service;
+            let Some(old_line) = old.servers.iter().position(is_same) else { continue };
+            let is_service = server.service.is_some();
+            let old_tier = tier_of(&old.servers[old_line]);
+            let known: Vec<(Tier, &Peer)> =
+                old.places_of(old_line).map(|place| (place.tier, old.peer_at(place))).collect();
+            let resolved = known.iter().filter_map(|(tier, peer)| {
+                Some(Resolved {
+                    address: inet(peer)?,
+                    weight: is_service.then_some(peer.weight),
+                    is_backup: *tier != old_tier,
+                })
+            });
+            let resolved: Vec<Resolved> = resolved.collect();
+            self.resolved(line, &resolved);
+            let places: Vec<Place> = self.places_of(line).collect();
+            for Place { tier, index } in places {
+                let peer = &mut self.tiers[tier as usize].peers[index as usize];
+                if let Some((_, old)) = known.iter().find(|(_, old)| old.address() == peer.address()) {
                     peer.remember(&self.checks, old);
                 }
             }
@@ -398,14 +448,12 @@ impl Group {
     pub fn servers_state(&self, now: Time) -> String {
         let mut states = Vec::new();
         for (line, server) in self.servers.iter().enumerate() {
-            let tier = tier_of(server);
-            let range = self.range(line);
-            if range.is_empty() {
+            if self.places_of(line).next().is_none() {
                 states.push(format!("{} not resolved", server.name));
             }
-            for index in range {
-                let (name, address) = self.label(Place { tier, index: index as u32 });
-                let state = self.state(&self.tiers[tier as usize].peers[index], now);
+            for place in self.places_of(line) {
+                let (name, address) = self.label(place);
+                let state = self.state(self.peer_at(place), now);
                 states.push(format!("{} {state}", Label(&name, &address)));
             }
         }
@@ -445,11 +493,12 @@ impl Group {
         self.tiers[0].peers.len() == 1 && self.tiers[1].peers.is_empty()
     }
 
-    fn new_peer(&mut self, line: usize, address: Address) -> Peer {
+    fn new_peer(&mut self, line: usize, address: Address, weight: u32) -> Peer {
         let server = &self.servers[line];
         // The index is set by `reindex`, which follows every change of a tier.
         let key = self.places.insert(Place { tier: tier_of(server), index: 0 });
         let mut peer = Peer::new(key, line as u32, server, self.names[line].clone(), address, &self.checks);
+        peer.reweigh(weight);
         if self.is_sticky {
             peer.session = Some(Session::new(server, peer.address_text()));
         }
@@ -465,18 +514,29 @@ impl Group {
         }
     }
 
-    /// Where the peers of a line stand in their tier; an empty range stands where they would.
-    fn range(&self, line: usize) -> std::ops::Range<usize> {
-        let peers = &self.tiers[tier_of(&self.servers[line]) as usize].peers;
+    /// Where the peers of a line stand in a tier; an empty range stands where they would.
+    fn range(&self, tier: Tier, line: usize) -> std::ops::Range<usize> {
+        let peers = &self.tiers[tier as usize].peers;
         let start = peers.partition_point(|peer| peer.server() < line);
         let end = peers.partition_point(|peer| peer.server() <= line);
         start..end
     }
 
+    /// Where the peers of a line stand.
+    fn places_of(&self, line: usize) -> impl Iterator<Item = Place> {
+        let in_tier =
+            move |tier| self.range(tier, line).map(move |index| Place { tier, index: index as u32 });
+        Tier::ALL.into_iter().flat_map(in_tier)
+    }
+
+    fn peer_at(&self, place: Place) -> &Peer {
+        &self.tiers[place.tier as usize].peers[place.index as usize]
+    }
+
     /// How a peer is called: by its line, and by its address where the line has several.
     pub(super) fn label(&self, place: Place) -> (Arc<str>, Option<Address>) {
-        let peer = &self.tiers[place.tier as usize].peers[place.index as usize];
-        let has_siblings = self.range(peer.server()).len() > 1;
+        let peer = self.peer_at(place);
+        let has_siblings = self.places_of(peer.server()).nth(1).is_some();
         (peer.name().clone(), has_siblings.then(|| peer.address().clone()))
     }
 }

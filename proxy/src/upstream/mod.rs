@@ -4,7 +4,7 @@
 //!
 //! A [`Group`] is what nginx calls an `upstream` block: `server` lines in their order. A line is one
 //! name, a [`Peer`] one address of it; a literal is one peer, a DNS name as many as it resolves to (none
-//! before the first answer). Peers stand in two **tiers**, in the order of their lines and, within a line,
+//! before the first answer), or where a service is meant, as many as it has servers. Peers stand in two **tiers**, in the order of their lines and, within a line,
 //! of their addresses: the primary ones and the `backup` ones.
 //!
 //! One request has one [`Attempt`] and goes round this loop, which is the whole life of a choice:
@@ -55,6 +55,7 @@
 //!
 //! # Deviations from nginx
 //!
+//! - The servers of a service (`service`) that have not its best priority are `backup` with every method.
 //! - `max_conns` bounds a line, over all its addresses, not each address.
 //! - A request whose client left is [`Outcome::Neutral`]; nginx counts it as a success.
 //! - A peer whose reused connection was dead stays open to the attempt; nginx would not choose it again.
@@ -95,7 +96,7 @@ mod tests;
 pub use attempt::Attempt;
 pub use change::Change;
 pub use checks::DueCheck;
-pub use group::{Group, Name, NoLivePeer, Outcome};
+pub use group::{Group, Name, NoLivePeer, Outcome, Resolved};
 pub use health::Checked;
 pub use idle::Idle;
 pub use queue::{Queue, Waiter};

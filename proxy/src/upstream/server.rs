@@ -318,6 +318,14 @@ impl Peer {
         }
     }
 
+    /// Its weight is this from now on.
+    pub(super) fn reweigh(&mut self, weight: u32) {
+        if weight != self.weight {
+            self.weight = weight;
+            self.effective_weight = weight;
+        }
+    }
+
     /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
     pub(super) fn inherit(&mut self, gone: &Peer) {
         self.health.inherit(&gone.health);
@@ -325,7 +333,7 @@ impl Peer {
         self.fails = gone.fails;
         self.accessed = gone.accessed;
         self.checked = gone.checked;
-        self.effective_weight = gone.effective_weight;
+        self.effective_weight = self.weight.min(gone.effective_weight);
         self.grown = gone.grown;
         // The credits of a tier add up to zero; a successor keeps it so.
         self.current_weight = gone.current_weight;

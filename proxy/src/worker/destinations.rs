@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::Worker;
 use super::generation::SharedGroup;
 use super::net::{ClientKey, Net};
-use super::resolver::{Answer, LookedUp, Mailbox, Question};
+use super::resolver::{LookedUp, Mailbox, Question};
 use super::upstreams::choose_from;
 use crate::config::{Host, Server, Upstream};
 use crate::exchange::Failure;
@@ -53,14 +53,14 @@ impl Names {
         self.known.get(question).filter(|known| known.until > now).map(|known| known.addresses.clone())
     }
 
-    fn keep(&mut self, question: Question, addresses: Vec<IpAddr>, valid: Duration, now: Time) {
+    fn keep(&mut self, question: Question, addresses: Arc<[IpAddr]>, valid: Duration, now: Time) {
         if self.known.len() >= NAMES_MAX {
             self.known.retain(|_, known| known.until > now);
         }
         if self.known.len() >= NAMES_MAX {
             self.known.clear();
         }
-        self.known.insert(question, Known { addresses: addresses.into(), until: now + valid });
+        self.known.insert(question, Known { addresses, until: now + valid });
     }
 
     /// The addresses in their order, beginning with another one each time.
@@ -87,7 +87,7 @@ impl<N: Net> Worker<N> {
                         return self.unresolved(key, &why);
                     };
                     let host = host.to_ascii_lowercase().into();
-                    let question = Question { resolver: Some(resolver), host };
+                    let question = Question { resolver: Some(resolver), host, is_service: false };
                     let Some(addresses) = self.names.find(&question, self.env.now) else {
                         return self.look_up(key, question);
                     };
@@ -128,11 +128,12 @@ impl<N: Net> Worker<N> {
     /// Takes in what has been looked up, and goes on with the requests that wait for it.
     pub(super) fn take_answers(&mut self) {
         while let Ok(LookedUp { question, found }) = self.names.answers.try_recv() {
+            let found = found.map(|answer| (answer.ips().collect::<Arc<[IpAddr]>>(), answer.valid));
             for key in self.names.awaited.remove(&question).unwrap_or_default() {
                 self.at_work = Some(key);
                 if self.is_awaited_by(key, &question) {
                     match &found {
-                        Ok(answer) => self.arrive(key, &answer.addresses),
+                        Ok((addresses, _)) => self.arrive(key, addresses),
                         Err(why) => {
                             self.unresolved(key, &format!("{} could not be resolved ({why})", question.host));
                         }
@@ -141,7 +142,7 @@ impl<N: Net> Worker<N> {
                 }
             }
             self.at_work = None;
-            if let Ok(Answer { addresses, valid: Some(valid) }) = found {
+            if let Ok((addresses, Some(valid))) = found {
                 self.names.keep(question, addresses, valid, self.env.now);
             }
         }

@@ -17,12 +17,15 @@ type Script = fn(&Asked, Ipv4Addr, Ipv4Addr) -> Vec<Vec<u8>>;
 fn pair() -> ([Origin; 2], [Ipv4Addr; 2], u16) {
     let (a, b) = (free_address(), free_address());
     let b = SocketAddr::new(b.ip(), a.port());
-    let ip = |address: SocketAddr| match address.ip() {
+    let origins = [Origin::start_at(a, answer(ok("first"))), Origin::start_at(b, answer(ok("second")))];
+    (origins, [ipv4(a), ipv4(b)], a.port())
+}
+
+fn ipv4(address: SocketAddr) -> Ipv4Addr {
+    match address.ip() {
         IpAddr::V4(ip) => ip,
         IpAddr::V6(_) => unreachable!("it is one of 127/8"),
-    };
-    let origins = [Origin::start_at(a, answer(ok("first"))), Origin::start_at(b, answer(ok("second")))];
-    (origins, [ip(a), ip(b)], a.port())
+    }
 }
 
 /// A proxy to `app.test` at this port, whose address these name servers know.
@@ -60,6 +63,52 @@ fn valid_stands_for_the_time_that_answers_have_and_one_kind_can_be_left_out() {
     assert_eq!(proxy.get("/"), "first");
     wait_until("more look-ups", || names.asked().len() > 2);
     assert!(names.asked().iter().all(|asked| asked == "A app.test"));
+}
+
+#[test]
+fn a_service_has_the_servers_ports_and_shares_that_its_records_say() {
+    let ([_first, second], [a, b], port) = pair();
+    let spare = free_address();
+    let _spare = Origin::start_at(spare, answer(ok("spare")));
+    let (spare_ip, spare_port) = (ipv4(spare), spare.port());
+    let has_one = Arc::new(AtomicUsize::new(0));
+    let only_spare = has_one.clone();
+    let names = NameServer::start(move |asked| match asked.name.as_str() {
+        "_http._tcp.app.test" if only_spare.load(Ordering::SeqCst) == 1 => {
+            vec![asked.servers(&[(7, 1, spare_port, "spare.test")], 1)]
+        }
+        "_http._tcp.app.test" => vec![asked.servers(
+            &[
+                (1, 2, port, "first.test"),
+                (1, 1, port, "second.test"),
+                (1, 9, port, "unknown.test"),
+                (7, 1, spare_port, "spare.test"),
+            ],
+            1,
+        )],
+        "first.test" => vec![asked.addresses(&[a], 60)],
+        "second.test" => vec![asked.addresses(&[b], 60)],
+        "spare.test" => vec![asked.addresses(&[spare_ip], 60)],
+        _ => vec![asked.failed(3)],
+    });
+    let http = format!(
+        "resolver {} ipv6=off;
+         upstream u {{ server app.test service=http resolve; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        names.address()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    let answers: Vec<String> = (0..6).map(|_| proxy.get("/")).collect();
+    let count = |who: &str| answers.iter().filter(|answer| *answer == who).count();
+    assert_eq!((count("first"), count("second")), (4, 2), "by their weights, and none from the spare one");
+    assert_eq!(names.asked()[0], "SRV _http._tcp.app.test");
+    proxy.wait_log(
+        "unknown.test does not resolve (3: Host not found); the service _http._tcp.app.test goes on without it",
+    );
+    drop(second);
+    has_one.store(1, Ordering::SeqCst);
+    wait_until("the spare one, which is the best that is left", || proxy.get("/") == "spare");
+    proxy.wait_log(&format!("app.test: {a}:{port} is gone, {b}:{port} is gone"));
 }
 
 #[test]

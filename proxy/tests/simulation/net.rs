@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proxy::exchange::Found;
 use proxy::time::{Duration, Time};
-use proxy::upstream::Address;
+use proxy::upstream::{Address, Resolved};
 use proxy::worker::net::{Event, Net, Target, Token};
 use proxy::worker::shared::{Command, Shared};
 
@@ -388,12 +388,17 @@ impl Net for SimNet {
     }
 }
 
-/// Some of the addresses under which the first origin is reached, one at least.
-pub(crate) fn addresses(chance: &mut Chance) -> Vec<SocketAddr> {
+/// Some of the addresses under which the first origin is reached, one at least, with shares and ranks as a service has.
+pub(crate) fn addresses(chance: &mut Chance) -> Vec<Resolved> {
     let count = chance.between(1, 3);
     let mut last: Vec<u8> = (1..=3).collect();
     chance.shuffle(&mut last);
-    last[..count].iter().map(|last| (Ipv4Addr::new(127, 0, 0, *last), FIRST_PORT).into()).collect()
+    let resolved = |(nth, last): (usize, &u8)| Resolved {
+        weight: Some(chance.between(1, 3) as u32),
+        is_backup: nth > 0 && chance.below(4) == 0,
+        ..(Ipv4Addr::new(127, 0, 0, *last), FIRST_PORT).into()
+    };
+    last[..count].iter().enumerate().map(resolved).collect()
 }
 
 /// An event in short: `rwcb` for readable, writable, read_closed, broken.

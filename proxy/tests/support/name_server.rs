@@ -20,7 +20,7 @@ pub(crate) struct NameServer {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) name: String,
-    /// 1 for A, 28 for AAAA.
+    /// 1 for A, 28 for AAAA, 33 for SRV.
     pub(crate) kind: u16,
     pub(crate) over_tcp: bool,
     query: Vec<u8>,
@@ -87,7 +87,11 @@ impl NameServer {
 
 impl std::fmt::Display for Asked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.kind == 1 { "A" } else { "AAAA" };
+        let kind = match self.kind {
+            1 => "A",
+            28 => "AAAA",
+            _ => "SRV",
+        };
         write!(f, "{kind} {}{}", self.name, if self.over_tcp { " over TCP" } else { "" })
     }
 }
@@ -109,6 +113,15 @@ impl Asked {
         let of_kind = if self.kind == 1 { addresses } else { &[] };
         // The name is a pointer to that of the question.
         let records = of_kind.iter().map(|ip| record(&[0xc0, 12], 1, ttl, &ip.octets()));
+        self.message(0, &records.collect::<Vec<_>>())
+    }
+
+    /// These servers of a service: priority, weight, port and name.
+    pub(crate) fn servers(&self, servers: &[(u16, u16, u16, &str)], ttl: u32) -> Vec<u8> {
+        let records = servers.iter().map(|(priority, weight, port, name)| {
+            let numbers = [priority, weight, port].map(|number| number.to_be_bytes()).concat();
+            record(&[0xc0, 12], 33, ttl, &[numbers, wire(name)].concat())
+        });
         self.message(0, &records.collect::<Vec<_>>())
     }
 

@@ -63,11 +63,11 @@ fn a_name_keeps_its_keys_whatever_its_addresses() {
     let mut driver = Driver::new(&servers, Balance::ConsistentHash);
     let keys: Vec<String> = (0..200).map(|key| format!("key {key}")).collect();
     let without: Vec<String> = keys.iter().map(|key| driver.of_key(key)).collect();
-    driver.group.resolved(1, &["10.0.0.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap()]);
+    driver.group.resolved(1, &[([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 80).into()]);
     let with: Vec<String> = keys.iter().map(|key| driver.of_key(key)).collect();
     assert!(with.iter().any(|name| name == "b"));
     assert!(without.iter().zip(&with).all(|(before, after)| before == after || after == "b"));
-    driver.group.resolved(1, &["10.0.0.9:80".parse().unwrap()]);
+    driver.group.resolved(1, &[([10, 0, 0, 9], 80).into()]);
     assert_eq!(keys.iter().map(|key| driver.of_key(key)).collect::<Vec<_>>(), with);
     driver.group.resolved(1, &[]);
     assert_eq!(keys.iter().map(|key| driver.of_key(key)).collect::<Vec<_>>(), without);

@@ -1,16 +1,15 @@
 //! Names that resolve later, to several addresses, and to others.
 
-use std::net::SocketAddr;
-
 use proptest::prelude::*;
 
+use super::super::Resolved;
 use super::*;
 
 fn name(name: &str) -> Server {
     Server { host: Host::Name(format!("{name}.example"), 80), ..server(name) }
 }
 
-fn addresses(hosts: &[u8]) -> Vec<SocketAddr> {
+fn addresses(hosts: &[u8]) -> Vec<Resolved> {
     hosts.iter().map(|&host| ([10, 0, 0, host], 80).into()).collect()
 }
 
@@ -55,7 +54,7 @@ fn names_are_listed_for_whoever_resolves() {
     driver.group.resolved(2, &addresses(&[1]));
     let names: Vec<_> =
         driver.group.names().map(|name| (name.server, name.host, name.port, name.is_resolved)).collect();
-    assert_eq!(names, [(1, "b.example", 80, false), (2, "c.example", 80, true)]);
+    assert_eq!(names, [(1, "b.example", Some(80), false), (2, "c.example", Some(80), true)]);
 }
 
 #[test]
@@ -111,6 +110,44 @@ fn one_of_several_addresses_is_called_by_its_address() {
         driver.group.servers_state(at(0)),
         "a (10.0.0.1:80) up, a (10.0.0.2:80) down (1 failure, next try in 10s)"
     );
+}
+
+#[test]
+fn servers_of_a_service_have_their_weights_and_tiers_and_change_them() {
+    let of = |host: u8, weight, is_backup| Resolved {
+        address: ([10, 0, 0, host], 80).into(),
+        weight: Some(weight),
+        is_backup,
+    };
+    let weights = |group: &Group| -> Vec<u32> { group.peers().map(|(_, peer)| peer.weight).collect() };
+    let service = |name: Server| Server { service: Some("_http._tcp.example".to_owned()), ..name };
+    let lines = [service(name("a")), server("b"), service(Server { weight: 5, ..name("c") })];
+    let mut driver = Driver::round_robin(&lines);
+    driver.group.resolved(0, &[of(3, 1, true), of(2, 3, false), of(1, 1, false), of(1, 1, true)]);
+    driver.group.resolved(2, &[of(9, 2, false)]);
+    let all = ["a 10.0.0.1:80", "a 10.0.0.2:80", "b 127.0.0.1:3098", "c 10.0.0.9:80", "a 10.0.0.3:80"];
+    assert_eq!(order(&driver.group), all);
+    assert_eq!(weights(&driver.group), [1, 3, 1, 5, 1], "a weight of the line's own counts");
+
+    // The failure that is known of 10.0.0.2 goes with it to the other tier.
+    let request = start_to(&mut driver, 2, at(0));
+    driver.end(request, Outcome::Failed, at(0));
+    let busy = start_to(&mut driver, 1, at(0));
+    assert_eq!(driver.group.resolved(0, &[of(1, 4, false), of(2, 1, true), of(3, 1, true)]), []);
+    let all = ["a 10.0.0.1:80", "b 127.0.0.1:3098", "c 10.0.0.9:80", "a 10.0.0.2:80", "a 10.0.0.3:80"];
+    assert_eq!(order(&driver.group), all);
+    assert_eq!(weights(&driver.group), [4, 1, 5, 1, 1]);
+    assert!(driver.group.peer(key(&driver.group, 2)).unwrap().is_failed());
+    assert_eq!(driver.group.peer(busy.key).unwrap().active(), 1);
+    driver.end(busy, Outcome::Served, at(0));
+
+    let mut next = Driver::round_robin(&lines);
+    next.group.inherit(&driver.group);
+    assert_eq!(order(&next.group), all);
+    assert_eq!(weights(&next.group), [4, 1, 5, 1, 1]);
+    let mut other = Driver::round_robin(&[name("a"), server("b")]);
+    other.group.inherit(&driver.group);
+    assert_eq!(order(&other.group), ["b 127.0.0.1:3098"], "a name that is no service has other addresses");
 }
 
 #[test]
@@ -202,6 +239,9 @@ proptest! {
         ];
         let mut driver = Driver::new(&servers, balance);
         let mut in_flight: Vec<Request> = Vec::new();
+        // Those of the first line, which are others as time goes by.
+        let mut spare: Vec<String> = Vec::new();
+        let is_spare = |host: u8, now: Time| (u64::from(host) + now.as_nanos() / 1_000_000_000).is_multiple_of(3);
         let mut now = at(0);
         for step in steps {
             match step {
@@ -215,7 +255,17 @@ proptest! {
                 Step::Resolve(line, hosts) => {
                     // Lines have addresses of their own.
                     let hosts: Vec<u8> = hosts.iter().map(|host| host + 10 * line as u8).collect();
-                    driver.group.resolved(line, &addresses(&hosts));
+                    let resolved = |host: &u8| Resolved {
+                        address: ([10, 0, 0, *host], 80).into(),
+                        weight: (line == 0).then_some(1 + u32::from(*host)),
+                        is_backup: line == 0 && is_spare(*host, now),
+                    };
+                    let resolved: Vec<Resolved> = hosts.iter().map(resolved).collect();
+                    if line == 0 {
+                        let is_spare = resolved.iter().filter(|found| found.is_backup);
+                        spare = is_spare.map(|found| found.address.to_string()).collect();
+                    }
+                    driver.group.resolved(line, &resolved);
                     let count = hosts.iter().collect::<std::collections::HashSet<_>>().len();
                     prop_assert_eq!(driver.group.peers().filter(|(_, peer)| peer.server() == line).count(), count);
                 }
@@ -228,7 +278,9 @@ proptest! {
                 prop_assert_eq!(peer.active() as usize, on_the_way);
                 prop_assert!(on_the_way == 0 || peer.server() != 3, "one went to a server that is down");
                 of_a += if peer.server() == 0 { on_the_way } else { 0 };
-                let place = (peer.server() == 2, peer.server(), peer.address().to_string());
+                let address = peer.address().to_string();
+                let is_backup = peer.server() == 2 || (peer.server() == 0 && spare.contains(&address));
+                let place = (is_backup, peer.server(), address);
                 prop_assert!(last < Some(place.clone()));
                 last = Some(place);
             }

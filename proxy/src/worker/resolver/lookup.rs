@@ -1,6 +1,6 @@
 //! One look-up of a name, from its beginning to its end: by the system, or by asking name servers in turn.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::transport::{self, Outcome};
 use crate::config::{Host, Resolver};
-use crate::dns::{Kind, Query};
+use crate::dns::{Data, Kind, Query, Server};
 
 /// How long one name server may take before the next one is asked. nginx takes 5 s, longer than most clients wait.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// The most names that are asked for one after the other, each an alias of the next; more are a circle.
 const ALIASES_MAX: usize = 10;
 
+/// The most servers of a service whose addresses are looked up.
+const SERVERS_MAX: usize = 64;
+
 /// A name, and who knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
@@ -27,15 +30,44 @@ pub struct Question {
     pub resolver: Option<Arc<Resolver>>,
     /// The name.
     pub host: Arc<str>,
+    /// It is the name of a service, for whose servers is asked. That takes a `resolver`.
+    pub is_service: bool,
 }
 
 /// The addresses of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// At least one.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<Found>,
     /// How long they hold; `None` where nobody says.
     pub valid: Option<Duration>,
+}
+
+/// An address of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The address.
+    pub ip: IpAddr,
+    /// What else is known where the name is that of a service.
+    pub offer: Option<Offer>,
+}
+
+/// How a server offers a service (RFC 2782).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Where.
+    pub port: u16,
+    /// Its share, at least 1.
+    pub weight: u32,
+    /// Others have a better priority.
+    pub is_backup: bool,
+}
+
+impl Answer {
+    /// The addresses alone.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().map(|found| found.ip)
+    }
 }
 
 /// What came of a look-up.
@@ -97,91 +129,140 @@ impl Preferences {
 impl Question {
     /// Looks the name up. The system takes as long as it likes; name servers are asked until `until`.
     pub(super) fn look_up(&self, preferences: &Preferences, until: Instant) -> Result<Answer, Unresolved> {
-        match &self.resolver {
-            None => by_system(&self.host),
-            Some(resolver) => {
-                let until = until.min(Instant::now() + resolver.timeout);
-                by_asking(resolver, &self.host, preferences, until)
-            }
-        }
+        let Some(resolver) = &self.resolver else { return by_system(&self.host) };
+        let until = until.min(Instant::now() + resolver.timeout);
+        let asking = Asking { resolver, preferences, until };
+        if self.is_service { asking.service(&self.host) } else { asking.host(&self.host) }
     }
 }
 
 fn by_system(host: &str) -> Result<Answer, Unresolved> {
     let found = (host, 0).to_socket_addrs().map_err(|error| Unresolved::System(error.to_string()))?;
-    let addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    let addresses: Vec<_> = found.map(|address| Found { ip: address.ip(), offer: None }).collect();
     match addresses.is_empty() {
         true => Err(Unresolved::System("it has no address".to_owned())),
         false => Ok(Answer { addresses, valid: None }),
     }
 }
 
-/// Asks for a name, and for what it is an alias of.
-fn by_asking(
-    resolver: &Arc<Resolver>,
-    host: &str,
-    preferences: &Preferences,
+/// A look-up by way of name servers.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    resolver: &'a Arc<Resolver>,
+    preferences: &'a Preferences,
+    /// When it is given up.
     until: Instant,
-) -> Result<Answer, Unresolved> {
-    let (mut name, mut least) = (host.to_owned(), Duration::MAX);
-    for _ in 0..ALIASES_MAX {
-        // Nobody has such an address, whoever is asked.
-        if Query::new(&name, Kind::A, 0).is_err() {
-            return Err(Unresolved::NotFound);
-        }
-        match ask_each(resolver, &name, preferences, until)? {
-            Outcome::Found(addresses, ttl) => {
-                return Ok(Answer { addresses, valid: Some(resolver.valid.unwrap_or(ttl.min(least))) });
-            }
-            Outcome::Alias(next, ttl) => (name, least) = (next, least.min(ttl)),
-            Outcome::NotFound => return Err(Unresolved::NotFound),
-            Outcome::Failed(code) => return Err(Unresolved::Failed(code)),
-        }
-    }
-    Err(Unresolved::NotFound)
 }
 
-/// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have said
-/// that they cannot tell, or the time is over.
-fn ask_each(
-    resolver: &Arc<Resolver>,
-    host: &str,
-    preferences: &Preferences,
-    until: Instant,
-) -> Result<Outcome, Unresolved> {
-    let kinds: &[Kind] = match (resolver.ipv4, resolver.ipv6) {
-        (true, true) => &[Kind::A, Kind::Aaaa],
-        (true, false) => &[Kind::A],
-        (false, _) => &[Kind::Aaaa],
-    };
-    let count = resolver.servers.len();
-    let first = preferences.first(resolver);
-    loop {
-        let (begin, mut failed, mut silent) = (Instant::now(), None, false);
-        for index in (0..count).map(|step| (first + step) % count) {
-            let now = Instant::now();
-            if now >= until {
-                return Err(Unresolved::TimedOut);
-            }
-            let asked = address(&resolver.servers[index])
-                .and_then(|server| transport::ask(server, host, kinds, until.min(now + PATIENCE)));
-            match asked {
-                Ok(Outcome::Failed(code)) => failed = Some(code),
-                Ok(outcome) => {
-                    preferences.has_answered(resolver, index);
-                    return Ok(outcome);
-                }
+impl Asking<'_> {
+    /// The addresses of a host.
+    fn host(self, host: &str) -> Result<Answer, Unresolved> {
+        let kinds: &[Kind] = match (self.resolver.ipv4, self.resolver.ipv6) {
+            (true, true) => &[Kind::A, Kind::Aaaa],
+            (true, false) => &[Kind::A],
+            (false, _) => &[Kind::Aaaa],
+        };
+        let (all, ttl) = self.records(host, kinds)?;
+        let address = |data| match data {
+            Data::Address(ip) => Some(Found { ip, offer: None }),
+            Data::Server(_) => None,
+        };
+        Ok(Answer { addresses: all.into_iter().filter_map(address).collect(), valid: self.valid(ttl) })
+    }
+
+    /// The addresses of the servers of a service. Those without one are left out, and said.
+    fn service(self, service: &str) -> Result<Answer, Unresolved> {
+        let (all, mut least) = self.records(service, &[Kind::Srv])?;
+        let server = |data| match data {
+            // RFC 2782: the root as the target says that there is no such service.
+            Data::Server(server) if !server.name.is_empty() => Some(server),
+            Data::Server(_) | Data::Address(_) => None,
+        };
+        let servers: Vec<Server> = all.into_iter().filter_map(server).collect();
+        let best = servers.iter().map(|server| server.priority).min().ok_or(Unresolved::NotFound)?;
+        let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+        let (mut addresses, mut failed) = (Vec::new(), Unresolved::NotFound);
+        for name in names.into_iter().take(SERVERS_MAX) {
+            let (ips, ttl) = match self.host(name) {
+                Ok(answer) => (answer.ips().collect::<Vec<_>>(), answer.valid),
                 Err(error) => {
-                    log::debug!("{host} was asked for in vain: {error}");
-                    silent = true;
+                    log::warn!("{name} does not resolve ({error}); the service {service} goes on without it");
+                    failed = error;
+                    continue;
                 }
+            };
+            least = least.min(ttl.unwrap_or(least));
+            for server in servers.iter().filter(|server| server.name == name) {
+                let offer = Offer {
+                    port: server.port,
+                    weight: u32::from(server.weight).max(1),
+                    is_backup: server.priority != best,
+                };
+                addresses.extend(ips.iter().map(|ip| Found { ip: *ip, offer: Some(offer) }));
             }
         }
-        if let (Some(code), false) = (failed, silent) {
-            return Ok(Outcome::Failed(code));
+        match addresses.is_empty() {
+            true => Err(failed),
+            false => Ok(Answer { addresses, valid: self.valid(least) }),
         }
-        let pause = (begin + PAUSE).min(until).saturating_duration_since(Instant::now());
-        std::thread::sleep(pause);
+    }
+
+    /// How long addresses hold that hold for `ttl` by themselves.
+    fn valid(self, ttl: Duration) -> Option<Duration> {
+        Some(self.resolver.valid.unwrap_or(ttl))
+    }
+
+    /// Asks for a name, and for what it is an alias of. There is at least one record.
+    fn records(self, host: &str, kinds: &[Kind]) -> Result<(Vec<Data>, Duration), Unresolved> {
+        let (mut name, mut least) = (host.to_owned(), Duration::MAX);
+        for _ in 0..ALIASES_MAX {
+            // Nobody has such a name, whoever is asked.
+            if Query::new(&name, Kind::A, 0).is_err() {
+                return Err(Unresolved::NotFound);
+            }
+            match self.each(&name, kinds)? {
+                Outcome::Found(all, ttl) => return Ok((all, ttl.min(least))),
+                Outcome::Alias(next, ttl) => (name, least) = (next, least.min(ttl)),
+                Outcome::NotFound => return Err(Unresolved::NotFound),
+                Outcome::Failed(code) => return Err(Unresolved::Failed(code)),
+            }
+        }
+        Err(Unresolved::NotFound)
+    }
+
+    /// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have
+    /// said that they cannot tell, or the time is over.
+    fn each(self, name: &str, kinds: &[Kind]) -> Result<Outcome, Unresolved> {
+        let Asking { resolver, preferences, until } = self;
+        let count = resolver.servers.len();
+        let first = preferences.first(resolver);
+        loop {
+            let (begin, mut failed, mut silent) = (Instant::now(), None, false);
+            for index in (0..count).map(|step| (first + step) % count) {
+                let now = Instant::now();
+                if now >= until {
+                    return Err(Unresolved::TimedOut);
+                }
+                let asked = address(&resolver.servers[index])
+                    .and_then(|server| transport::ask(server, name, kinds, until.min(now + PATIENCE)));
+                match asked {
+                    Ok(Outcome::Failed(code)) => failed = Some(code),
+                    Ok(outcome) => {
+                        preferences.has_answered(resolver, index);
+                        return Ok(outcome);
+                    }
+                    Err(error) => {
+                        log::debug!("{name} was asked for in vain: {error}");
+                        silent = true;
+                    }
+                }
+            }
+            if let (Some(code), false) = (failed, silent) {
+                return Ok(Outcome::Failed(code));
+            }
+            let pause = (begin + PAUSE).min(until).saturating_duration_since(Instant::now());
+            std::thread::sleep(pause);
+        }
     }
 }
 

@@ -11,17 +11,17 @@ mod lookup;
 mod lookups;
 mod transport;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use lookup::{Answer, LookedUp, Question, Unresolved};
+pub use lookup::{Answer, Found, LookedUp, Offer, Question, Unresolved};
 
 use super::generation::{Generation, SharedGroup};
 use super::shared::{Call, Shared, Suspect};
+use crate::upstream::Resolved;
 use lookup::Preferences;
 use lookups::Lookups;
 
@@ -71,7 +71,8 @@ struct Name {
     of: Suspect,
     group: SharedGroup,
     question: Question,
-    port: u16,
+    /// `None`: the records of the service say it.
+    port: Option<u16>,
     /// How long addresses hold of which nobody says it.
     interval: Duration,
     /// When it is to be looked up; `None` while it is.
@@ -98,6 +99,7 @@ impl Resolver {
                 question: Question {
                     resolver: upstream.servers[name.server].resolver.clone(),
                     host: name.host.into(),
+                    is_service: name.port.is_none(),
                 },
                 port: name.port,
                 interval,
@@ -124,11 +126,7 @@ impl Resolver {
                 }
             });
         }
-        self.names
-            .iter()
-            .filter(|name| name.failing)
-            .map(|name| format!("{}:{}", name.question.host, name.port))
-            .collect()
+        self.names.iter().filter(|name| name.failing).map(Name::label).collect()
     }
 
     /// Goes on looking names up, those of the configuration at work: from time to time and when one of `calls`
@@ -192,6 +190,14 @@ impl Resolver {
 }
 
 impl Name {
+    /// What is asked for, as logs have it: `app.test:5000`, and a service without a port.
+    fn label(&self) -> String {
+        match self.port {
+            Some(port) => format!("{}:{port}", self.question.host),
+            None => self.question.host.to_string(),
+        }
+    }
+
     /// A connection to it failed. Many do at once: one look-up serves them all.
     fn suspect(&mut self) {
         let again = self.begun + SHORT_PAUSE.min(self.interval);
@@ -203,8 +209,8 @@ impl Name {
             Ok(answer) => {
                 self.failing = false;
                 self.known = true;
-                let with_port = |ip: &_| SocketAddr::new(*ip, self.port);
-                let addresses: Vec<SocketAddr> = answer.addresses.iter().map(with_port).collect();
+                let addresses: Vec<Resolved> =
+                    answer.addresses.iter().map(|found| resolved(found, self.port)).collect();
                 let changes = self.group.lock().resolved(self.of.server, &addresses);
                 for change in changes {
                     log::info!("{}", change.line(""));
@@ -214,8 +220,7 @@ impl Name {
             }
             Err(error) => {
                 if !self.failing {
-                    let (host, port) = (&self.question.host, self.port);
-                    log::warn!("{host}:{port} does not resolve ({error}); it is tried again");
+                    log::warn!("{} does not resolve ({error}); it is tried again", self.label());
                 }
                 self.failing = true;
                 match self.question.resolver {
@@ -226,5 +231,14 @@ impl Name {
             }
         };
         self.due = Some(Instant::now() + pause);
+    }
+}
+
+/// What a group is told of an address, whose port is `port` unless the service says it.
+fn resolved(found: &Found, port: Option<u16>) -> Resolved {
+    let at = |port| Resolved::from((found.ip, port));
+    match found.offer {
+        Some(offer) => Resolved { weight: Some(offer.weight), is_backup: offer.is_backup, ..at(offer.port) },
+        None => at(port.unwrap_or_default()),
     }
 }

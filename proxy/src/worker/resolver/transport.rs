@@ -8,27 +8,27 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use crate::dns::{Addresses, Kind, Query, Reply};
+use crate::dns::{Data, Kind, Query, Records, Reply};
 
 /// What a name server knows.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// These addresses, for so long.
-    Found(Vec<IpAddr>, Duration),
+    /// These records, for so long.
+    Found(Vec<Data>, Duration),
     /// The name is an alias of another one, of which nothing is said.
     Alias(String, Duration),
-    /// There is no such name, or it has no address.
+    /// There is no such name, or it has no record of these kinds.
     NotFound,
     /// It cannot tell, for this reason.
     Failed(u8),
 }
 
-/// Asks for the addresses of these kinds, at once, until `until`.
+/// Asks for the records of these kinds, at once, until `until`.
 ///
 /// # Errors
 ///
 /// Where it does not answer in time, or cannot be reached. One kind that stays without an answer does not matter where
-/// the other has addresses.
+/// the other has records.
 pub(super) fn ask(server: SocketAddr, name: &str, kinds: &[Kind], until: Instant) -> io::Result<Outcome> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -102,13 +102,13 @@ fn sum_up(replies: Vec<Reply>, is_complete: bool) -> io::Result<Outcome> {
     let (mut all, mut least, mut failed, mut leads) = (Vec::new(), Duration::MAX, None, None);
     for reply in replies {
         match reply {
-            Reply::Addresses(Addresses { all: some, ttl, .. }) if !some.is_empty() => {
+            Reply::Records(Records { all: some, ttl, .. }) if !some.is_empty() => {
                 all.extend(some);
                 least = least.min(ttl);
             }
-            Reply::Addresses(Addresses { alias: Some(name), ttl, .. }) => leads = Some((name, ttl)),
+            Reply::Records(Records { alias: Some(name), ttl, .. }) => leads = Some((name, ttl)),
             Reply::Failed(code) => failed = Some(code),
-            Reply::Addresses(_) | Reply::Truncated => {}
+            Reply::Records(_) | Reply::Truncated => {}
         }
     }
     match (leads, failed) {

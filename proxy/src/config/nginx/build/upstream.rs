@@ -221,7 +221,12 @@ impl Group {
         block.asking.inherit(around);
         let resolver = block.asking.finish();
         for index in self.resolved {
-            self.servers[index].resolver.clone_from(&resolver);
+            let server = &mut self.servers[index];
+            server.resolver.clone_from(&resolver);
+            if server.service.is_some() && resolver.is_none() {
+                let what = "no resolver defined to resolve names at run time";
+                return Err(Error::at(place, format!("{what} in upstream \"{name}\"")));
+            }
         }
         let balance = block.balance.unwrap_or_default();
         if self.servers.iter().all(|server| server.backup) {
@@ -322,18 +327,33 @@ fn server(statement: &Statement, balance: Option<Balance>) -> Result<Server, Err
             None if word == "drain" => server.drain = true,
             // The caller keeps it in mind.
             None if word == "resolve" => {}
-            Some(("service", _)) => {
-                return Err(statement.error(format!(
-                    "the \"{word}\" parameter of the \"server\" directive is not supported by this proxy"
-                )));
-            }
+            Some(("service", "")) => return Err(statement.error("service is empty")),
+            Some(("service", value)) => server.service = Some(service_name(value, name)),
             _ => return Err(invalid()),
         }
     }
     let not = |problem: &str| statement.error(format!("{problem} in upstream \"{name}\""));
     url::parse(name, Kind::Server).map_err(not)?;
     server.host = parse_host(name).map_err(|_| not("host not found"))?;
+    if server.service.is_some() {
+        let problem = match &server.host {
+            Host::Literal(_) | Host::Unix(_) => Some("requires domain name"),
+            Host::Name(host, _) if host.len() != name.len() => Some("may not have port"),
+            Host::Name(..) if !statement.args.iter().any(|word| word == "resolve") => {
+                Some("requires \"resolve\" parameter")
+            }
+            Host::Name(..) => None,
+        };
+        if let Some(problem) = problem {
+            return Err(statement.error(format!("service upstream \"{name}\" {problem}")));
+        }
+    }
     Ok(server)
+}
+
+/// The name to ask for the servers of a service of `host`. One with a dot comes with its protocol.
+fn service_name(service: &str, host: &str) -> String {
+    if service.contains('.') { format!("{service}.{host}") } else { format!("_{service}._tcp.{host}") }
 }
 
 /// Parameters that mean nothing where a server is not ranked by its standing.

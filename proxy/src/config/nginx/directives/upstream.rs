@@ -13,7 +13,9 @@ pub(super) const ROWS: &[Directive] = &[
         SOME,
         "",
         "One server: an address, then `weight=` (1), `max_conns=` (0: no bound), `max_fails=` \
-         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `route=`, `resolve`.",
+         (1), `fail_timeout=` (10s), `slow_start=` (0), `backup`, `down`, `drain`, `route=`, `resolve`, `service=`: the name of a service of the host, \
+         `http` for `_http._tcp`, whose servers with their ports and shares the `resolver` tells (SRV), the best \
+         priority first and the others as `backup`.",
     )
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of \

@@ -25,6 +25,28 @@ fn resolvers_are_taken_over_and_names_of_servers_have_theirs() {
     assert_eq!(inner.valid, None, "no time stands for that of answers");
 }
 
+#[test]
+fn services() {
+    let config = http(
+        "resolver 127.0.0.1; upstream u { server app.test service=http resolve weight=2;
+         server app.test resolve service=_web._udp; } server { location / { proxy_pass http://u; } }",
+    );
+    let services: Vec<_> =
+        config.upstreams[0].servers.iter().map(|server| server.service.as_deref().unwrap_or("")).collect();
+    assert_eq!(services, ["_http._tcp.app.test", "_web._udp.app.test"]);
+    for (server, problem) in [
+        ("a service= resolve", "service is empty"),
+        ("a service=http", "service upstream \"a\" requires \"resolve\" parameter"),
+        ("a:80 service=http resolve", "service upstream \"a:80\" may not have port"),
+        ("10.0.0.1 service=http resolve", "service upstream \"10.0.0.1\" requires domain name"),
+        ("unix:/s service=http resolve", "service upstream \"unix:/s\" requires domain name"),
+        ("a service=http resolve", "no resolver defined to resolve names at run time in upstream \"u\""),
+    ] {
+        let text = format!("events {{}} http {{ upstream u {{ server {server}; }} server {{}} }}");
+        assert_eq!(error(&[("/etc/n/nginx.conf", &text)]), format!("{problem} in /etc/n/nginx.conf:1"));
+    }
+}
+
 /// The version of nginx that the suites run with does not know all of these yet.
 #[test]
 fn resolvers_that_are_wrong() {

@@ -16,7 +16,7 @@ USER 10001:10001
 FROM runtime AS backend
 COPY --from=build /usr/local/bin/backend /usr/local/bin/backend
 EXPOSE 5000
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["healthcheck", "5000", "/healthz", "200"]
+HEALTHCHECK --interval=6s --timeout=5s --start-period=5s --retries=3 CMD ["healthcheck", "5000", "/healthz", "200"]
 ENTRYPOINT ["backend"]
 CMD ["--serve", "app=0.0.0.0:5000"]
 
@@ -24,7 +24,7 @@ FROM runtime AS proxy
 COPY --from=build /usr/local/bin/proxy /usr/local/bin/proxy
 EXPOSE 8080
 # Whatever it answers, it works: a balancer is not ill because its backends are.
-HEALTHCHECK --interval=5s --timeout=3s --start-period=5s --retries=3 CMD ["healthcheck", "8080", "/healthz"]
+HEALTHCHECK --interval=6s --timeout=5s --start-period=5s --retries=3 CMD ["healthcheck", "8080", "/healthz"]
 # Requests in flight are finished first.
 STOPSIGNAL SIGQUIT
 ENTRYPOINT ["proxy"]

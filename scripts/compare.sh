@@ -6,7 +6,8 @@
 #   --full    a run worth keeping, which takes a quarter of an hour; this is the default
 #   --quick   a look that takes a minute
 #   --faults  the failure lab and the methods of balancing as well, ten minutes more
-#   FOLDER    where the results go; else a new folder in bench/runs, named after the time and this machine
+#   FOLDER    where the results go, without a run in it; else a new folder in bench/runs, named after the time and this
+#             machine
 #
 # Installs nginx, HAProxy, Redis, valgrind and perf from Debian packages where they are missing (as root; else it says
 # what to install). Envoy, Caddy, Sōzu and Pingora are compared too where they are there: bash scripts/peers.sh gets them. The
@@ -31,12 +32,18 @@ for word in "$@"; do
     esac
 done
 
+[[ -z $folder || $folder == /* ]] || folder=$PWD/$folder
+cd "$ROOT"
+# From here, so that no path of this machine stands in the command that the run keeps.
+[[ -n $folder ]] || folder=bench/runs/$(date -u +%FT%H%M)-$(uname -n)-$(nproc)-cores
+[[ ! -e $folder/run.json ]] || die "$folder holds a run already: name another folder, or remove this one first"
+
 missing=()
-# wants COMMAND PACKAGE; servers lie where only root's search path leads.
+# wants COMMAND PACKAGE...
 wants() {
-    PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" > /dev/null || missing+=("$2")
+    command -v "$1" > /dev/null || missing+=("${@:2}")
 }
-wants cc gcc
+wants cc gcc libc6-dev
 wants nginx nginx-light
 wants haproxy haproxy
 wants redis-server redis-server
@@ -48,20 +55,22 @@ fi
 need_cargo
 (($(nproc) > 1)) || die 'this machine has one core; the subject needs one to itself, and the load another one'
 
-[[ -z $folder || $folder == /* ]] || folder=$PWD/$folder
-cd "$ROOT"
 note 'building'
 cargo build --quiet --release --locked
-# From here, so that no path of this machine stands in the command that the run keeps.
-bench=${CARGO_TARGET_DIR:-target}/release
-[[ -n $folder ]] || folder=bench/runs/$(date -u +%FT%H%M)-$(uname -n)-$(nproc)-cores
+binaries=${CARGO_TARGET_DIR:-target}/release
+
+# bench ARGUMENTS...: a signal to this script ends it at once.
+bench() {
+    start - "$binaries/bench" "$@"
+    wait "$STARTED_PID"
+}
 
 status=0
-"$bench/bench" compare "${extent[@]}" --binaries "$bench" --out "$folder" || status=$?
+bench compare "${extent[@]}" --binaries "$binaries" --out "$folder" || status=$?
 [[ -e $folder/run.json ]] || exit "$status"
 if $faults; then
-    "$bench/bench" faults --binaries "$bench" --json "$folder/faults.json" > "$folder/faults.txt" || status=$?
-    "$bench/bench" balance --binaries "$bench" --json "$folder/balance.json" > "$folder/balance.txt" || status=$?
+    bench faults --binaries "$binaries" --json "$folder/faults.json" > "$folder/faults.txt" || status=$?
+    bench balance --binaries "$binaries" --json "$folder/balance.json" > "$folder/balance.txt" || status=$?
 fi
-"$bench/bench" report "$folder"
+bench report "$folder"
 exit "$status"

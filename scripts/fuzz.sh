@@ -21,7 +21,8 @@ for argument in "$@"; do
     esac
 done
 
-command -v c++ > /dev/null || die "no C++ compiler; run: apt-get install g++"
+need_cargo
+need c++ 'apt-get install g++'
 PATH=$ROOT/target/tools/bin:$PATH
 if ! command -v cargo-fuzz > /dev/null; then
     cargo install --quiet --locked --root "$ROOT/target/tools" cargo-fuzz
@@ -31,7 +32,9 @@ fi
 # as many inputs are tried without.
 export RUSTC_BOOTSTRAP=1
 cd "$ROOT/proxy"
-mapfile -t known < <(cargo fuzz list)
+# By way of a variable, so that a failure ends the script.
+known=$(cargo fuzz list)
+mapfile -t known <<< "$known"
 ((${#targets[@]})) || targets=("${known[@]}")
 for target in "${targets[@]}"; do
     [[ " ${known[*]} " == *" $target "* ]] || bad_usage "unknown target \"$target\"; there are ${known[*]}"
@@ -39,21 +42,20 @@ done
 
 # Apart, so that an error here is not taken for a finding.
 cargo fuzz build --sanitizer none
+make_work_dir
+log=$WORK_DIR/log
 for target in "${targets[@]}"; do
     echo "== $target: $seconds s"
     mkdir -p "fuzz/corpus/$target"
     dict=fuzz/$target.dict
     [[ -f $dict ]] || dict=fuzz/http.dict
-    log=$(mktemp)
     status=0
     cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -dict="$dict" -print_final_stats=1 -verbosity=0 \
         > "$log" 2>&1 || status=$?
     if ((status)); then
         tail -n 40 "$log"
-        rm "$log"
         die "$target: a finding; its input lies in proxy/fuzz/artifacts/$target"
     fi
     sed -n 's/^stat::number_of_executed_units: */executions: /p; s/^stat::average_exec_per_sec: */per second: /p' "$log"
-    rm "$log"
 done

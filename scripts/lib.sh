@@ -11,6 +11,9 @@ readonly ROOT
 SCRIPT=${0##*/}
 readonly SCRIPT
 
+# Servers lie where only root's search path leads.
+PATH=$PATH:/usr/sbin:/usr/local/sbin
+
 # Prints the comment at the top of the calling script, from its second line to the first empty one, as its help.
 usage() {
     sed -n '2,/^$/ s/^# \{0,1\}//p' "$0"
@@ -72,11 +75,17 @@ install_packages() {
 STARTED_PIDS=()
 WORK_DIR=
 
-# start LOG COMMAND...: runs COMMAND in the background, its output in LOG; its id is then in STARTED_PID.
+# start LOG COMMAND...: runs COMMAND in the background, its output in LOG, or for "-" where the script's own goes; its id is
+# then in STARTED_PID. Bash heeds a signal only once the command in the foreground has ended, but at once while it waits:
+# what takes long is started and waited for.
 start() {
     local log=$1
     shift
-    "$@" > "$log" 2>&1 < /dev/null &
+    if [[ $log == - ]]; then
+        "$@" < /dev/null &
+    else
+        "$@" > "$log" 2>&1 < /dev/null &
+    fi
     STARTED_PID=$!
     STARTED_PIDS+=("$STARTED_PID")
 }
@@ -97,7 +106,7 @@ end_process() {
 }
 
 make_work_dir() {
-    WORK_DIR=$(mktemp -d "${TMPDIR:-/tmp}/${SCRIPT%.sh}.XXXXXX")
+    [[ -n $WORK_DIR ]] || WORK_DIR=$(mktemp -d "${TMPDIR:-/tmp}/${SCRIPT%.sh}.XXXXXX")
 }
 
 # A script with more to undo defines `at_exit`.

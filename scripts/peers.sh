@@ -53,23 +53,24 @@ get_envoy() {
     ln -sf "$binary" "$FOLDER/bin/envoy"
 }
 
-get_sozu() {
-    (need_cargo) || return
+# get_sozu and get_pingora are shells of their own: where there is no cargo, only they end.
+get_sozu() (
+    need_cargo
     nice -n 19 cargo install --quiet --locked --jobs 1 --root "$FOLDER" --target-dir "$FOLDER/build" \
         --version "$SOZU_VERSION" sozu
-}
+)
 
-get_pingora() {
-    (need_cargo) || return
+get_pingora() (
+    need_cargo
     nice -n 19 cargo build --quiet --release --locked --jobs 1 --target-dir "$FOLDER/build" \
-        --manifest-path "$ROOT/bench/peers/pingora/Cargo.toml" || return
+        --manifest-path "$ROOT/bench/peers/pingora/Cargo.toml" || exit
     install "$FOLDER/build/release/pingora-peer" "$FOLDER/bin/"
-}
+)
 
 has() {
     local name=$1
     [[ $name != pingora ]] || name=pingora-peer
-    PATH=$PATH:/usr/sbin:/usr/local/sbin:$FOLDER/bin command -v "$name" > /dev/null
+    PATH=$PATH:$FOLDER/bin command -v "$name" > /dev/null
 }
 
 mkdir -p "$FOLDER/bin"

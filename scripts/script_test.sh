@@ -83,7 +83,27 @@ down() {
     fi
 }
 
-for script in up curl_test failover compare peers compose_test standin_images diagrams test script_test; do
+# stub NAME < TEXT: a shell script in place of a program, in $WORK_DIR/bin.
+stub() {
+    { printf '#!/bin/sh\n'; cat; } > "$WORK_DIR/bin/$1"
+    chmod +x "$WORK_DIR/bin/$1"
+}
+
+# with_stubs COMMAND...: COMMAND where stubs come first.
+with_stubs() {
+    PATH=$WORK_DIR/bin:$PATH "$@"
+}
+
+# without_cargo COMMAND...: COMMAND where cargo lies in ~/.cargo/bin alone, which is not on the search path.
+without_cargo() {
+    HOME=$WORK_DIR/home PATH=$WORK_DIR/no_cargo "$@"
+}
+
+has_ended() {
+    ! kill -0 "$1"
+}
+
+for script in up curl_test failover compare peers compose_test standin_images diagrams fuzz sanitize test script_test; do
     is "$script.sh --help tells what it does" says "bash scripts/$script.sh" bash "$scripts/$script.sh" --help
     is "$script.sh turns down an unknown argument" \
         fails 2 'unknown argument "--no-such"' bash "$scripts/$script.sh" --no-such
@@ -131,6 +151,50 @@ for method in ip_hash least_conn; do
     is "nginx -T sees $method once its line is uncommented" \
         says "^ +$method;" nginx -T -p "$WORK_DIR" -e stderr -c "$WORK_DIR/$method/nginx.conf"
 done
+
+# Such an answer comes as late as that of a proxy that tries two servers in vain for a second each.
+late=$(free_port)
+start "$WORK_DIR/late.log" "$BACKEND" --serve "late=127.0.0.1:$late,delay=2100ms"
+wait_for_port "$late" "$STARTED_PID" "$WORK_DIR/late.log" 'the late backend'
+is 'healthcheck.sh waits for an answer that takes 2.1 s' bash "$scripts/healthcheck.sh" "$late" / 200
+is 'healthcheck.sh turns down another status' \
+    fails 1 'got "HTTP/1.1 200", wanted HTTP/1.x 204' bash "$scripts/healthcheck.sh" "$late" /healthz 204
+
+mkdir "$WORK_DIR/bin" "$WORK_DIR/run" "$WORK_DIR/release"
+: > "$WORK_DIR/run/run.json"
+for program in cc nginx haproxy redis-server valgrind perf cargo; do
+    stub "$program" <<< 'exit 0'
+done
+stub nproc <<< 'echo 2'
+is 'compare.sh turns down a folder that holds a run' \
+    fails 1 "$WORK_DIR/run holds a run already: name another folder" with_stubs bash "$scripts/compare.sh" "$WORK_DIR/run"
+stub bench << END
+echo \$\$ > "$WORK_DIR/bench.pid.new"
+mv "$WORK_DIR/bench.pid.new" "$WORK_DIR/bench.pid"
+exec sleep 600
+END
+mv "$WORK_DIR/bin/bench" "$WORK_DIR/release/"
+CARGO_TARGET_DIR=$WORK_DIR with_stubs start "$WORK_DIR/compare.log" bash "$scripts/compare.sh" "$WORK_DIR/new"
+wait_for 30 'compare.sh to start bench' test -e "$WORK_DIR/bench.pid" || { cat "$WORK_DIR/compare.log" >&2; exit 1; }
+end_process "$STARTED_PID"
+bench_pid=$(< "$WORK_DIR/bench.pid")
+STARTED_PIDS+=("$bench_pid")
+is 'compare.sh ends bench when it is told to end' has_ended "$bench_pid"
+
+mkdir -p "$WORK_DIR/no_cargo" "$WORK_DIR/home/.cargo/bin"
+for program in bash dirname env mkdir nice; do
+    ln -s "$(command -v "$program")" "$WORK_DIR/no_cargo/"
+done
+for program in cc c++ cargo-fuzz; do
+    stub "$program" <<< 'exit 0'
+    mv "$WORK_DIR/bin/$program" "$WORK_DIR/no_cargo/"
+done
+stub cargo <<< 'echo "cargo $*"'
+mv "$WORK_DIR/bin/cargo" "$WORK_DIR/home/.cargo/bin/"
+is 'peers.sh finds cargo where rustup puts it' says '^cargo install .* sozu$
+    ^sozu is installed$' without_cargo env -u XDG_CACHE_HOME bash "$scripts/peers.sh" sozu
+is 'fuzz.sh finds cargo where rustup puts it' \
+    fails 2 'unknown target "no_such"; there are cargo fuzz list' without_cargo bash "$scripts/fuzz.sh" no_such
 
 is 'failover.sh: the proxy loses no request' says ', 0 failed' bash "$scripts/failover.sh" --short
 is 'failover.sh --nginx: nginx neither' says ', 0 failed' bash "$scripts/failover.sh" --short --nginx

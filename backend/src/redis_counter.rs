@@ -112,6 +112,14 @@ impl RedisCounter {
     }
 }
 
+#[cfg(test)]
+impl RedisCounter {
+    /// One whose queue takes nothing, while Redis is not known to be away.
+    pub(crate) fn full() -> Self {
+        Self { queue: std::sync::mpsc::sync_channel(0).0, state: Arc::default() }
+    }
+}
+
 /// Whether Redis answers, for all to see.
 #[derive(Debug, Default)]
 struct Availability {

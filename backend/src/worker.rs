@@ -64,9 +64,10 @@ pub(crate) struct Worker {
     date_until: Instant,
     /// Clients whose share was used up in this turn.
     again: Vec<Key>,
-    /// Answers that wait.
+    /// Answers that wait; those of clients that have left stay until the next sweep.
     delays: BinaryHeap<Reverse<(Instant, Key)>>,
-    /// Hits of this turn that need a number from Redis.
+    /// Hits that need a number from Redis. They are sent at the end of a turn; one that is refused then may bring its
+    /// client's next one, for the turn after.
     hits: Vec<Key>,
     next_sweep: Instant,
 }
@@ -121,7 +122,7 @@ impl Worker {
     /// How long the poll may sleep; `None`: until something happens.
     fn timeout(&self) -> Option<Duration> {
         let may_accept = self.accept_after.is_none() && self.acceptable.contains(&true);
-        if may_accept || !self.again.is_empty() {
+        if may_accept || !self.again.is_empty() || !self.hits.is_empty() {
             return Some(Duration::ZERO);
         }
         let delay = self.delays.peek().map(|Reverse((until, _))| *until);
@@ -240,6 +241,8 @@ impl Worker {
         if now >= self.next_sweep {
             self.next_sweep = now + SWEEP;
             self.clients.retain(|_, client| now < client.connection.deadline);
+            // Else one who asks for long delays and leaves at once would pile them up.
+            self.delays.retain(|Reverse((_, key))| self.clients.contains_key(*key));
         }
     }
 
@@ -274,3 +277,7 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "worker_tests.rs"]
+mod tests;

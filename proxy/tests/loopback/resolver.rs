@@ -138,6 +138,19 @@ fn an_alias_a_truncated_answer_and_a_forged_one() {
 }
 
 #[test]
+fn one_kind_that_cannot_be_had_whole_does_not_matter_where_the_other_has_addresses() {
+    let ([_first, _second], [a, _], port) = pair();
+    // What is asked over TCP has no answer: the connection is closed.
+    let names = NameServer::start(move |asked| match (asked.over_tcp, asked.kind) {
+        (false, 28) => vec![asked.truncated()],
+        (false, _) => vec![asked.addresses(&[a], 60)],
+        (true, _) => Vec::new(),
+    });
+    let proxy = proxy(&[&names], "", port);
+    assert_eq!(proxy.get("/"), "first");
+}
+
+#[test]
 fn a_name_server_that_is_silent_or_fails_is_followed_by_the_next_one() {
     let ([_first, _second], [a, _], port) = pair();
     let silent = NameServer::start(|_| Vec::new());

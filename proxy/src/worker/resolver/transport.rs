@@ -44,7 +44,7 @@ pub(super) fn ask(server: SocketAddr, name: &str, kinds: &[Kind], until: Instant
     for query in &open {
         socket.send(&query.message())?;
     }
-    let mut replies = Vec::new();
+    let (mut replies, mut truncated) = (Vec::new(), Vec::new());
     // Without EDNS none is longer than 512 octets; whoever sends more is heard too.
     let mut message = [0; 4096];
     while let (false, Some(left)) = (open.is_empty(), left(until)) {
@@ -58,12 +58,19 @@ pub(super) fn ask(server: SocketAddr, name: &str, kinds: &[Kind], until: Instant
         let read = |(index, query): (usize, &Query<'_>)| Some((index, query.read(&message[..length])?));
         let Some((index, reply)) = open.iter().enumerate().find_map(read) else { continue };
         let query = open.swap_remove(index);
-        replies.push(match reply {
-            Reply::Truncated => ask_over_tcp(server, &query, until)?,
-            reply => reply,
-        });
+        match reply {
+            Reply::Truncated => truncated.push(query),
+            reply => replies.push(reply),
+        }
     }
-    sum_up(replies, open.is_empty())
+    let mut problem = (!open.is_empty()).then(|| ErrorKind::TimedOut.into());
+    for query in &truncated {
+        match ask_over_tcp(server, query, until) {
+            Ok(reply) => replies.push(reply),
+            Err(error) => problem = Some(error),
+        }
+    }
+    sum_up(replies, problem)
 }
 
 fn ask_over_tcp(server: SocketAddr, query: &Query<'_>, until: Instant) -> io::Result<Reply> {
@@ -97,8 +104,8 @@ fn read_exact(stream: &mut TcpStream, mut bytes: &mut [u8], until: Instant) -> i
     Ok(())
 }
 
-/// What the answers come to.
-fn sum_up(replies: Vec<Reply>, is_complete: bool) -> io::Result<Outcome> {
+/// What the answers come to; `problem` is why they are not all.
+fn sum_up(replies: Vec<Reply>, problem: Option<io::Error>) -> io::Result<Outcome> {
     let (mut all, mut least, mut failed, mut leads) = (Vec::new(), Duration::MAX, None, None);
     for reply in replies {
         match reply {
@@ -111,12 +118,12 @@ fn sum_up(replies: Vec<Reply>, is_complete: bool) -> io::Result<Outcome> {
             Reply::Records(_) | Reply::Truncated => {}
         }
     }
-    match (leads, failed) {
+    match (problem, leads, failed) {
         _ if !all.is_empty() => Ok(Outcome::Found(all, least)),
-        _ if !is_complete => Err(ErrorKind::TimedOut.into()),
-        (Some((name, ttl)), _) => Ok(Outcome::Alias(name, ttl)),
-        (None, Some(code)) => Ok(Outcome::Failed(code)),
-        (None, None) => Ok(Outcome::NotFound),
+        (Some(problem), ..) => Err(problem),
+        (None, Some((name, ttl)), _) => Ok(Outcome::Alias(name, ttl)),
+        (None, None, Some(code)) => Ok(Outcome::Failed(code)),
+        (None, None, None) => Ok(Outcome::NotFound),
     }
 }
 

@@ -70,6 +70,16 @@ impl SiteName {
         }
     }
 
+    /// Whether it stands for this text, whose letters are small, and is no expression.
+    pub fn is_plainly(&self, text: &[u8]) -> bool {
+        match self {
+            SiteName::Exact(name) => name.as_bytes() == text,
+            SiteName::Suffix(end) => text.len() > end.len() && text.ends_with(end.as_bytes()),
+            SiteName::Prefix(start) => text.len() > start.len() && text.starts_with(start.as_bytes()),
+            SiteName::Regex(_) => false,
+        }
+    }
+
     /// The name as a configuration has it.
     pub fn written(&self) -> String {
         match self {
@@ -162,6 +172,8 @@ pub struct Location {
     pub sets: Vec<Set>,
     /// What is looked for first (`try_files`).
     pub try_files: Option<TryFiles>,
+    /// Where its files are, also where none of its requests ends in one (`$document_root`).
+    pub files: Files,
     /// Where its requests end.
     pub action: Action,
     /// How they get there.
@@ -182,6 +194,7 @@ impl Location {
             is_internal: false,
             sets: Vec::new(),
             try_files: None,
+            files: Files::default(),
             action,
             rules: Rules::default(),
             client: None,
@@ -221,7 +234,7 @@ pub enum Action {
     /// In an answer of the proxy's own (`return`).
     Answer(Answer),
     /// In a file (`root`, `alias`).
-    File(Files),
+    File,
     /// In a few counters (`stub_status`).
     StubStatus,
 }
@@ -277,7 +290,7 @@ pub struct Answer {
 }
 
 /// Files below a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     /// The folder (`root`), or what stands for what the location matched (`alias`); behind a regular expression the whole
     /// path. Absolute unless it begins with a variable.
@@ -299,8 +312,6 @@ pub struct Files {
 /// Files of which the first that is there stands for a request (`try_files`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TryFiles {
-    /// Where they are looked for.
-    pub folder: Files,
     /// What they are called, in this order, and whether a folder is wanted.
     pub names: Vec<(Template, bool)>,
     /// Where none is there.

@@ -103,7 +103,7 @@ impl Exchange {
             fields: &fields,
             allowed: match self.place.action {
                 Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,
-                Action::File(_) | Action::StubStatus => reply::ANSWERED,
+                Action::File | Action::StubStatus => reply::ANSWERED,
             },
             keep_alive,
             head: self.request.method == Method::Head,

@@ -35,6 +35,8 @@ pub enum Failure {
     HeadTooLarge,
     /// It answered with a status that counts as a failure.
     Status(u16),
+    /// The request itself turned out to be in error, with this status, and another location answers to that.
+    Refused(u16),
     /// It answered with a status for which another location answers (`proxy_intercept_errors`).
     Intercepted(u16),
 }
@@ -46,7 +48,11 @@ impl Failure {
     pub fn blames_server(self, stale: bool) -> bool {
         let is_elsewhere = matches!(
             self,
-            Failure::Unresolved | Failure::ResolveTimeout | Failure::Local(_) | Failure::Intercepted(_)
+            Failure::Unresolved
+                | Failure::ResolveTimeout
+                | Failure::Local(_)
+                | Failure::Refused(_)
+                | Failure::Intercepted(_)
         );
         !stale && !is_elsewhere
     }
@@ -64,6 +70,7 @@ impl Failure {
             Failure::ReadTimeout => "read timeout".into(),
             Failure::Invalid(why) => why.into(),
             Failure::HeadTooLarge => "the response's head is too large".into(),
+            Failure::Refused(status) => format!("the request is answered with {status}"),
             Failure::Status(status) | Failure::Intercepted(status) => format!("status {status}"),
         }
     }
@@ -83,7 +90,7 @@ impl Failure {
             Failure::Invalid(_) | Failure::HeadTooLarge => rules.invalid_header,
             Failure::Status(_) => true,
             Failure::Unresolved | Failure::ResolveTimeout => false,
-            Failure::Local(_) | Failure::Intercepted(_) => false,
+            Failure::Local(_) | Failure::Refused(_) | Failure::Intercepted(_) => false,
             Failure::Connect(_) | Failure::Unasked | Failure::Closed | Failure::Reset(_) => rules.error,
         }
     }
@@ -99,7 +106,7 @@ impl Failure {
             Failure::ReadTimeout => Refusal::new(504, "the server did not answer in time"),
             Failure::Connect(_) => Refusal::new(502, "the server could not be reached"),
             Failure::Local(_) => Refusal::new(503, "the proxy is out of connections"),
-            Failure::Intercepted(status) => Refusal::new(status, ""),
+            Failure::Refused(status) | Failure::Intercepted(status) => Refusal::new(status, ""),
             Failure::Closed | Failure::Reset(_) => Refusal::new(502, "the server closed the connection"),
             Failure::Unasked | Failure::Invalid(_) | Failure::HeadTooLarge | Failure::Status(_) => {
                 Refusal::new(502, "the server sent an invalid response")

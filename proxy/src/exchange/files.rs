@@ -195,19 +195,24 @@ impl Fetch {
     }
 
     /// To the first of several files that is there (`ngx_http_try_files_handler`).
-    pub(super) fn to_first_of(tries: &TryFiles, message: &Message<'_>, asked: &Asked<'_>) -> Fetch {
+    pub(super) fn to_first_of(
+        tries: &TryFiles,
+        rules: &Files,
+        message: &Message<'_>,
+        asked: &Asked<'_>,
+    ) -> Fetch {
         let mut fetch = Fetch::new(message, asked.path);
         let mut root = Vec::new();
-        asked.expand(&tries.folder.root, &mut root);
+        asked.expand(&rules.root, &mut root);
         // An alias stands for what the location matched, also where the name of a file begins with that.
-        let replaced = asked.path.get(..tries.folder.replaced).unwrap_or_default();
+        let replaced = asked.path.get(..rules.replaced).unwrap_or_default();
         for (name, is_folder) in &tries.names {
             let mut path = replaced.to_vec();
             asked.expand(name, &mut path);
             if path[replaced.len()..].starts_with(replaced) {
                 path.drain(..replaced.len());
             }
-            if let Some(file) = files::path(&tries.folder, root.clone(), &path, b"") {
+            if let Some(file) = files::path(rules, root.clone(), &path, b"") {
                 fetch.goals.push_back(Goal::Try { file, path, is_folder: *is_folder });
             }
         }
@@ -325,7 +330,7 @@ impl Exchange {
         self.fetch = None;
         // Where it was to stand for another error, it is an error itself.
         self.status_shown = None;
-        self.refuse(Refusal::new(status, ""), env);
+        self.answer(status, false, env);
     }
 
     fn found(&mut self, found: &Found, env: &mut Env) {
@@ -349,7 +354,8 @@ impl Exchange {
             location = self.own_address(&place, &target);
             uri::escape(&fetch.path, &mut location);
             location.push(b'/');
-            if let (_, Some(args)) = uri::split(&fetch.target) {
+            let set = self.scope.as_ref().and_then(|scope| scope.args.as_deref());
+            if let Some(args) = set.or(uri::split(&fetch.target).1).filter(|args| !args.is_empty()) {
                 location.push(b'?');
                 location.extend_from_slice(args);
             }
@@ -408,10 +414,7 @@ impl Exchange {
         let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, scratch) else {
             unreachable!("a head that was read before");
         };
-        // What stands for an error is fetched, whatever the request wanted done.
-        if head.method != self.request.method {
-            (head.method, head.method_name) = (self.request.method, b"GET");
-        }
+        self.request.guise.dress(&mut head);
         let asked = target::of(head.method, head.target, head.version, &head.fields)?;
         let set = self.scope.as_ref().and_then(|scope| scope.args.clone());
         let own_args = set.as_deref().or(uri::split(&fetch.target).1);

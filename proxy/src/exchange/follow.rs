@@ -9,7 +9,7 @@ use super::request_head::{Arrival, Fate, Message};
 use super::scope::Scope;
 use super::values::{Asked, Known};
 use super::{Exchange, Failure};
-use crate::config::site::{Added, RedirectFrom};
+use crate::config::site::{Added, RedirectFrom, Set, SiteName};
 use crate::config::{Action, Listen};
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, ClientFraming, Delivery};
@@ -59,12 +59,13 @@ impl Exchange {
     pub(super) fn keep_refused(&mut self, message: &Message<'_>, tools: &Tools<'_>) {
         let Some(mut record) = self.record.take() else { return };
         let place = self.place.clone();
-        let scope = Scope::new(self.routes.slots());
+        let scope = self.enter_site(&place, message, tools);
         Exchange::keep(&place, &self.asked(message, tools, &scope), &mut record);
         record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
         record.keep_target(&place, message.target.path);
         record.request_length += message.head.len as u64;
         self.record = Some(record);
+        self.scope = Some(Box::new(scope));
     }
 
     pub(super) fn asked<'a>(
@@ -86,29 +87,46 @@ impl Exchange {
     /// Gives variables their values: named groups of expressions, then `set`. A request that the proxy sends from place
     /// to place keeps those it has (`ngx_http_internal_redirect`, `ngx_http_named_location`).
     fn enter(&mut self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
-        let kept = self.scope.take().filter(|_| message.arrival != Arrival::Asked);
-        let mut scope = kept.map_or_else(|| Scope::new(self.routes.slots()), |scope| *scope);
-        let mut sets = place.sets.as_slice();
-        match message.arrival {
-            Arrival::Asked => {}
-            // The arguments are part of the path that it is sent to.
-            Arrival::ByPath => scope.args = None,
-            Arrival::ByName => sets = &sets[place.site_sets..],
-            Arrival::Stays => return scope,
-        }
-        if message.arrival == Arrival::Asked && !place.name_patterns.is_empty() {
-            let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
-            let _ = place.name_patterns.iter().any(|pattern| scope.matches(pattern, &name));
-        }
-        if let Some(pattern) = &place.pattern {
+        let kept = self.scope.take().map(|scope| *scope);
+        let mut scope = match (message.arrival, kept) {
+            (Arrival::Stays, Some(scope)) => return scope,
+            (Arrival::ByName, Some(scope)) => scope,
+            (Arrival::ByPath, Some(mut scope)) => {
+                // The arguments are part of the path that it is sent to.
+                scope.args = None;
+                self.assign(&place.sets[..place.site_sets], message, tools, &mut scope);
+                scope
+            }
+            (_, _) => self.enter_site(place, message, tools),
+        };
+        for pattern in &place.patterns {
             scope.matches(pattern, tools.path);
         }
+        self.assign(&place.sets[place.site_sets..], message, tools, &mut scope);
+        scope
+    }
+
+    /// The values that a site gives, before a location is looked for: groups of the name that it was found by, then `set`.
+    fn enter_site(&self, place: &Place, message: &Message<'_>, tools: &Tools<'_>) -> Scope {
+        let mut scope = Scope::new(self.routes.slots());
+        if !place.site_names.is_empty() {
+            let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
+            // An expression is not asked where another name stands for it.
+            if !place.site_names.iter().any(|known| known.is_plainly(&name)) {
+                let mut patterns = place.site_names.iter().filter_map(SiteName::pattern);
+                let _ = patterns.any(|pattern| scope.matches(pattern, &name));
+            }
+        }
+        self.assign(&place.sets[..place.site_sets], message, tools, &mut scope);
+        scope
+    }
+
+    fn assign(&self, sets: &[Set], message: &Message<'_>, tools: &Tools<'_>, scope: &mut Scope) {
         for set in sets {
             let mut value = Vec::new();
-            self.asked(message, tools, &scope).expand(&set.value, &mut value);
+            self.asked(message, tools, scope).expand(&set.value, &mut value);
             scope.set(&set.variable, value);
         }
-        scope
     }
 
     fn obey(
@@ -118,15 +136,15 @@ impl Exchange {
         tools: &mut Tools<'_>,
         scope: &mut Scope,
     ) -> Result<Fate, Refusal> {
-        // `return` comes before access is looked at, as in nginx's phases.
-        if !matches!(place.action, Action::Answer(_)) && !place.lets_in(self.client) {
-            return Ok(Fate::Refused(403));
-        }
+        // In the order of nginx's phases: `internal`, then `return`, then access.
         if place.is_internal && message.arrival == Arrival::Asked {
             return Ok(Fate::Refused(404));
         }
+        if !matches!(place.action, Action::Answer(_)) && !place.lets_in(self.client) {
+            return Ok(Fate::Refused(403));
+        }
         if let Some(tries) = place.try_files.as_ref().filter(|_| message.arrival != Arrival::Stays) {
-            let fetch = Fetch::to_first_of(tries, message, &self.asked(message, tools, scope));
+            let fetch = Fetch::to_first_of(tries, &place.files, message, &self.asked(message, tools, scope));
             self.fetch = Some(Box::new(fetch));
             return Ok(Fate::Fetched);
         }
@@ -150,8 +168,8 @@ impl Exchange {
                 Ok(if has_text { Fate::Answered(status) } else { Fate::Refused(status) })
             }
             Action::Proxy(pass) => self.pass(place, pass, message, tools, scope),
-            Action::File(files) => {
-                let fetch = Fetch::to_file(files, message, &self.asked(message, tools, scope));
+            Action::File => {
+                let fetch = Fetch::to_file(&place.files, message, &self.asked(message, tools, scope));
                 self.fetch = Some(Box::new(fetch));
                 Ok(Fate::Fetched)
             }

@@ -444,6 +444,7 @@ impl Exchange {
         if sequel != Sequel::Renewed
             && let Some(one) = self.record.as_mut().and_then(|record| record.current())
             && one.status == 0
+            && !matches!(failure, Failure::Refused(_))
         {
             one.status = failure.status();
         }

@@ -1,15 +1,16 @@
 //! Another location's answer in place of an error (`error_page`, `ngx_http_send_error_page`).
 
+use super::request::Guise;
 use super::request_head::{Arrival, Fate};
 use super::values::Known;
-use super::{Ending, Env, Exchange};
+use super::{Ending, Env, Exchange, Failure, Link};
 use crate::config::site::PageStatus;
 use crate::http::body::Cursor;
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed};
 use crate::http::rewrite;
 use crate::http::target::{self, Target};
-use crate::http::{Method, uri};
+use crate::http::uri;
 
 /// The most times that one request is sent to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
 const REDIRECTS_MAX: u8 = 10;
@@ -18,8 +19,8 @@ impl Exchange {
     /// Whether another location would answer in place of an error of this status.
     pub(super) fn has_page_for(&self, status: u16) -> bool {
         let rules = &self.place.rules;
-        let once = self.redirects == 0 || rules.recursive_error_pages;
-        once && self.redirects < REDIRECTS_MAX
+        !self.request.has_its_page
+            && self.redirects < REDIRECTS_MAX
             && self.request.is_whole()
             && self.record.is_some()
             && rules.error_pages.iter().any(|page| page.statuses.contains(&status))
@@ -32,9 +33,8 @@ impl Exchange {
         let place = self.place.clone();
         let pages = &place.rules.error_pages;
         let Some(page) = pages.iter().find(|page| page.statuses.contains(&status)) else { return false };
-        let once = self.redirects == 0 || place.rules.recursive_error_pages;
         let is_open = self.ending == Ending::Open && !self.response.has_begun();
-        if !once || self.redirects >= REDIRECTS_MAX || !is_open {
+        if self.request.has_its_page || self.redirects >= REDIRECTS_MAX || !is_open {
             return false;
         }
         let Some(record) = self.record.as_deref().filter(|record| !record.head.is_empty()) else {
@@ -45,7 +45,18 @@ impl Exchange {
         Known::new(self, env.moment()).expand(&page.target, &mut goal);
         let Some(body) = self.body_for(&goal, status, &bytes, env) else { return false };
 
+        match self.link {
+            Link::None => {}
+            // Nothing of it is on its way yet.
+            Link::Wanted { .. } => self.link = Link::None,
+            // The server is parted with first.
+            _ => {
+                self.failure = Some(Failure::Refused(status));
+                return true;
+            }
+        }
         self.redirects += 1;
+        self.request.has_its_page = !place.rules.recursive_error_pages;
         self.closes_after(status);
         self.status_shown = match page.status {
             PageStatus::Kept => Some(status),
@@ -89,18 +100,21 @@ impl Exchange {
     }
 
     /// The body that a request with this head has on its way to `goal`, in place of an error of this status; `None` where it
-    /// cannot go there. To a location of a name a request goes as it is, so all of its body that has come has to be here
+    /// cannot go there. Without its body it stays. To a location of a name a request goes as it is, so all of its body that has come has to be here
     /// yet. For anything else a page is fetched, which takes no body: one that still comes would have to be read for
     /// nothing, but for one that is too long, which ends the connection anyway.
     fn body_for(&self, goal: &[u8], status: u16, head: &[u8], env: &mut Env) -> Option<Length> {
         let Ok(Parsed::Complete(head)) = head::request(head, &mut env.scratch) else { return None };
         let length = framing::request(&head.fields, head.version).ok()?;
         let is_named = goal.first() == Some(&b'@');
+        if self.request.guise != Guise::Same {
+            return Some(Length::Empty);
+        }
         if status == 413 || self.request.is_whole() && (length == Length::Empty || !is_named) {
             return Some(Length::Empty);
         }
         // Errors that are about the request, or about the time it takes, are no reason to go on with it.
-        let goes_on = is_named && self.request.is_held() && !matches!(status, 400 | 408);
+        let goes_on = is_named && self.request.has_its_body() && !matches!(status, 400 | 408);
         goes_on.then_some(length)
     }
 
@@ -140,7 +154,11 @@ impl Exchange {
         let is_named = goal.first() == Some(&b'@');
         if is_named {
             target = Target { path: now, host: target.host };
-            self.place = self.routes.named(self.place.site, goal)?.clone();
+            // (`ngx_http_named_location`)
+            let Some(named) = self.routes.named(self.place.site, goal) else {
+                return Some(Fate::Refused(500));
+            };
+            self.place = named.clone();
         } else {
             // What stands there is meant as it is: variables are decoded already (`ngx_http_internal_redirect`).
             let (path, args) = uri::split(goal);
@@ -154,11 +172,13 @@ impl Exchange {
                 escaped.extend_from_slice(args);
             }
             target = Target { path: &escaped, host: target.host };
-            // The page is fetched, whatever the request wanted done.
-            if head.method != Method::Head {
-                (head.method, head.method_name) = (Method::Get, b"GET");
-            }
+            // It is fetched, whatever the request wanted done.
+            self.request.guise = Guise::Page;
         }
+        if body == Length::Empty && framing::request(&head.fields, head.version) != Ok(Length::Empty) {
+            self.request.guise = self.request.guise.max(Guise::Bodiless);
+        }
+        self.request.guise.dress(&mut head);
         self.request.method = head.method;
         let wishes = rewrite::wishes(&head);
         if body == Length::Empty {

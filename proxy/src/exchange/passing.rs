@@ -7,7 +7,7 @@ use super::request::joined;
 use super::request_head::{Fate, Message, TOO_LARGE};
 use super::scope::Scope;
 use super::values::Asked;
-use crate::buffer::{Buffer, Full};
+use crate::buffer::{Buffer, Buffers, Full};
 use crate::config::Pass;
 use crate::config::address::local_address;
 use crate::config::site::{Forwarding, Listed, PassBody, PassTarget, PassUri};
@@ -114,11 +114,19 @@ impl Exchange {
         self.request.closes = told.closes;
         self.request.upgrade = told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));
         // Who keeps the expectation from the server has to meet it (RFC 9110 section 10.1.1).
-        if !told.expects && message.awaits_continue() {
-            let out = self.response.out(false, tools.buffers);
-            out.append(CONTINUE).expect("a fresh buffer has room");
+        if !told.expects && message.awaits_continue() && !self.request.is_called {
+            self.call_for_body(tools.buffers);
         }
         Ok(if passes_body || message.length == Length::Empty { Fate::Forwarded } else { Fate::Discarded })
+    }
+}
+
+impl Exchange {
+    /// Tells the client to send the body, which it waits to be told.
+    pub(super) fn call_for_body(&mut self, buffers: &mut Buffers) {
+        let out = self.response.out(false, buffers);
+        out.append(CONTINUE).expect("a fresh buffer has room");
+        self.request.is_called = true;
     }
 }
 

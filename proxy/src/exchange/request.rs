@@ -5,7 +5,7 @@ use super::{Ending, Env, Exchange, Link};
 use crate::buffer::Buffer;
 use crate::http::body::{Cursor, Then};
 use crate::http::fields::{self, Scratch};
-use crate::http::head::{self, Parsed};
+use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite;
 use crate::http::{Method, Refusal, Version};
 use crate::site::Place;
@@ -78,8 +78,39 @@ pub(super) struct RequestSide {
     pub(super) closes: bool,
     /// The protocols of a change that was asked for and passed on.
     pub(super) upgrade: Option<Box<[u8]>>,
+    /// The head is there, but what is done with it needs the body.
+    pub(super) awaits_body: bool,
+    /// The client, which waits for that, has been told to send the body.
+    pub(super) is_called: bool,
+    /// Something of the body was let go or dropped.
+    has_lost_body: bool,
+    /// How it goes on.
+    pub(super) guise: Guise,
+    /// A location that shows one page at most has shown it (`recursive_error_pages off`).
+    pub(super) has_its_page: bool,
     /// The `Connection` value of a chunked request that nominates fields: they go from trailers too.
     pub(super) nominated: Option<Box<[u8]>>,
+}
+
+/// How a request goes on that is sent to another location in place of an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Guise {
+    /// As it came.
+    #[default]
+    Same,
+    /// Without its body.
+    Bodiless,
+    /// As one for a page: GET, or HEAD, and without its body.
+    Page,
+}
+
+impl Guise {
+    /// Puts it on.
+    pub(super) fn dress(self, head: &mut RequestHead<'_, '_>) {
+        if self == Guise::Page && head.method != Method::Head {
+            (head.method, head.method_name) = (Method::Get, b"GET");
+        }
+    }
 }
 
 impl RequestSide {
@@ -137,6 +168,11 @@ impl RequestSide {
         self.sent == 0 && self.held == 0 && self.complete_here
     }
 
+    /// Whether what has come of the body can go elsewhere.
+    pub(super) fn has_its_body(&self) -> bool {
+        self.complete_here && !self.has_lost_body
+    }
+
     /// Whether all of the request that has come is still here.
     pub(super) fn is_held(&self) -> bool {
         self.complete_here
@@ -177,6 +213,7 @@ impl RequestSide {
             let held = std::mem::take(&mut self.held) as usize;
             self.input.as_mut().expect("held bytes lie in the input").consume(held);
             self.complete_here = false;
+            self.has_lost_body = true;
         }
     }
 
@@ -242,6 +279,7 @@ impl RequestSide {
         self.let_go();
         let skip = std::mem::take(&mut self.skip) as usize;
         self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
+        self.has_lost_body = true;
     }
 
     /// What has been judged of the body does not go on after all.
@@ -254,6 +292,7 @@ impl RequestSide {
     pub(super) fn drop_front(&mut self, n: usize) {
         if let Some(input) = &mut self.input {
             input.consume(n);
+            self.has_lost_body |= n > 0;
         }
     }
 

@@ -148,10 +148,15 @@ impl Exchange {
             self.keep_refused(&message, &tools);
             return Err(TOO_LARGE_BODY);
         }
-        if self.place.awaits_body && self.waits_for_body(&head, length, bytes) {
+        let wishes = rewrite::wishes(&head);
+        if self.place.awaits_body && waits_for_body(&self.place, &head, length, bytes) {
+            self.request.awaits_body = true;
+            if self.message(&head, &target, length, &wishes).awaits_continue() && !self.request.is_called {
+                self.call_for_body(tools.buffers);
+            }
             return Ok(Parsed::Partial);
         }
-        let wishes = rewrite::wishes(&head);
+        self.request.awaits_body = false;
         self.request.keep_alive =
             wishes.connection.persists(head.version) && self.may_persist(tools.moment.now);
         if wishes.upgrade {
@@ -178,20 +183,6 @@ impl Exchange {
         }
         let fate = self.follow(&message, &mut tools)?;
         Ok(Parsed::Complete((head.len, fate)))
-    }
-
-    /// Whether the body, which the place wants to look at before it does anything (`$request_body`), is still to come and
-    /// fits the room that there is for a head. One that does not is not looked at, as in nginx, where it would be in a file.
-    #[cold]
-    fn waits_for_body(&self, head: &RequestHead<'_, '_>, length: Length, bytes: &[u8]) -> bool {
-        let most = self.place.client.max_header_size;
-        let fits = match length {
-            Length::Exact(n) => n.saturating_add(head.len as u64) <= most as u64,
-            Length::Chunked => bytes.len() < most,
-            Length::Empty | Length::UntilClose => return false,
-        };
-        let mut expected = head.fields.values(Role::Expect).flat_map(members);
-        fits && expected.next().is_none() && !has_ended(&bytes[head.len..], length)
     }
 
     /// A request with this head.
@@ -227,6 +218,19 @@ impl Exchange {
         self.request.send_first(out);
         written.map_err(|_| TOO_LARGE)
     }
+}
+
+/// Whether the body, which the place wants to look at before it does anything (`$request_body`), is still to come and
+/// fits the room that there is for a head. One that does not is not looked at, as in nginx, where it would be in a file.
+#[cold]
+fn waits_for_body(place: &Place, head: &RequestHead<'_, '_>, length: Length, bytes: &[u8]) -> bool {
+    let most = place.client.max_header_size;
+    let fits = match length {
+        Length::Exact(n) => n.saturating_add(head.len as u64) <= most as u64,
+        Length::Chunked => bytes.len() < most,
+        Length::Empty | Length::UntilClose => return false,
+    };
+    fits && !has_ended(&bytes[head.len..], length)
 }
 
 /// Whether a body of this length has come to its end in `bytes`, or cannot any more.

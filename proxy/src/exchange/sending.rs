@@ -14,7 +14,6 @@ use httpdate::HttpDate;
 use super::files::Found;
 use super::values::Known;
 use super::{Ending, Env, Exchange, Step};
-use crate::config::Action;
 use crate::http::Method;
 use crate::http::conditions::{self, Validators, Verdict};
 use crate::http::head::{self, Parsed};
@@ -47,9 +46,8 @@ impl Exchange {
     /// Answers with the file that was opened.
     pub(super) fn send_file(&mut self, found: &Found, env: &mut Env) {
         let place = self.place.clone();
-        let (Some(fetch), Action::File(rules)) = (&self.fetch, &place.action) else {
-            unreachable!("a file is opened where the place has files");
-        };
+        let fetch = self.fetch.as_ref().expect("a file is opened for a fetch");
+        let rules = &place.files;
         let modified = HttpDate::from(UNIX_EPOCH + Duration::from_secs(found.modified.min(DATE_MAX)));
         let etag = rules.has_etag.then(|| format!("\"{:x}-{:x}\"", found.modified, found.length));
         let now = Validators { modified, etag: etag.as_deref().map(str::as_bytes) };

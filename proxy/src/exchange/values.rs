@@ -100,9 +100,7 @@ impl Asked<'_> {
                 out.extend(host.unwrap_or(place.name.as_bytes()).iter().map(u8::to_ascii_lowercase));
             }
             V::ContentLength => out.extend_from_slice(fields.find("content-length").unwrap_or_default()),
-            V::ContentType => {
-                join(fields.iter().map(|(_, field, value)| (field, value)), "content_type", b", ", out);
-            }
+            V::ContentType => out.extend_from_slice(fields.find("content-type").unwrap_or_default()),
             // Of an absolute target it is that one's (RFC 9112 section 3.2.2).
             V::Http(name) if &**name == "host" => {
                 out.extend_from_slice(self.target.host.unwrap_or_default());
@@ -129,11 +127,10 @@ impl Asked<'_> {
                 self.known.append(&V::RemoteAddr, out);
             }
             V::Map(index) => self.map(&self.known.exchange.routes.maps()[*index], out),
-            V::DocumentRoot => out.extend(self.root().unwrap_or_default()),
+            V::DocumentRoot => out.extend(self.root()),
             V::RequestFilename => {
-                if let (Action::File(rules), Some(root)) = (&self.known.exchange.place.action, self.root()) {
-                    out.extend(files::path(rules, root, self.path, b"").unwrap_or_default());
-                }
+                let rules = &self.known.exchange.place.files;
+                out.extend(files::path(rules, self.root(), self.path, b"").unwrap_or_default());
             }
             // What came with the head is at hand; what comes later is not waited for.
             V::RequestBody if self.known.exchange.place.passes_on() => {
@@ -150,17 +147,22 @@ impl Asked<'_> {
         }
     }
 
-    /// The folder of the place's files; `None` where it has none, or one that depends on what asks for it.
-    fn root(&self) -> Option<Vec<u8>> {
-        let Action::File(files) = &self.known.exchange.place.action else { return None };
-        let asks = |variable: &Variable| {
-            matches!(variable, Variable::DocumentRoot | Variable::RequestFilename | Variable::Map(_))
-        };
-        let mut root = Vec::new();
-        if !files.root.variables().any(asks) {
-            self.expand(&files.root, &mut root);
+    /// The folder of the place's files; nothing where it depends on what asks for it.
+    fn root(&self) -> Vec<u8> {
+        fn asks(maps: &[Map], variable: &Variable) -> bool {
+            match variable {
+                Variable::DocumentRoot | Variable::RequestFilename => true,
+                Variable::Map(index) => maps[*index].variables().any(|inner| asks(maps, inner)),
+                _ => false,
+            }
         }
-        Some(root)
+        let template = &self.known.exchange.place.files.root;
+        let maps = self.known.exchange.routes.maps();
+        let mut root = Vec::new();
+        if !template.variables().any(|variable| asks(maps, variable)) {
+            self.expand(template, &mut root);
+        }
+        root
     }
 
     fn map(&self, map: &Map, out: &mut Vec<u8>) {
@@ -279,7 +281,8 @@ impl Known<'_> {
             V::BinaryRemoteAddr => match exchange.client {
                 Some(std::net::IpAddr::V4(address)) => out.extend(address.octets()),
                 Some(std::net::IpAddr::V6(address)) => out.extend(address.octets()),
-                None => {}
+                // (`ngx_http_variable_binary_remote_addr`)
+                None => out.extend_from_slice(b"unix:"),
             },
             V::Scheme => out.extend_from_slice(b"http"),
             V::ServerAddr => match exchange.routes.address(exchange.listener) {

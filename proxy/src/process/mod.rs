@@ -314,15 +314,15 @@ impl Process<'_> {
     /// Lets go of the listeners; the workers close them.
     fn close(&mut self) {
         self.is_ending = true;
-        self.settle_files();
+        self.settle_files(|_| true);
         self.bound.clear();
     }
 
-    /// Whether the files of Unix sockets are to stay: where another process listens there, too, or where it was not this one
-    /// nor the one before it that made them.
-    fn settle_files(&mut self) {
+    /// Whether the files of those Unix sockets that are to be closed now stay: where another process listens there, too,
+    /// or where it was not this one nor the one before it that made them.
+    fn settle_files(&mut self, is_closed: impl Fn(&usize) -> bool) {
         let is_shared = self.successor.is_some() || self.inheritance.predecessor_lives();
-        for bound in self.bound.values_mut() {
+        for (_, bound) in self.bound.iter_mut().filter(|(number, _)| is_closed(number)) {
             if is_shared {
                 bound.leave_file(true);
             } else if self.inheritance.is_successor() {

@@ -96,14 +96,15 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
+        // To read a pipe would be to wait for oneself.
+        if fs::metadata(&self.path).is_ok_and(|meta| !meta.is_file()) {
+            return;
+        }
         let ours = match fs::read_to_string(&self.path) {
             Ok(text) => text == self.text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(_) => false,
         };
-        if fs::metadata(&self.path).is_ok_and(|meta| !meta.is_file()) {
-            return;
-        }
         if !ours {
             log::warn!("the pid file {} is not ours any more; leaving it", self.path.display());
             return;

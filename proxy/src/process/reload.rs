@@ -81,7 +81,7 @@ impl Process<'_> {
         set_limits(&next.config);
         self.supply(|number| last.rests || !before.contains(&number));
         // The workers still have theirs, until they have taken in who waits there.
-        self.settle_files();
+        self.settle_files(|number| !next.ids.listeners.contains(number));
         self.bound.retain(|number, _| next.ids.listeners.contains(number));
         for (number, listener) in next.ids.listeners.iter().zip(&next.config.listeners) {
             if let Some(Err(error)) = self.bound.get(number).map(|bound| bound.configure(listener)) {

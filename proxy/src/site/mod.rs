@@ -20,7 +20,9 @@ use std::sync::Arc;
 
 use slotmap::SecondaryMap;
 
-use crate::config::site::{Answer, Delivery, Forwarding, Log, PassBody, PassTarget, PassUri, Set, TryFiles};
+use crate::config::site::{
+    Answer, Delivery, Files, Forwarding, Log, Match, PassBody, PassTarget, PassUri, Set, SiteName, TryFiles,
+};
 use crate::config::template::{Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
@@ -58,16 +60,18 @@ pub struct Place {
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
     pub is_plain: bool,
-    /// The expression that leads here, where it is one.
-    pub pattern: Option<Pattern>,
-    /// The expressions among its site's names.
-    pub name_patterns: Vec<Pattern>,
+    /// The expressions that lead here, those of the locations around it first.
+    pub patterns: Vec<Pattern>,
+    /// The names of its site, where there are expressions among them.
+    pub site_names: Vec<SiteName>,
     /// Variables that get values on the way, in their order: those of the site, then the location's.
     pub sets: Vec<Set>,
     /// How many of them are the site's.
     pub site_sets: usize,
     /// What is looked for first.
     pub try_files: Option<TryFiles>,
+    /// Where its files are.
+    pub files: Files,
     /// It is for requests that the proxy sends here itself.
     pub is_internal: bool,
     /// Bodies of its requests are kept, as far as the rules let them (`$request_body`).
@@ -93,7 +97,6 @@ pub struct PlaceLog {
 impl Place {
     fn new(config: &Config, ids: &Ids, index: usize, location: &Location) -> Place {
         let site = &config.sites[index];
-        use crate::config::site::{Match, SiteName};
         let mut rules = location.rules.clone();
         if rules.max_body_size == 0 {
             rules.max_body_size = u64::MAX;
@@ -160,11 +163,14 @@ impl Place {
                 && !location.is_internal
                 && !has_key
                 && location.try_files.is_none(),
-            pattern: match &location.matches {
-                Match::Regex(pattern) => Some(pattern.clone()),
-                Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => None,
+            patterns: match &location.matches {
+                Match::Regex(pattern) => vec![pattern.clone()],
+                Match::Exact(_) | Match::Prefix { .. } | Match::Named(_) => Vec::new(),
             },
-            name_patterns: site.names.iter().filter_map(|name| name.pattern().cloned()).collect(),
+            site_names: match site.names.iter().any(|name| name.pattern().is_some()) {
+                true => site.names.clone(),
+                false => Vec::new(),
+            },
             sets: site.sets.iter().chain(&location.sets).cloned().collect(),
             site_sets: site.sets.len(),
             try_files: match &location.action {
@@ -172,6 +178,7 @@ impl Place {
                 Action::Answer(_) => None,
                 _ => location.try_files.clone(),
             },
+            files: location.files.clone(),
             is_internal: location.is_internal,
             keeps_body,
             awaits_body: asks_for_body(config, location)
@@ -182,7 +189,7 @@ impl Place {
                 || cookies.count() > 0,
             upstream: match &location.action {
                 Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
-                Action::Proxy(_) | Action::Answer(_) | Action::File(_) | Action::StubStatus => None,
+                Action::Proxy(_) | Action::Answer(_) | Action::File | Action::StubStatus => None,
             },
             client: client.clone(),
             response_head_max: response_head_max(site, &rules),
@@ -238,7 +245,7 @@ impl Place {
     pub fn default_host(&self) -> &str {
         match &self.action {
             Action::Proxy(pass) => &pass.host,
-            Action::Answer(_) | Action::File(_) | Action::StubStatus => "",
+            Action::Answer(_) | Action::File | Action::StubStatus => "",
         }
     }
 }
@@ -288,10 +295,13 @@ impl Routes {
     pub fn new(config: &Config, ids: &Ids) -> Routes {
         let site = |(index, site): (usize, &Site)| SiteRoutes {
             answer: site.answer.as_ref().map(|answer| {
-                let location = Location { action: Action::Answer(answer.clone()), ..site.location.clone() };
+                let mut location =
+                    Location { action: Action::Answer(answer.clone()), ..site.location.clone() };
+                // It comes before a location is found, and only then is the length of a body looked at.
+                location.rules.max_body_size = 0;
                 Arc::new(Place::new(config, ids, index, &location))
             }),
-            paths: Paths::new(config, ids, index, &site.locations),
+            paths: Paths::new(config, ids, index, &site.locations, &[]),
             rest: Arc::new(Place::new(config, ids, index, &site.location)),
         };
         let sites: Vec<_> = config.sites.iter().enumerate().map(site).collect();
@@ -299,7 +309,9 @@ impl Routes {
             let names = Names::new(listener, &config.sites);
             let site = &sites[names.default()];
             let default_place = site.rest.clone();
-            let is_plain = names.is_one() && site.answer.is_none() && site.paths.is_empty();
+            // As the command line has it: what comes goes on, whatever its path.
+            let is_plain =
+                names.is_one() && site.answer.is_none() && site.paths.is_empty() && site.rest.passes_on();
             let (address, takes_proxy_protocol) = (listener.address.clone(), listener.proxy_protocol);
             ListenerRoutes { names, default_place, is_plain, address, takes_proxy_protocol }
         };
@@ -463,9 +475,7 @@ fn is_late(config: &Config, index: usize) -> bool {
 
 /// Whether a request for this location may be sent on to another one.
 fn leads_on(location: &Location) -> bool {
-    location.try_files.is_some()
-        || !location.rules.error_pages.is_empty()
-        || matches!(location.action, Action::File(_))
+    location.try_files.is_some() || !location.rules.error_pages.is_empty() || location.action == Action::File
 }
 
 fn any_location(locations: &[Location], is_wanted: &impl Fn(&Location) -> bool) -> bool {
@@ -505,7 +515,7 @@ fn groups<'c>(config: &'c Config, action: &Action) -> impl Iterator<Item = &'c U
     let range = match action {
         Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => *index..index + 1,
         Action::Proxy(Pass { target: PassTarget::Variable(_), .. }) => 0..config.upstreams.len(),
-        Action::Answer(_) | Action::File(_) | Action::StubStatus => 0..0,
+        Action::Answer(_) | Action::File | Action::StubStatus => 0..0,
     };
     config.upstreams[range].iter()
 }

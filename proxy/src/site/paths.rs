@@ -37,11 +37,20 @@ struct Found<'a> {
 }
 
 impl Paths {
-    pub(super) fn new(config: &Config, ids: &Ids, index: usize, locations: &[Location]) -> Paths {
+    /// `around` are the expressions of the locations that these are in, from the outermost on.
+    pub(super) fn new(
+        config: &Config,
+        ids: &Ids,
+        index: usize,
+        locations: &[Location],
+        around: &[Pattern],
+    ) -> Paths {
         let mut paths = Paths::default();
         for location in locations {
-            let place = Arc::new(Place::new(config, ids, index, location));
-            let nested = Paths::new(config, ids, index, &location.nested);
+            let mut place = Place::new(config, ids, index, location);
+            place.patterns.splice(0..0, around.iter().cloned());
+            let nested = Paths::new(config, ids, index, &location.nested, &place.patterns);
+            let place = Arc::new(place);
             match &location.matches {
                 Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
                 Match::Prefix { path, is_final } => {
@@ -159,7 +168,7 @@ mod tests {
             location(Match::Named("@n".into()), 12, vec![]),
         ];
         let config = Config::new(Vec::new());
-        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations);
+        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations, &[]);
         let status = |place: &Arc<Place>| match &place.action {
             Action::Answer(answer) => answer.status,
             other => panic!("{other:?}"),
@@ -184,6 +193,6 @@ mod tests {
             assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
         }
         assert_eq!(paths.named(b"@n").map(status), Some(12));
-        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3]).find(b"/b").is_none());
+        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3], &[]).find(b"/b").is_none());
     }
 }

@@ -12,6 +12,7 @@ use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Interest, Poll};
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use parking_lot::Mutex;
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -310,7 +311,12 @@ impl Net for MioNet {
 fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
-    socket.bind(&from.into())?;
+    if from.port() == 0 {
+        // The port is drawn when it is known where to, so that there are as many for each server.
+        setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    }
+    // Whatever is wrong with the address, it is no fault of the server.
+    socket.bind(&from.into()).map_err(|_| Errno::ADDRNOTAVAIL)?;
     match socket.connect(&to.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),

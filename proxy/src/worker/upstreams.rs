@@ -81,6 +81,7 @@ impl<N: Net> Worker<N> {
             return self.without_group(key);
         };
         if !same_server {
+            debug_assert!(client.chosen.is_none() && client.upstream.is_none(), "one is parted with first");
             match choose(client, pool, group, waiter(self.number, key), self.env.now) {
                 Choice::Server if client.waiting.is_none() => {}
                 Choice::Server => {
@@ -119,7 +120,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     pub(super) fn connect(&mut self, key: ClientKey, chosen: Chosen) {
         let mut connection = self.open(key, chosen);
-        if connection.as_ref().is_err_and(is_local) && self.give_up_idle(0) {
+        if connection.as_ref().is_err_and(is_short) && self.give_up_idle(0) {
             connection = self.open(key, chosen);
         }
         let Some(client) = self.clients.get_mut(key) else { return };
@@ -505,6 +506,13 @@ pub(super) fn close_pooled<N: Net>(
 /// Whether this machine's limits are to blame for an error, not the server.
 pub(super) fn is_local(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
-    let local = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| local.iter().any(|errno| errno.raw_os_error() == code))
+    // No address, or no port, to connect from.
+    is_short(error) || error.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error())
+}
+
+/// Whether closing a connection may help against it.
+fn is_short(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| short.iter().any(|errno| errno.raw_os_error() == code))
 }

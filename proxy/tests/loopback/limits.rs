@@ -43,6 +43,57 @@ fn a_body_that_grows_too_large_is_a_413_and_never_passes_for_whole() {
 }
 
 #[test]
+fn a_page_for_a_body_that_grows_too_large_costs_its_server_nothing() {
+    let origin = Origin::start(|visit| {
+        let head = visit.request_head();
+        if head.target() == "/" {
+            visit.rest();
+        } else {
+            visit.send(ok(head.target()));
+        }
+    });
+    let http = format!(
+        "upstream app {{ server {origin} max_conns=1; }}
+         server {{
+             listen LISTEN; client_max_body_size 1k;
+             location / {{ proxy_pass http://app; error_page 413 =200 /large; }}
+             location /large {{ proxy_pass http://app; }}
+         }}"
+    );
+    let proxy = Proxy::start_with("worker_processes 1;", &http, |_| {});
+    for _ in 0..3 {
+        let mut conn = proxy.connect();
+        conn.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+        origin.wait_open(1);
+        conn.send(format!("400\r\n{}\r\n", "x".repeat(1024)));
+        assert_eq!(conn.response().text(), "/large");
+        drop(conn);
+        origin.wait_open(0);
+    }
+    assert_eq!(proxy.get("/other"), "/other");
+}
+
+#[test]
+fn an_address_that_cannot_be_connected_from_is_no_failure_of_the_server() {
+    let origin = Origin::named("ok");
+    let http = format!(
+        "upstream app {{ server {origin}; server {origin}; }}
+         server {{
+             listen LISTEN;
+             location / {{ proxy_pass http://app; }}
+             location /from {{ proxy_bind $arg_a; proxy_pass http://app; }}
+         }}"
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    for address in ["192.0.2.1", "[::1]"] {
+        assert_eq!(proxy.status(&format!("/from?a={address}")), 503, "{address}");
+    }
+    assert_eq!(proxy.get("/from?a=127.0.0.9"), "ok");
+    assert_eq!(proxy.get("/"), "ok");
+    assert!(proxy.log().iter().all(|line| !line.contains("is down")));
+}
+
+#[test]
 fn max_body_size_0_is_no_bound_and_1m_the_default() {
     let origin = Origin::named("ok");
     for (flags, status) in [("--max-body-size 0", 200), ("", 413)] {

@@ -389,6 +389,11 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
         "[emerg] \"syslog:\" in the \"access_log\" directive is not supported by this proxy in nginx.conf:4",
         "",
     ),
+    (
+        "%set $limit_rate 1k;",
+        "[emerg] the \"limit_rate\" variable is not supported by this proxy in nginx.conf:4",
+        "",
+    ),
     // Names are not resolved while the configuration is read.
     (
         "@proxy_pass http://nohost.invalid;",

@@ -38,8 +38,9 @@ impl Files for Disk {
         let paths = glob::glob_with(&plain, options)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
         let mut names = Vec::new();
-        for path in paths {
-            names.push(path.map_err(io::Error::from)?.to_string_lossy().into_owned());
+        // A folder that cannot be read is passed over, as by glob(3).
+        for path in paths.flatten() {
+            names.push(path.to_string_lossy().into_owned());
         }
         names.sort();
         Ok(names)

@@ -96,7 +96,8 @@ fn the_smallest_configuration_has_nginx_s_defaults() {
     assert_eq!(site.client.keepalive_requests, 1000);
     assert_eq!(site.client.max_header_size, 32 << 10);
     assert!(!site.client.underscores && site.client.ignores_invalid);
-    let Action::File(files) = &site.location.action else { panic!("{:?}", site.location.action) };
+    let files = &site.location.files;
+    assert_eq!(site.location.action, Action::File);
     assert_eq!(files.root, Template::text("/p/html"));
     assert_eq!(files.index, [Template::text("index.html")]);
     let rules = &site.location.rules;

@@ -29,7 +29,7 @@ fn site_with(change: impl FnOnce(&mut Files)) -> Play {
     change(&mut rules);
     let mut play = Play::new(|config| {
         let site = &mut config.sites[0];
-        site.location.action = Action::File(rules);
+        (site.location.action, site.location.files) = (Action::File, rules);
         let forwarding = |path: &str| Location {
             matches: Match::Prefix { path: path.into(), is_final: true },
             ..Location::new(Action::Answer(Answer { status: 200, text: Some(Template::text("elsewhere")) }))
@@ -142,11 +142,11 @@ fn trying(otherwise: Otherwise) -> Play {
     let mut play = site();
     let uri = || Template::default().with(Part::Variable(Variable::Uri));
     let folder = files("/srv", &["index.txt"]);
-    let tries = TryFiles { folder: folder.clone(), names: vec![(uri(), false), (uri(), true)], otherwise };
+    let tries = TryFiles { names: vec![(uri(), false), (uri(), true)], otherwise };
     let found = play.files.clone();
     play = Play::new(|config| {
         let site = &mut config.sites[0];
-        site.location.action = Action::File(folder);
+        (site.location.action, site.location.files) = (Action::File, folder);
         site.location.try_files = Some(tries);
         let pass = Action::Proxy(Pass::new(0, "app1:5000".into()));
         site.locations.push(Location { matches: Match::Named("@app".into()), ..Location::new(pass) });

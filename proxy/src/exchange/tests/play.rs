@@ -337,6 +337,7 @@ impl Play {
 
     /// A connection is there.
     pub(crate) fn had(&mut self, wire: Wire) {
+        assert!(!self.has_upstream, "the connection before was not parted with: {:?}", self.log);
         self.upstreams.push(Wire { request: self.finished, ..wire });
         self.has_upstream = true;
         self.is_connecting = false;

@@ -120,13 +120,14 @@ impl Builder<'_> {
             (_, Some(answer)) if !is_site => Action::Answer(answer),
             (End::Pass(pass), _) => Action::Proxy(pass.finish(&self.variables)?),
             (End::StubStatus, _) => Action::StubStatus,
-            (End::File, _) => Action::File(self.static_files(scope)?),
+            (End::File, _) => Action::File,
         };
         Ok(Location {
             matches: part.matches.clone(),
             is_internal: part.is_internal,
             sets: if is_site { Vec::new() } else { self.sets(part)? },
             try_files: self.try_files(part, scope)?,
+            files: self.static_files(scope)?,
             action,
             rules: self.rules(part, scope)?,
             client: (!is_site).then(|| client_rules(scope)),
@@ -149,14 +150,13 @@ impl Builder<'_> {
     fn try_files(&self, part: &Part, scope: &Scope) -> Result<Option<TryFiles>, Error> {
         let Some(tries) = &part.try_files else { return Ok(None) };
         let name = |(name, is_folder): &(Text, bool)| Ok((self.variables.template(name)?, *is_folder));
-        let folder = self.static_files(scope)?;
-        if folder.is_alias && matches!(part.matches, Match::Regex(_)) {
+        let is_alias = scope.root.as_ref().is_some_and(|root| root.is_alias);
+        if is_alias && matches!(part.matches, Match::Regex(_)) {
             let message = "\"try_files\" with \"alias\" in a location that is given by regular expression is not \
                            supported by this proxy";
             return Err(Error::at(&part.place, message));
         }
         Ok(Some(TryFiles {
-            folder,
             names: tries.names.iter().map(name).collect::<Result<_, Error>>()?,
             otherwise: match &tries.otherwise {
                 Last::Status(status) => Otherwise::Status(*status),

@@ -137,7 +137,8 @@ impl Builder<'_> {
             daemon: settings.daemon.unwrap_or(true),
             user: settings.user.clone(),
             open_files: settings.open_files,
-            shutdown_timeout: settings.shutdown_timeout,
+            // 0 is no time, but no bound.
+            shutdown_timeout: settings.shutdown_timeout.filter(|time| !time.is_zero()),
             pid_file: Some(full(settings.pid.as_deref().unwrap_or("logs/nginx.pid")).into()),
             ..Process::default()
         }

@@ -80,6 +80,10 @@ impl Variables {
 
     /// A variable that can be given values: defined here, or before.
     pub(super) fn assignable(&mut self, name: &str, place: &Place) -> Result<Variable, Error> {
+        // It would have an effect in nginx.
+        if name == "limit_rate" {
+            return Err(Error::at(place, "the \"limit_rate\" variable is not supported by this proxy"));
+        }
         match self.find(name) {
             Some(variable @ (Variable::Slot(_) | Variable::Args)) if name != "query_string" => Ok(variable),
             Some(variable) if !may_be_defined(name, &variable) || matches!(variable, Variable::Map(_)) => {

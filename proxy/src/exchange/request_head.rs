@@ -148,15 +148,15 @@ impl Exchange {
             self.keep_refused(&message, &tools);
             return Err(TOO_LARGE_BODY);
         }
-        let wishes = rewrite::wishes(&head);
         if self.place.awaits_body && waits_for_body(&self.place, &head, length, bytes) {
             self.request.awaits_body = true;
+            let wishes = rewrite::wishes(&head);
             if self.message(&head, &target, length, &wishes).awaits_continue() && !self.request.is_called {
                 self.call_for_body(tools.buffers);
             }
             return Ok(Parsed::Partial);
         }
-        self.request.awaits_body = false;
+        let wishes = rewrite::wishes(&head);
         self.request.keep_alive =
             wishes.connection.persists(head.version) && self.may_persist(tools.moment.now);
         if wishes.upgrade {

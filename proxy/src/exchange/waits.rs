@@ -155,10 +155,8 @@ impl Exchange {
             ClientWait::Nothing
         } else if self.request.is_idle() {
             if self.request.is_first() { ClientWait::First } else { ClientWait::Idle }
-        } else if self.request.awaits_body {
-            ClientWait::Body
         } else if self.request.in_head() {
-            ClientWait::Head
+            if self.request.awaits_body { ClientWait::Body } else { ClientWait::Head }
         } else if self.request.wants_bytes(self.link) {
             ClientWait::Body
         } else {

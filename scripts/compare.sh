@@ -57,20 +57,19 @@ need_cargo
 
 note 'building'
 cargo build --quiet --release --locked
-binaries=${CARGO_TARGET_DIR:-target}/release
 
 # bench ARGUMENTS...: a signal to this script ends it at once.
 bench() {
-    start - "$binaries/bench" "$@"
+    start - "${CARGO_TARGET_DIR:-target}/release/bench" "$@"
     wait "$STARTED_PID"
 }
 
 status=0
-bench compare "${extent[@]}" --binaries "$binaries" --out "$folder" || status=$?
+bench compare "${extent[@]}" --out "$folder" || status=$?
 [[ -e $folder/run.json ]] || exit "$status"
 if $faults; then
-    bench faults --binaries "$binaries" --json "$folder/faults.json" > "$folder/faults.txt" || status=$?
-    bench balance --binaries "$binaries" --json "$folder/balance.json" > "$folder/balance.txt" || status=$?
+    bench faults --json "$folder/faults.json" > "$folder/faults.txt" || status=$?
+    bench balance --json "$folder/balance.json" > "$folder/balance.txt" || status=$?
 fi
 bench report "$folder"
 exit "$status"

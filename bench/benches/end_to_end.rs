@@ -46,7 +46,8 @@ fn latency(criterion: &mut Criterion) -> Result<(), LabError> {
     measure(criterion, "redis", "/", 17, &origins, &binaries, cores, &place)
 }
 
-/// One page through every subject. They run on the subject's core together, but only one of them has work.
+/// One page through every subject, each started for its turn and alone on the subject's core. The client shares the other core with
+/// the origins.
 #[expect(clippy::too_many_arguments, reason = "each is one word of what is measured where")]
 fn measure(
     criterion: &mut Criterion,
@@ -64,8 +65,11 @@ fn measure(
     }
     let mut one = |name: &str, address| -> Result<(), LabError> {
         let mut client = Client::connect(address)?.of_page(path);
-        group.bench_function(name, |b| b.iter(|| client.get().expect("a 200")));
-        Ok(())
+        let ask = || {
+            group.bench_function(name, |b| b.iter(|| client.get().expect("a 200")));
+            Ok(())
+        };
+        Ok(lab::on_core(cores.load, ask)?)
     };
     one("origin", origins.addresses[0])?;
     for kind in Kind::ALL {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compare::instructions::{CONNECTIONS, Callgrind, exchange};
 use crate::lab::{self, Binaries, Cores, Kind, LabError, Launch, Origins, installed};
+use crate::output;
 
 /// What is counted and against what.
 #[derive(clap::Args, Clone, Debug)]
@@ -77,13 +78,17 @@ pub enum GateError {
 ///
 /// See [`GateError`].
 pub fn run(options: &Options) -> Result<(), GateError> {
+    lab::refuse_debug_build()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,
         None => Binaries::build()?,
     };
     let now = count(&binaries)?;
-    println!("instructions per request: {:.0}", now.instructions);
-    println!("data calls per request:   {:.2}", now.data_calls);
+    let text = format!(
+        "instructions per request: {:.0}\ndata calls per request:   {:.2}",
+        now.instructions, now.data_calls
+    );
+    output::print(text).map_err(LabError::from)?;
     let at = |source| GateError::Baseline { path: options.baseline.clone(), source };
     if options.update {
         let text = serde_json::to_string_pretty(&now).map_err(|error| at(error.into()))?;
@@ -164,6 +169,13 @@ mod tests {
             Some(13)
         );
         assert_eq!(total("syscall  calls\n"), None);
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_debug_build_counts_nothing() {
+        let options = Options { baseline: "none".into(), update: false, binaries: None };
+        assert!(matches!(run(&options), Err(GateError::Lab(LabError::DebugBuild))));
     }
 
     #[test]

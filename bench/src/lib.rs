@@ -8,6 +8,7 @@
 //! - [`gate`]: what a fixed exchange costs, against what it did (`bench gate`)
 //! - [`load`]: the load generator (`bench load`)
 //! - [`report`]: raw data to a page with plots (`bench report`)
+//! - [`output`]: what a command prints, and a file of results
 //! - [`stats`]: medians, their spread, and how sure they are
 //!
 //! Every figure is taken from several subjects in one run, in rounds that alternate, because a machine is
@@ -19,6 +20,7 @@ pub mod faults;
 pub mod gate;
 pub mod lab;
 pub mod load;
+pub mod output;
 pub mod relay;
 pub mod report;
 pub mod stats;

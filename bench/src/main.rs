@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bench::{balance, compare, faults, gate, load, relay, report};
+use bench::{balance, compare, faults, gate, lab, load, output, relay, report};
 use clap::{Parser, Subcommand};
 
 /// Measures the proxy beside nginx, HAProxy and a plain TCP relay.
@@ -33,8 +33,28 @@ enum Command {
     Relay(relay::Options),
 }
 
+impl Command {
+    /// Whether it starts others that it has to end. `load` starts none, and ends early in its own way.
+    fn starts_others(&self) -> bool {
+        matches!(self, Command::Compare(_) | Command::Balance(_) | Command::Faults(_) | Command::Gate(_))
+    }
+}
+
 fn main() -> ExitCode {
-    let result: Result<(), Box<dyn std::error::Error>> = match Arguments::parse().command {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::tell(format_args!("bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    if command.starts_others() {
+        lab::end_on_signals()?;
+    }
+    match command {
         Command::Compare(options) => compare::main(&options).map_err(Into::into),
         Command::Agree(options) => compare::agree(&options).map_err(Into::into),
         Command::Balance(options) => balance::run(&options).map_err(Into::into),
@@ -43,12 +63,5 @@ fn main() -> ExitCode {
         Command::Report(options) => report::run(&options).map_err(Into::into),
         Command::Gate(options) => gate::run(&options).map_err(Into::into),
         Command::Relay(options) => relay::run(&options).map_err(Into::into),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error}");
-            ExitCode::FAILURE
-        }
     }
 }

@@ -236,3 +236,33 @@ fn it_agrees_with_the_server_and_with_wrk() {
     assert!((0.1..10.0).contains(&ratio), "{} against {wrk}", mine.answered_in_all);
     server.stop();
 }
+
+/// One thread has no core to run on; the other one must not wait for it.
+#[test]
+fn a_thread_that_cannot_start_ends_the_run() {
+    let (server, address) = server();
+    let plan = limited(address, request(address, "GET", "/", b"", true), 10);
+    let error = load::run(&Plan { threads: 2, cores: vec![0, 100_000], ..plan }).unwrap_err().to_string();
+    assert!(error.starts_with("core 100000 cannot be used"), "{error}");
+    server.stop();
+}
+
+/// Only what has opened counts as opened again.
+#[test]
+fn attempts_are_no_openings() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let target = request(address, "GET", "/", b"", true);
+    let plan = Plan::saturate(target, address, 1, Duration::from_millis(300));
+    let outcome = thread::scope(|scope| {
+        scope.spawn(move || {
+            let accepted = listener.accept().unwrap();
+            // From now on nobody is there.
+            drop(listener);
+            drop(accepted);
+        });
+        load::run(&plan).unwrap()
+    });
+    assert!(outcome.failed_in_all > 0 && outcome.answered_in_all == 0);
+    assert_eq!(outcome.tally.reopened, 0);
+}

@@ -15,13 +15,13 @@ mod simulated;
 mod station;
 mod table;
 
-use std::fs;
 use std::path::PathBuf;
 
 pub(crate) use table::{HEADER, groups, row, title};
 
 use crate::compare::model::Machine;
 use crate::lab::{self, Arranged, Binaries, Kind, LabError};
+use crate::output::{self, JsonFile};
 use model::{Plan, Run};
 use plan::{CHOICES, CLIENTS_MAX, Servers};
 
@@ -68,33 +68,42 @@ pub fn run(options: &Options) -> Result<(), LabError> {
         slots: 4,
         service_ms: 20.0,
     };
+    let file = options.json.as_deref().map(JsonFile::open).transpose()?;
     let folder = lab::folder()?;
     let subjects = if options.virtual_only { Vec::new() } else { subjects(options, &folder)? };
-
-    let mut cases = Vec::new();
-    for servers in Servers::ALL {
-        for choice in &CHOICES {
-            cases.push(simulated::play(&plan, servers, choice));
-            for subject in subjects.iter().filter(|subject| subject.has(choice.method)) {
-                let name = subject.kind.name();
-                eprintln!("{} servers, {}, {name}: {} s", servers.name(), choice.name, options.seconds);
-                cases.push(real::play(&plan, servers, choice, subject, options.subject_core)?);
-            }
-        }
-    }
-    let run = Run {
+    let versions = subjects.iter().map(|subject| (subject.kind.name().into(), subject.version.clone()));
+    let mut run = Run {
         command: std::env::args().skip(1).collect(),
         machine: Machine::here(),
-        versions: subjects
-            .iter()
-            .map(|subject| (subject.kind.name().into(), subject.version.clone()))
-            .collect(),
+        versions: versions.collect(),
         plan,
-        cases,
+        cases: Vec::new(),
     };
-    println!("{}", table::text(&run));
-    if let Some(file) = &options.json {
-        fs::write(file, serde_json::to_string_pretty(&run).expect("numbers and words") + "\n")?;
+    let result = play_all(options, &subjects, &mut run);
+    // What there is took minutes: it is kept, whatever happened then.
+    if !run.cases.is_empty() {
+        if let Some(file) = file {
+            file.write(&serde_json::to_string_pretty(&run).expect("numbers and words"))?;
+        }
+        output::print(table::text(&run))?;
+    }
+    result
+}
+
+fn play_all(options: &Options, subjects: &[Arranged], run: &mut Run) -> Result<(), LabError> {
+    for servers in Servers::ALL {
+        for choice in &CHOICES {
+            run.cases.push(simulated::play(&run.plan, servers, choice));
+            for subject in subjects.iter().filter(|subject| subject.has(choice.method)) {
+                let (seconds, name) = (options.seconds, subject.kind.name());
+                output::tell(format_args!(
+                    "{} servers, {}, {name}: {seconds} s",
+                    servers.name(),
+                    choice.name
+                ));
+                run.cases.push(real::play(&run.plan, servers, choice, subject, options.subject_core)?);
+            }
+        }
     }
     Ok(())
 }
@@ -109,7 +118,7 @@ fn subjects(options: &Options, folder: &tempfile::TempDir) -> Result<Vec<Arrange
     for kind in [Kind::Proxy, Kind::Nginx] {
         match Arranged::new(kind, &binaries, folder.path())? {
             Some(subject) => subjects.push(subject),
-            None => println!("{} is not installed: left out", kind.name()),
+            None => output::tell(format_args!("{} is not installed: left out", kind.name())),
         }
     }
     Ok(subjects)

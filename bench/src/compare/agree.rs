@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::model::{Figure, Run, figure};
 use super::table::table;
+use crate::output;
 use crate::stats::Sample;
 
 /// Which runs are held against each other.
@@ -52,6 +53,9 @@ pub enum AgreeError {
         /// The bound.
         within: f64,
     },
+    /// What they say could not be printed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 /// A ratio of CPU time that both runs have.
@@ -80,7 +84,7 @@ pub fn agree(options: &AgreeOptions) -> Result<(), AgreeError> {
     let (first, second) = (read(&options.first)?, read(&options.second)?);
     let mut pairs = pairs(&first, &second);
     pairs.sort_by(|a, b| b.difference().total_cmp(&a.difference()));
-    println!("{}", Pairs(&pairs));
+    output::print(Pairs(&pairs))?;
     let count = pairs.iter().filter(|pair| pair.difference() > options.within).count();
     match pairs.len() {
         0 => Err(AgreeError::Nothing),

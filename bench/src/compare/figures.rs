@@ -10,6 +10,9 @@ use crate::stats::Sample;
 /// So many requests have to lie beyond a percentile for it to be one.
 const BEYOND_MIN: f64 = 10.0;
 
+/// So many clock ticks it takes to tell user from system time: the share is then known to 5 points, one standard error.
+pub(crate) const TICKS_MIN: u64 = 100;
+
 /// The percentiles of `count` requests that have enough of them beyond; the others are 0.
 pub(super) fn supported(latency: Percentiles, count: u64) -> Percentiles {
     let keep = |value, one_of: f64| if count as f64 / one_of >= BEYOND_MIN { value } else { 0.0 };
@@ -64,8 +67,10 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
         let requests = |round: &Round| round.load.answered_in_all.max(1) as f64;
         let cpu_us = move |round: &Round| round.cpu_ns as f64 / 1e3 / requests(round);
         add(figure::CPU, &cpu_us);
-        add(figure::CPU_USER, &|round| cpu_us(round) * round.user_share);
-        add(figure::CPU_SYSTEM, &|round| cpu_us(round) * (1.0 - round.user_share));
+        if let Some(share) = user_share(&rounds) {
+            add(figure::CPU_USER, &|round| cpu_us(round) * share);
+            add(figure::CPU_SYSTEM, &|round| cpu_us(round) * (1.0 - share));
+        }
         add(figure::BUSY, &|round| round.cpu_ns as f64 / 1e9 / round.seconds);
         add(figure::MEMORY, &|round| round.memory_kib as f64);
         add(figure::MB_PER_CPU_S, &|round| {
@@ -85,6 +90,14 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
     values
 }
 
+/// The share of user space, 0 to 1, of all good rounds together: what is sampled in a single one is a handful of ticks. `None` where it
+/// is few in all of them.
+fn user_share(rounds: &[&Round]) -> Option<f64> {
+    let ticks: u64 = rounds.iter().map(|round| round.ticks).sum();
+    let user: u64 = rounds.iter().map(|round| round.user_ticks).sum();
+    (ticks >= TICKS_MIN).then(|| user as f64 / ticks as f64)
+}
+
 /// From when requests were due; in a closed loop that is when they were sent.
 fn latency(round: &Round) -> &Percentiles {
     if round.load.offered_per_s.is_some() { &round.load.from_due_us } else { &round.load.from_sent_us }
@@ -93,6 +106,14 @@ fn latency(round: &Round) -> &Percentiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_split_of_cpu_time_is_that_of_all_rounds() {
+        let round = |ticks, user_ticks| Round { ticks, user_ticks, ..Round::default() };
+        let share = |rounds: [Round; 3]| user_share(&rounds.iter().collect::<Vec<_>>());
+        assert_eq!(share([round(40, 0), round(50, 20), round(10, 10)]), Some(0.3));
+        assert_eq!(share([round(40, 0), round(50, 20), round(9, 9)]), None);
+    }
 
     #[test]
     fn a_percentile_needs_requests_beyond_it() {

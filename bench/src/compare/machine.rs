@@ -39,6 +39,15 @@ pub(super) fn revision() -> String {
     if is_clean { commit } else { commit + "+" }
 }
 
+/// The revision of a run. Binaries that were given do not tell what they were built from, and the tree need not be it.
+pub(super) fn marked(commit: String, are_given: bool) -> String {
+    if are_given && !commit.is_empty() {
+        format!("an unknown revision (the binaries were given; the tree is at {commit})")
+    } else {
+        commit
+    }
+}
+
 /// What one core has *not* done for this machine's processes since it started.
 ///
 /// proc_stat(5) has busy times as well, but those are sampled by a clock, which a load on a schedule falls into step with.
@@ -89,6 +98,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_revision_of_given_binaries_is_not_that_of_the_tree() {
+        assert_eq!(marked("abc+".into(), false), "abc+");
+        assert!(marked("abc+".into(), true).starts_with("an unknown revision"));
+        assert_eq!(marked(String::new(), true), "");
+    }
 
     #[test]
     fn shares_of_a_core() {

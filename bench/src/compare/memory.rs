@@ -3,6 +3,7 @@
 use super::CompareError;
 use super::model::Memory;
 use crate::lab::{Client, Cores, Launch};
+use crate::output;
 
 /// Idle connections.
 const IDLE: usize = 500;
@@ -12,7 +13,7 @@ const WARM_UP: usize = 100;
 
 /// Starts the subject anew and looks at its memory.
 pub(super) fn of(launch: &Launch, cores: Cores) -> Result<Memory, CompareError> {
-    eprintln!("memory of {}", launch.kind.name());
+    output::tell(format_args!("memory of {}", launch.kind.name()));
     let subject = launch.start(cores, &[])?;
     let mut first = Client::connect(subject.address)?;
     for _ in 0..WARM_UP {

@@ -2,7 +2,7 @@
 //!
 //! The subject has a core to itself, load and origins share another one. A round visits every subject under one
 //! load; the next one begins with another subject, so that none always comes first. What disturbs a round
-//! makes it void ([`void`]) for all of them, and it is made again.
+//! makes it void ([`void`]) for all of them, and it is made again (`rounds.rs`).
 //!
 //! - CPU time: what the scheduler accounts to the subject's threads, over the requests that were answered
 //!   (`visit.rs`)
@@ -23,6 +23,7 @@ mod machine;
 mod memory;
 pub mod model;
 mod options;
+mod rounds;
 mod scenario;
 mod sweep;
 mod syscalls;
@@ -35,11 +36,14 @@ use std::time::Instant;
 
 use crate::lab::{self, Awake, Binaries, Cores, LabError, Launch, Origins};
 use crate::load::{LoadError, Log, Outcome, Percentiles};
+use crate::output;
 pub use agree::{AgreeOptions, agree};
+pub(crate) use figures::TICKS_MIN;
 use folder::Folder;
 use model::{Entry, Machine, Run, SubjectInfo};
 pub use options::Options;
 use options::Settings;
+use rounds::Rounds;
 use scenario::Scenario;
 use visit::{Contender, What, visit};
 
@@ -96,15 +100,20 @@ pub fn main(options: &Options) -> Result<(), CompareError> {
         Some(folder) => Binaries::find(folder)?,
         None => Binaries::build()?,
     };
+    let revision = machine::marked(machine::revision(), options.binaries.is_some());
     let folder = Folder::create(options.out.as_deref(), &Machine::here())?;
-    let run = Comparison { settings, cores, binaries, folder: &folder }.run()?;
+    let (run, error) = Comparison { settings, cores, binaries, revision, folder: &folder }.run()?;
     let text = table::text(&run);
-    println!("{text}");
     folder.write("run.json", &(serde_json::to_string(&run).expect("numbers and words") + "\n"))?;
-    folder.write("summary.txt", &(text + "\n"))?;
+    folder.write("summary.txt", &format!("{text}\n"))?;
+    output::print(text)?;
     let place = folder.path().display();
-    eprintln!("kept in {place}; bench report {place} makes a page of it");
-    if run.voids.is_empty() { Ok(()) } else { Err(CompareError::Void(run.voids.len())) }
+    output::tell(format_args!("kept in {place}; bench report {place} makes a page of it"));
+    match error {
+        Some(error) => Err(error),
+        None if !run.voids.is_empty() => Err(CompareError::Void(run.voids.len())),
+        None => Ok(()),
+    }
 }
 
 /// The loads and measurements that a run with these settings has.
@@ -125,21 +134,48 @@ struct Comparison<'a> {
     settings: Settings,
     cores: Cores,
     binaries: Binaries,
+    revision: String,
     folder: &'a Folder,
 }
 
 impl Comparison<'_> {
-    fn run(&self) -> Result<Run, CompareError> {
+    /// What was measured, and the error that ended it early, which makes it void.
+    ///
+    /// # Errors
+    ///
+    /// Where there is nothing to keep.
+    fn run(&self) -> Result<(Run, Option<CompareError>), CompareError> {
         let start = Instant::now();
         // Before anything is measured, not behind it.
         if self.settings.redis && self.settings.wants("redis") && lab::installed("redis-server").is_none() {
             return Err(LabError::Missing("redis-server").into());
         }
-        let scratch = lab::folder()?;
-        let mut run = Run {
+        let mut run = self.nothing_yet();
+        let awake = match self.settings.may_sleep {
+            true => None,
+            false => Awake::request().map_err(|why| run.left_out.push(format!("awake cores: {why}"))).ok(),
+        };
+        let awake_before = Awake::count(self.cores.load);
+        let error = self.measure(&mut run).err();
+        let is_empty = run.scenarios.is_empty() && run.sweeps.is_empty();
+        let error = match error {
+            Some(error) if is_empty => return Err(error),
+            other => other,
+        };
+        run.left_out.dedup();
+        run.voids.extend(error.as_ref().map(void::of_early_end));
+        run.voids.extend(void::of_siblings(self.cores));
+        run.voids.extend(void::of_run(&run.scenarios));
+        run.is_awake = awake.is_some() && Awake::count(self.cores.load) > awake_before;
+        run.took_s = start.elapsed().as_secs_f64();
+        Ok((run, error))
+    }
+
+    fn nothing_yet(&self) -> Run {
+        Run {
             format: model::FORMAT,
             command: std::env::args().skip(1).collect(),
-            revision: machine::revision(),
+            revision: self.revision.clone(),
             started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             took_s: 0.0,
             machine: Machine::here(),
@@ -155,22 +191,20 @@ impl Comparison<'_> {
             is_awake: false,
             withheld: Vec::new(),
             voids: Vec::new(),
-        };
-        let awake = match self.settings.may_sleep {
-            true => None,
-            false => Awake::request().map_err(|why| run.left_out.push(format!("awake cores: {why}"))).ok(),
-        };
-        let awake_before = Awake::count(self.cores.load);
+        }
+    }
+
+    /// Puts into `run` what it measures, as it goes: what was there before an error is not lost.
+    fn measure(&self, run: &mut Run) -> Result<(), CompareError> {
+        let scratch = lab::folder()?;
         let origins = Origins::start(&self.binaries, self.cores)?;
-        let mut contenders = self.start(&origins, &scratch.path().join("plain"), &mut run)?;
+        let mut contenders = self.start(&origins, &scratch.path().join("plain"), run)?;
         run.subjects = contenders.iter().map(info).collect();
         for scenario in Scenario::all(&self.settings) {
-            self.compare(&scenario, &mut contenders, &mut run)?;
+            self.compare(&scenario, &mut contenders, run)?;
         }
         if self.settings.is_full && self.settings.wants("sweep") {
-            let (sweeps, voids) = sweep::of_all(&contenders, self.cores)?;
-            run.sweeps = sweeps;
-            run.voids.extend(voids);
+            sweep::of_all(&contenders, self.cores, run)?;
         }
         // These start each subject anew, alone.
         let launches: Vec<Launch> = contenders
@@ -190,21 +224,17 @@ impl Comparison<'_> {
             }
         }
         if self.settings.is_full && self.settings.wants("instructions") {
-            self.count_instructions(&launches, scratch.path(), &mut run);
+            self.count_instructions(&launches, scratch.path(), run);
         }
         drop(origins);
         if self.settings.redis && self.settings.wants("redis") {
             let folder = scratch.path().join("redis");
             std::fs::create_dir_all(&folder)?;
             let origins = Origins::start_with_redis(&self.binaries, self.cores, &folder)?;
-            let mut contenders = self.start(&origins, &folder, &mut run)?;
-            self.compare(&Scenario::with_redis(&self.settings), &mut contenders, &mut run)?;
+            let mut contenders = self.start(&origins, &folder, run)?;
+            self.compare(&Scenario::with_redis(&self.settings), &mut contenders, run)?;
         }
-        run.left_out.dedup();
-        run.voids.extend(void::of_run(&run.scenarios));
-        run.is_awake = awake.is_some() && Awake::count(self.cores.load) > awake_before;
-        run.took_s = start.elapsed().as_secs_f64();
-        Ok(run)
+        Ok(())
     }
 
     /// Starts every subject that is here, each before the same origins.
@@ -242,58 +272,50 @@ impl Comparison<'_> {
         Ok(contenders)
     }
 
-    /// Rounds under one load until enough are good, then its figures.
+    /// Rounds under one load until enough are good, then its figures. Those before an error are in `run` as well.
     fn compare(
         &self,
         scenario: &Scenario,
-        contenders: &mut [Contender<'_>],
+        contenders: &mut Vec<Contender<'_>>,
         run: &mut Run,
     ) -> Result<(), CompareError> {
         let wanted = self.settings.rounds;
-        let mut result = scenario.model();
-        result.entries = contenders.iter().map(|contender| Entry::new(contender.name)).collect();
-        let mut outcomes: Vec<Vec<Outcome>> = contenders.iter().map(|_| Vec::new()).collect();
-        for number in 1..=2 * wanted {
-            eprintln!("{}: round {number}", scenario.key);
-            for contender in &mut *contenders {
-                run.voids.extend(contender.restart(self.cores)?);
-            }
-            for turn in 0..contenders.len() {
-                let at = (turn + number as usize) % contenders.len();
-                let (round, outcome) = visit(&contenders[at], scenario, self.cores, number)?;
-                result.entries[at].rounds.push(round);
-                outcomes[at].push(outcome);
-            }
-            let has_failed = result
-                .entries
-                .iter()
-                .flat_map(|entry| &entry.rounds)
-                .any(|r| void::of_answers(&r.load).is_some());
-            // A wrong answer makes the run void; more rounds would not mend that.
-            if void::good_rounds(&result).len() >= wanted as usize || has_failed && number >= wanted {
-                break;
-            }
+        let mut rounds = Rounds::new(scenario, contenders);
+        let mut result = rounds.until_good(contenders, self.cores, wanted, run);
+        let Rounds { result: mut load, outcomes, .. } = rounds;
+        let used = void::good_rounds(&load);
+        figures::fill(scenario, &mut load.entries, &used);
+        for (entry, outcomes) in load.entries.iter_mut().zip(&outcomes) {
+            let good = used.iter().map(|at| &outcomes[*at]);
+            result = result.and_then(|()| self.write_histograms(scenario, entry, good));
         }
-        let used = void::good_rounds(&result);
-        figures::fill(scenario, &mut result.entries, &used);
-        for (entry, outcomes) in result.entries.iter_mut().zip(&outcomes) {
-            let mut log = Log::default();
-            for at in &used {
-                log.add(Log::of(&outcomes[*at], scenario.duration));
-            }
-            let sum = log.outcome().tally;
-            let is_open = scenario.pace.rate().is_some();
-            let histogram = if is_open { &sum.from_due } else { &sum.from_sent };
-            entry.latency_us = figures::supported(Percentiles::of(histogram), histogram.len());
-            let name = format!("{}-{}.hlog", scenario.key, entry.subject);
-            log.write(&self.folder.path().join(&name))?;
-            entry.hlog = Some(name);
+        if result.is_ok() && scenario.counts_calls && self.settings.wants("calls") {
+            result = self.count_calls(scenario, contenders, &mut load.entries, run);
         }
-        if scenario.counts_calls && self.settings.wants("calls") {
-            self.count_calls(scenario, contenders, &mut result.entries, run)?;
+        run.withheld.extend(void::withhold(&mut load, wanted));
+        run.withheld.extend(void::of_ticks(&load));
+        run.scenarios.push(load);
+        result
+    }
+
+    /// The histograms of an entry's good rounds, and the percentiles of all of them together.
+    fn write_histograms<'o>(
+        &self,
+        scenario: &Scenario,
+        entry: &mut Entry,
+        outcomes: impl Iterator<Item = &'o Outcome>,
+    ) -> Result<(), CompareError> {
+        let mut log = Log::default();
+        for outcome in outcomes {
+            log.add(Log::of(outcome, scenario.duration));
         }
-        run.withheld.extend(void::withhold(&mut result, wanted));
-        run.scenarios.push(result);
+        let sum = log.outcome().tally;
+        let is_open = scenario.pace.rate().is_some();
+        let histogram = if is_open { &sum.from_due } else { &sum.from_sent };
+        entry.latency_us = figures::supported(Percentiles::of(histogram), histogram.len());
+        let name = format!("{}-{}.hlog", scenario.key, entry.subject);
+        log.write(&self.folder.path().join(&name))?;
+        entry.hlog = Some(name);
         Ok(())
     }
 
@@ -316,7 +338,7 @@ impl Comparison<'_> {
             let mut void = None;
             let load = || {
                 let (round, _) = visit(contender, scenario, self.cores, 0)?;
-                void = void::of_wrong_answers(&scenario.key, contender.name, &round.load);
+                void = void::of_visit(&scenario.key, contender.name, &round.load);
                 Ok(round.load.answered_in_all)
             };
             match counter.visit(&subject.process, load) {
@@ -339,7 +361,7 @@ impl Comparison<'_> {
                 run.left_out.push(format!("instructions of {name}: it does not run under callgrind"));
                 continue;
             }
-            eprintln!("instructions of {name}");
+            output::tell(format_args!("instructions of {name}"));
             match callgrind.visit(launch, self.cores, INSTRUCTION_REQUESTS) {
                 Ok(count) => {
                     run.instructions.insert(name.into(), count);

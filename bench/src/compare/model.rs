@@ -20,6 +20,9 @@ use crate::stats::Sample;
 /// The number of this format; it changes when readers have to.
 pub const FORMAT: u32 = 2;
 
+/// So many rounds it takes until the interval of their bootstrap covers what it says.
+pub const ROUNDS_FOR_95: u32 = 6;
+
 /// A whole run of `bench compare`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
@@ -27,7 +30,8 @@ pub struct Run {
     pub format: u32,
     /// The command line.
     pub command: Vec<String>,
-    /// The commit that was measured; with `+` where the tree had changes. Empty where that is not known.
+    /// The commit that was measured; with `+` where the tree had changes. Empty where that is not known, and marked where it is that
+    /// of the tree and the binaries may be of another.
     pub revision: String,
     /// When it began: RFC 3339, UTC.
     pub started: String,
@@ -165,7 +169,7 @@ pub struct Figure {
 }
 
 /// One visit of the load.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Round {
     /// Its number from 1.
     pub number: u32,
@@ -173,8 +177,13 @@ pub struct Round {
     pub load: Summary,
     /// CPU time of the subject in ns; of direct, that of the origin, on the load's core.
     pub cpu_ns: u64,
-    /// The user share of it, 0 to 1.
-    pub user_share: f64,
+    /// Clock ticks at which the kernel found the subject at work. They are few in a round, other than its CPU time, which
+    /// is measured; 0 in older runs.
+    #[serde(default)]
+    pub ticks: u64,
+    /// Those of them in user space.
+    #[serde(default)]
+    pub user_ticks: u64,
     /// How long the visit took, in seconds.
     pub seconds: f64,
     /// Resident memory of the subject after it, in KiB; of direct, that of the origin.
@@ -213,7 +222,7 @@ pub struct Sweep {
     /// The highest rate that was served: nearly all answered, and the 99th percentile within bounds.
     pub knee_per_s: f64,
     /// What ended the sweep: the subject's knee, or a load core that could not offer more. In the latter case the
-    /// knee lies higher.
+    /// knee lies higher. See [`Sweep::ended_before_knee`] as well.
     pub limited_by_load: bool,
     /// What else disturbed its last point, in words; empty where nothing did.
     pub disturbances: Vec<String>,
@@ -272,6 +281,21 @@ impl Void {
 }
 
 impl Run {
+    /// What the intervals of its figures are. Three values lie all on one side of what they are drawn from in a quarter of all
+    /// cases.
+    pub fn interval_in_words(&self) -> &'static str {
+        if self.rounds < ROUNDS_FOR_95 {
+            "interval of their bootstrap, which covers less than 95 %"
+        } else {
+            "95 % confidence interval"
+        }
+    }
+
+    /// Resident memory of a subject under the saturated load, in KiB.
+    pub fn memory_under_load_kib(&self, subject: &str) -> Option<f64> {
+        self.scenario("saturated")?.entry(subject)?.median(figure::MEMORY)
+    }
+
     /// A scenario by its key.
     pub fn scenario(&self, key: &str) -> Option<&Scenario> {
         self.scenarios.iter().find(|scenario| scenario.key == key)
@@ -282,6 +306,11 @@ impl Sweep {
     /// The highest rate that was served; `None` where something else than the subject or the load may have ended the sweep.
     pub fn knee(&self) -> Option<f64> {
         self.disturbances.is_empty().then_some(self.knee_per_s)
+    }
+
+    /// Whether its highest rate was served as well: there was no higher one, and the knee lies there.
+    pub fn ended_before_knee(&self) -> bool {
+        self.points.last().is_some_and(|last| last.offered_per_s == self.knee_per_s)
     }
 
     /// Its point at the knee.

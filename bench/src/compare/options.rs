@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::scenario::Scenario;
 use crate::lab::Kind;
 
 /// What is compared, under what, and for how long.
@@ -26,13 +27,13 @@ pub struct Options {
     /// Good rounds of each load; 3, with --full 9
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
     pub rounds: Option<u32>,
-    /// Seconds of load on each subject in a round; 0.4, with --full 0.6
+    /// Seconds of load on each subject in a round; 0.4, with --full 0.6 and at offered rates 1.5
     #[arg(long, value_name = "SECONDS")]
     pub seconds: Option<f64>,
     /// Offered rates, in requests per second; 8000, with --full 2000,8000,16000
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub rates: Vec<f64>,
-    /// Only these loads and measurements
+    /// Only these loads and measurements; calls are counted under saturated where no load is named that they are counted under
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<String>,
     /// Only these subjects, and direct; else all that are installed
@@ -63,6 +64,8 @@ pub(super) struct Settings {
     pub(super) may_sleep: bool,
     pub(super) rounds: u32,
     pub(super) seconds: f64,
+    /// The same at an offered rate: nine times 1.5 s at 8000 per second are the 100,000 requests that a p99.99 takes.
+    pub(super) rate_seconds: f64,
     pub(super) rates: Vec<f64>,
     pub(super) only: Vec<String>,
     pub(super) kinds: Vec<Kind>,
@@ -92,16 +95,24 @@ impl Settings {
         kinds.retain(|kind| {
             options.subjects.is_empty() || options.subjects.iter().any(|name| name == kind.name())
         });
-        let settings = Settings {
+        let mut settings = Settings {
             is_full,
             redis: options.redis,
             may_sleep: options.may_sleep,
             rounds: options.rounds.unwrap_or(if is_full { 9 } else { 3 }),
             seconds,
+            rate_seconds: options.seconds.unwrap_or(if is_full { 1.5 } else { seconds }),
             rates,
             only: options.only.clone(),
             kinds,
         };
+        // Calls are counted beside a load: without one there would be nothing.
+        let counts_calls = |scenario: &Scenario| scenario.counts_calls;
+        if options.only.iter().any(|name| name == "calls")
+            && !Scenario::all(&settings).iter().any(counts_calls)
+        {
+            settings.only.push("saturated".into());
+        }
         let all = super::names(&settings);
         match options.only.iter().find(|name| !all.contains(name)) {
             Some(name) => {
@@ -137,8 +148,28 @@ mod tests {
     fn a_run_is_what_the_line_says() {
         let settings = settings("--full --only sweep,rate-500 --rates 500 --subjects nginx,proxy").unwrap();
         assert_eq!(settings.kinds, [Kind::Proxy, Kind::Nginx]);
-        assert_eq!((settings.rounds, settings.seconds), (9, 0.6));
+        assert_eq!((settings.rounds, settings.seconds, settings.rate_seconds), (9, 0.6, 1.5));
         assert!(settings.wants("sweep") && !settings.wants("memory"));
+    }
+
+    #[test]
+    fn a_full_run_has_the_requests_for_its_last_percentile() {
+        let settings = settings("--full").unwrap();
+        let rate = settings.rates.iter().find(|rate| **rate == 8000.0).unwrap();
+        assert!(f64::from(settings.rounds) * settings.rate_seconds * rate >= 104_000.0);
+    }
+
+    #[test]
+    fn calls_are_never_counted_under_nothing() {
+        for (line, only) in [
+            ("--only calls", "calls,saturated"),
+            ("--only calls,body-16k", "calls,body-16k,saturated"),
+            ("--only calls,saturated", "calls,saturated"),
+            ("--full --only calls,single", "calls,single"),
+            ("--only body-16k", "body-16k"),
+        ] {
+            assert_eq!(settings(line).unwrap().only.join(","), only, "{line}");
+        }
     }
 
     #[test]

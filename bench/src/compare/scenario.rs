@@ -61,6 +61,7 @@ impl Scenario {
                 // samples what is user and what is system time.
                 pace: Pace::Poisson(*rate),
                 counts_calls: settings.is_full,
+                duration: Duration::from_secs_f64(settings.rate_seconds),
                 ..page(
                     &format!("rate-{rate}"),
                     &format!("small page, {rate} requests offered per second"),

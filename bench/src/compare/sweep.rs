@@ -1,11 +1,12 @@
 //! Offered rates that rise until a subject no longer keeps up: where the knee of its latency lies.
 
 use super::CompareError;
-use super::model::{Point, Sweep, Void};
+use super::model::{Point, Round, Run, Sweep, Void};
 use super::scenario::Scenario;
 use super::visit::{Contender, visit};
 use super::void;
 use crate::lab::Cores;
+use crate::output;
 
 /// The first rate.
 const FIRST_PER_S: f64 = 4000.0;
@@ -22,25 +23,37 @@ const ANSWERED_MIN: f64 = 0.99;
 /// … and the 99th percentile is no more than this.
 const P99_US_MAX: f64 = 5000.0;
 
-/// Of all contenders, in turn at each rate, so that they share the machine's moods.
-pub(super) fn of_all(
-    contenders: &[Contender<'_>],
-    cores: Cores,
-) -> Result<(Vec<Sweep>, Vec<Void>), CompareError> {
+/// Of all contenders, in turn at each rate, so that they share the machine's moods. What there is when an error ends it is in
+/// `run` as well.
+pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores, run: &mut Run) -> Result<(), CompareError> {
     let mut climbs: Vec<Climb<'_>> = contenders.iter().map(Climb::new).collect();
+    let result = climb_all(&mut climbs, cores);
+    for climb in climbs {
+        run.voids.extend(climb.void);
+        match climb.left_out {
+            Some(why) => run.left_out.push(format!("sweep of {}: {why}", climb.contender.name)),
+            None => run.sweeps.push(climb.sweep),
+        }
+    }
+    result
+}
+
+fn climb_all(climbs: &mut [Climb<'_>], cores: Cores) -> Result<(), CompareError> {
     let mut rate = FIRST_PER_S;
     for _ in 0..POINTS {
-        eprintln!("sweep: {rate:.0} requests per second");
+        output::tell(format_args!("sweep: {rate:.0} requests per second"));
         for climb in climbs.iter_mut().filter(|climb| !climb.is_over) {
-            climb.at(rate, cores)?;
+            if let Err(error) = climb.at(rate, cores) {
+                climb.left_out = Some(climb.contender.excuse(error)?);
+                climb.is_over = true;
+            }
         }
         if climbs.iter().all(|climb| climb.is_over) {
             break;
         }
         rate = (rate * STEP).round();
     }
-    let voids = climbs.iter_mut().filter_map(|climb| climb.void.take()).collect();
-    Ok((climbs.into_iter().map(|climb| climb.sweep).collect(), voids))
+    Ok(())
 }
 
 struct Climb<'a> {
@@ -49,6 +62,8 @@ struct Climb<'a> {
     is_over: bool,
     /// An answer was not what it should be.
     void: Option<Void>,
+    /// Why a peer has no sweep.
+    left_out: Option<String>,
 }
 
 impl<'a> Climb<'a> {
@@ -60,44 +75,85 @@ impl<'a> Climb<'a> {
             limited_by_load: false,
             disturbances: Vec::new(),
         };
-        Climb { contender, sweep, is_over: false, void: None }
+        Climb { contender, sweep, is_over: false, void: None, left_out: None }
     }
 
     /// One point; where it fails, a second try, since a moment's disturbance is no knee.
     fn at(&mut self, rate: f64, cores: Cores) -> Result<(), CompareError> {
-        let mut is_served = false;
-        let mut is_limited = false;
         for attempt in 1..=2 {
             let (round, _) = visit(self.contender, &Scenario::sweep(rate), cores, attempt)?;
-            let load = &round.load;
-            self.void =
-                self.void.take().or_else(|| void::of_wrong_answers("sweep", self.contender.name, load));
-            let point = Point {
-                offered_per_s: rate,
-                answered_per_s: load.answered_per_s,
-                latency_us: load.from_due_us,
-                busy: round.cpu_ns as f64 / 1e9 / round.seconds,
-                load_core_busy: round.load_core_busy,
-            };
-            is_limited = void::of_generator(load, round.load_core_busy).is_some();
-            self.sweep.disturbances = void::of_surroundings(&round);
-            is_served = load.failed_in_all == 0
-                && load.answered as f64 >= ANSWERED_MIN * (load.answered + load.unsent) as f64
-                && load.from_due_us.p99 <= P99_US_MAX;
-            match self.sweep.points.last_mut().filter(|last| last.offered_per_s == rate) {
-                Some(last) => *last = point,
-                None => self.sweep.points.push(point),
-            }
-            if is_served {
-                break;
+            self.void = self
+                .void
+                .take()
+                .or_else(|| void::of_wrong_answers("sweep", self.contender.name, &round.load));
+            if self.take_in(rate, &round) {
+                return Ok(());
             }
         }
+        self.is_over = true;
+        Ok(())
+    }
+
+    /// Notes a try at a rate; says whether the subject kept up.
+    fn take_in(&mut self, rate: f64, round: &Round) -> bool {
+        let load = &round.load;
+        let point = Point {
+            offered_per_s: rate,
+            answered_per_s: load.answered_per_s,
+            latency_us: load.from_due_us,
+            busy: round.cpu_ns as f64 / 1e9 / round.seconds,
+            load_core_busy: round.load_core_busy,
+        };
+        match self.sweep.points.last_mut().filter(|last| last.offered_per_s == rate) {
+            Some(last) => *last = point,
+            None => self.sweep.points.push(point),
+        }
+        let is_served = load.failed_in_all == 0
+            && load.answered as f64 >= ANSWERED_MIN * (load.answered + load.unsent) as f64
+            && load.from_due_us.p99 <= P99_US_MAX;
         if is_served {
             self.sweep.knee_per_s = rate;
-        } else {
-            self.is_over = true;
-            self.sweep.limited_by_load = is_limited;
         }
-        Ok(())
+        // That requests stay unsent says nothing here: a subject that falls behind holds all connections.
+        self.sweep.limited_by_load = !is_served && round.load_core_busy > void::LOAD_CORE_BUSY_MAX;
+        self.sweep.disturbances = if is_served { Vec::new() } else { void::of_surroundings(round) };
+        is_served
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::visit::What;
+    use super::*;
+    use crate::load::Summary;
+
+    fn round(answered: u64, unsent: u64, load_core_busy: f64) -> Round {
+        let load = Summary { answered, unsent, ..Summary::default() };
+        Round { number: 1, load, seconds: 1.0, load_core_busy, ..Round::default() }
+    }
+
+    #[test]
+    fn who_ended_a_sweep_is_told() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let contender = Contender { name: "x", address, what: What::Origin(None) };
+        let climb = |rounds: &[Round]| {
+            let mut climb = Climb::new(&contender);
+            for (number, round) in rounds.iter().enumerate() {
+                climb.take_in(1000.0 * (number + 1) as f64, round);
+            }
+            climb.sweep
+        };
+        let kept_up = || round(1000, 0, 0.5);
+        // It fell behind, so that no connection was free for many of the requests.
+        let knee = climb(&[kept_up(), round(900, 100, 0.9)]);
+        assert!(!knee.limited_by_load && !knee.ended_before_knee());
+        assert_eq!(knee.knee(), Some(1000.0));
+        let load = climb(&[kept_up(), round(900, 100, 0.96)]);
+        assert!(load.limited_by_load && !load.ended_before_knee());
+        // All rates were served, the last one with the load's core nearly full.
+        let open = climb(&[kept_up(), round(2000, 0, 0.96)]);
+        assert!(!open.limited_by_load && open.ended_before_knee());
+        let at_once = climb(&[round(900, 100, 0.9)]);
+        assert!(!at_once.ended_before_knee());
     }
 }

@@ -1,5 +1,6 @@
 //! System calls per request: the kernel's tracepoints, counted by `perf stat`.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -9,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::CompareError;
 use super::model::Calls;
-use crate::lab::{LabError, Process, installed};
+use crate::lab::{LabError, Process, ending, installed};
 
 /// All system calls.
 const ALL: &str = "raw_syscalls:sys_enter";
@@ -67,13 +68,17 @@ impl Counter {
         }
         let mut command = Command::new(&self.perf);
         command.args(["stat", "-x", ",", "-e", &events, "-p", &pids]);
-        let perf = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut perf = ending::spawn(&mut command)?;
         // There is no sign of its being ready; without it the count would come out low, never high.
         thread::sleep(Duration::from_millis(500));
         let requests = load();
         kill_process(Pid::from_child(&perf), Signal::INT).map_err(std::io::Error::from)?;
-        let output = perf.wait_with_output()?;
-        let text = String::from_utf8_lossy(&output.stderr);
+        let mut text = String::new();
+        if let Some(stderr) = &mut perf.stderr {
+            stderr.read_to_string(&mut text)?;
+        }
+        ending::wait(&mut perf)?;
         let requests = requests?.max(1) as f64;
         let all = count(&text, ALL).filter(|n| *n > 0);
         let all = all.ok_or_else(|| LabError::Tool { tool: "perf", said: text.trim().to_owned() })?;

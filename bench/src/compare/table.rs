@@ -24,12 +24,7 @@ pub(super) fn text(run: &Run) -> String {
         run.load_core,
         if run.is_awake { "stay awake" } else { "are halted" },
         run.rounds,
-        // Three values lie all on one side of what they are drawn from in a quarter of all cases.
-        if run.rounds < 6 {
-            "interval of their bootstrap, which covers less than 95 %"
-        } else {
-            "95 % confidence interval"
-        }
+        run.interval_in_words()
     );
     for scenario in &run.scenarios {
         let _ = write!(text, "\n{}: {}\n{}\n", scenario.key, scenario.title, of_scenario(scenario));
@@ -127,6 +122,9 @@ fn of_sweeps(run: &Run) -> Table {
             match (sweep.disturbances.first(), sweep.limited_by_load) {
                 (Some(disturbance), _) => disturbance.clone(),
                 (None, true) => "the load's core: the knee lies higher".into(),
+                (None, false) if sweep.ended_before_knee() => {
+                    "it ended before a knee was found: the knee lies higher".into()
+                }
                 (None, false) => "the subject".into(),
             },
         ]);
@@ -135,9 +133,14 @@ fn of_sweeps(run: &Run) -> Table {
 }
 
 fn of_the_rest(run: &Run) -> Table {
-    let header =
-        ["subject", "KiB at rest", "bytes per idle connection", "user instructions/request", "to nginx"];
-    let mut table = table(&header);
+    let mut table = table(&[
+        "subject",
+        "KiB at rest",
+        "KiB, saturated",
+        "bytes per idle connection",
+        "user instructions/request",
+        "to nginx",
+    ]);
     let nginx = run.instructions.get("nginx");
     for subject in &run.subjects {
         let memory = run.memory.iter().find(|memory| memory.subject == subject.name);
@@ -149,6 +152,7 @@ fn of_the_rest(run: &Run) -> Table {
         table.add_row([
             subject.name.clone(),
             memory.map_or(String::new(), |memory| memory.rest_kib.to_string()),
+            number(run.memory_under_load_kib(&subject.name), 0),
             memory.map_or(String::new(), |memory| format!("{:.0}", memory.per_idle_connection)),
             instructions.map_or(String::new(), |count| format!("{count:.0}")),
             ratio.unwrap_or_default(),

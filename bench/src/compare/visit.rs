@@ -42,6 +42,20 @@ impl Contender<'_> {
         }
     }
 
+    /// Why it is left out, in a line, where the comparison can do without it.
+    ///
+    /// # Errors
+    ///
+    /// The same error, where it cannot.
+    pub(super) fn excuse(&self, error: CompareError) -> Result<String, CompareError> {
+        match self.subject() {
+            Some((launch, _)) if launch.kind.is_peer() => {
+                Ok(error.to_string().lines().next().unwrap_or_default().to_owned())
+            }
+            _ => Err(error),
+        }
+    }
+
     /// Starts a subject anew, as it ran. Says where it does not keep to its core.
     pub(super) fn restart(&mut self, cores: Cores) -> Result<Option<Void>, CompareError> {
         let What::Subject(running) = &mut self.what else { return Ok(None) };
@@ -86,12 +100,12 @@ pub(super) fn visit(
     let subject_core = times_after.0.since(times_before.0);
     let load_core = times_after.1.since(times_before.1);
     let cpu_ns = cpu.ns.saturating_sub(cpu_before.ns);
-    let ticks = cpu.all.saturating_sub(cpu_before.all).max(1) as f64;
     let mut round = Round {
         number,
         load: outcome.summary(),
         cpu_ns,
-        user_share: cpu.user.saturating_sub(cpu_before.user) as f64 / ticks,
+        ticks: cpu.all.saturating_sub(cpu_before.all),
+        user_ticks: cpu.user.saturating_sub(cpu_before.user),
         seconds,
         memory_kib: contender.process().map_or(0, Process::memory_kib),
         load_core_busy: load_core.busy,

@@ -12,6 +12,7 @@
 //! An unoptimised build is not even begun with ([`crate::lab::refuse_debug_build`]), nor two sides on one core
 //! ([`crate::lab::Cores::new`]).
 
+use super::CompareError;
 use super::model::{Entry, Figure, Round, Scenario, Void, figure};
 use crate::lab::{Cores, Process};
 use crate::load::{Failures, Percentiles, Summary};
@@ -93,16 +94,17 @@ pub(super) fn of_answers(load: &Summary) -> Option<String> {
     (load.answered == 0).then(|| "no request was answered".into())
 }
 
-/// What is wrong with a subject whose answers under some load, which has no rounds, are not what they should be. That it
+/// What is wrong with a subject whose answers in a sweep, which has no rounds, are not what they should be. That it
 /// takes too long, or closes, is another matter: the load may be beyond it.
 pub(super) fn of_wrong_answers(what: &str, subject: &str, load: &Summary) -> Option<Void> {
     let Failures { status, length, body, malformed, .. } = load.failures;
-    (status + length + body + malformed > 0).then(|| Void {
-        scenario: what.into(),
-        subject: subject.into(),
-        figure: String::new(),
-        reason: of_answers(load).unwrap_or_default(),
-    })
+    of_visit(what, subject, load).filter(|_| status + length + body + malformed > 0)
+}
+
+/// What was wrong with the answers in a visit beside the rounds.
+pub(super) fn of_visit(what: &str, subject: &str, load: &Summary) -> Option<Void> {
+    let of = |reason| Void { scenario: what.into(), subject: subject.into(), figure: String::new(), reason };
+    of_answers(load).map(of)
 }
 
 /// How the generator fell short of what it should have offered.
@@ -133,6 +135,42 @@ pub(super) fn of_cores(subject: &str, process: &Process, cores: Cores) -> Option
         subject: subject.into(),
         figure: String::new(),
         reason: format!("it may run on cores {}, not on {} alone", found.join(" and "), cores.subject),
+    })
+}
+
+/// Whether the two sides have a core each.
+pub(super) fn of_siblings(cores: Cores) -> Option<Void> {
+    cores.are_siblings().then(|| {
+        of_whole_run(format!(
+            "cores {} and {} are threads of one core: what the load does slows the subject down",
+            cores.subject, cores.load
+        ))
+    })
+}
+
+/// A run that an error ended.
+pub(super) fn of_early_end(error: &CompareError) -> Void {
+    of_whole_run(format!("it ended early: {error}"))
+}
+
+fn of_whole_run(reason: String) -> Void {
+    Void { scenario: String::new(), subject: String::new(), figure: String::new(), reason }
+}
+
+/// Where CPU time is shown and its split is not.
+pub(super) fn of_ticks(scenario: &Scenario) -> Option<Void> {
+    let lacks =
+        |entry: &&Entry| entry.sample(figure::CPU).is_some() && entry.figure(figure::CPU_USER).is_none();
+    let subjects: Vec<&str> = scenario.entries.iter().filter(lacks).map(|entry| &*entry.subject).collect();
+    (!subjects.is_empty()).then(|| Void {
+        scenario: scenario.key.clone(),
+        subject: String::new(),
+        figure: figure::CPU_USER.into(),
+        reason: format!(
+            "the kernel sampled fewer than {} clock ticks in all good rounds of {}",
+            super::figures::TICKS_MIN,
+            subjects.join(", ")
+        ),
     })
 }
 

@@ -1,10 +1,12 @@
 //! Each reason to void a run, provoked.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use backend::{Options, Server};
 
+use super::super::rounds::Rounds;
 use super::super::scenario;
 use super::super::visit::{Contender, What, visit};
 use super::*;
@@ -91,6 +93,13 @@ fn two_sides_on_one_core_are_refused() {
     let void = of_cores("sleep", &process, CORES).unwrap();
     assert!(void.reason.contains("cores 0, not on 1 alone"), "{}", void.reason);
     assert_eq!(of_cores("sleep", &process, Cores { subject: 0, load: 1 }), None);
+}
+
+#[test]
+fn two_threads_of_one_core_void_the_run() {
+    // Of those of a core it is one itself.
+    let void = of_siblings(Cores { subject: 0, load: 0 }).unwrap();
+    assert!(void.text().starts_with("cores 0 and 0 are threads of one core"), "{void:?}");
 }
 
 /// A round without fault.
@@ -201,4 +210,70 @@ fn disturbances_void_a_round() {
     let mut load = quiet.load.clone();
     load.offered_per_s = None;
     assert_eq!(of_round(&Round { load, load_core_busy: 1.0, ..quiet }), [""; 0]);
+}
+
+/// A subject that is gone, before an origin.
+fn gone(kind: lab::Kind, origin: std::net::SocketAddr) -> Contender<'static> {
+    let folder = tempfile::tempdir().unwrap();
+    let binaries = lab::Binaries::build().unwrap();
+    let launch = lab::Launch::new(kind, &binaries, &[origin], folder.path()).unwrap();
+    let launch = launch.expect("it is installed");
+    let mut subject = launch.start(CORES, &[]).unwrap();
+    subject.process.kill().unwrap();
+    let (name, address) = (kind.name(), subject.address);
+    Contender { name, address, what: What::Subject(Box::new((launch, subject))) }
+}
+
+#[test]
+fn a_peer_that_is_gone_costs_its_own_figures() {
+    let (server, direct) = origin(0.0);
+    let scenario = scenario::Scenario::sweep(200.0);
+    let mut contenders = vec![gone(lab::Kind::Haproxy, direct.address), direct];
+    let mut rounds = Rounds::new(&scenario, &contenders);
+    let (mut failed, mut notes) = (BTreeMap::new(), Vec::new());
+    rounds.visit_all(&contenders, CORES, 7, &mut failed).unwrap();
+    rounds.leave_out(failed, &mut contenders, 7, &mut notes);
+    assert!(notes[0].starts_with("haproxy from sweep on, in round 7: haproxy ended"), "{notes:?}");
+    assert_eq!((contenders.len(), contenders[0].name), (1, "direct"));
+    assert_eq!((rounds.result.entries.len(), rounds.outcomes.len()), (1, 1));
+    assert_eq!((&*rounds.result.entries[0].subject, rounds.result.entries[0].rounds.len()), ("direct", 1));
+    server.stop();
+}
+
+#[test]
+fn what_a_run_is_about_is_missed() {
+    let (server, direct) = origin(0.0);
+    let scenario = scenario::Scenario::sweep(200.0);
+    let contenders = [gone(lab::Kind::Relay, direct.address)];
+    let mut rounds = Rounds::new(&scenario, &contenders);
+    let error = rounds.visit_all(&contenders, CORES, 1, &mut BTreeMap::new()).unwrap_err();
+    let void = of_early_end(&error).text();
+    assert!(void.starts_with("it ended early: relay ended in the middle"), "{void}");
+    server.stop();
+}
+
+#[test]
+fn every_failure_counts_beside_the_rounds_and_wrong_answers_in_a_sweep() {
+    let with =
+        |failures: Failures| Summary { answered: 10, failed_in_all: 1, failures, ..Summary::default() };
+    let late = with(Failures { timeout: 1, ..Failures::default() });
+    let reason = of_visit("saturated", "proxy", &late).unwrap().text();
+    assert!(reason.starts_with("saturated, proxy: 1 requests failed (timeout: 1"), "{reason}");
+    assert!(of_visit("saturated", "proxy", &with(Failures::default())).unwrap().reason.contains("warm-up"));
+    assert_eq!(of_wrong_answers("sweep", "proxy", &late), None);
+    assert!(of_wrong_answers("sweep", "proxy", &with(Failures { body: 1, ..Failures::default() })).is_some());
+    assert_eq!(of_visit("saturated", "proxy", &Summary { answered: 10, ..Summary::default() }), None);
+}
+
+#[test]
+fn a_split_of_few_ticks_is_withheld_and_said_so() {
+    let scenario = scenario::Scenario::sweep(200.0);
+    let round = |ticks| Round { ticks, ..good(1, 1_000_000) };
+    let result = of_subjects(&scenario, [("proxy", vec![round(33); 3]), ("nginx", vec![round(34); 3])]);
+    let [few, enough] = &result.entries[..] else { unreachable!("there are two") };
+    assert!(few.figure(figure::CPU).is_some() && few.figure(figure::CPU_USER).is_none());
+    assert_eq!(enough.median(figure::CPU_USER), Some(0.0));
+    let void = of_ticks(&result).unwrap().text();
+    assert!(void.ends_with("fewer than 100 clock ticks in all good rounds of proxy"), "{void}");
+    assert_eq!(of_ticks(&of_subjects(&scenario, [("nginx", vec![round(34); 3])])), None);
 }

@@ -26,7 +26,7 @@ mod servers;
 mod table;
 mod watch;
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -36,6 +36,7 @@ pub use play::PlayError;
 
 use crate::compare::model::Machine;
 use crate::lab::{self, Arranged, Binaries, Cores, Kind};
+use crate::output::{self, JsonFile};
 use model::{Case, Rules, Run};
 
 /// What is tried on whom.
@@ -80,6 +81,7 @@ fn subject(name: &str) -> Result<Kind, String> {
 /// Where something does not start, does not come back, or the file cannot be written.
 pub fn run(options: &Options) -> Result<(), PlayError> {
     lab::refuse_debug_build()?;
+    let file = options.json.as_deref().map(JsonFile::open).transpose()?;
     lab::raise_open_files()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,
@@ -87,13 +89,17 @@ pub fn run(options: &Options) -> Result<(), PlayError> {
     };
     let cores = Cores::new(options.subject_core, options.load_core)?;
     let faults = if options.faults.is_empty() { Fault::value_variants() } else { &options.faults };
-    let run = measure(faults, &options.subjects, &rules(options), &binaries, cores)?;
-    println!("{}", table::text(&run));
-    if let Some(file) = &options.json {
-        // Not for eyes: time lines are long, and the report shows them.
-        fs::write(file, serde_json::to_string(&run).expect("numbers and words") + "\n")?;
+    let mut run = Run::new(&rules(options));
+    let result = play_all(faults, &options.subjects, &binaries, cores, &mut run);
+    // What there is took minutes: it is kept, whatever happened then.
+    if !run.cases.is_empty() {
+        if let Some(file) = file {
+            // Not for eyes: time lines are long, and the report shows them.
+            file.write(&serde_json::to_string(&run).expect("numbers and words"))?;
+        }
+        output::print(table::text(&run))?;
     }
-    Ok(())
+    result
 }
 
 /// Plays every fault to every subject that is installed.
@@ -108,25 +114,39 @@ pub fn measure(
     binaries: &Binaries,
     cores: Cores,
 ) -> Result<Run, PlayError> {
+    let mut run = Run::new(rules);
+    play_all(faults, subjects, binaries, cores, &mut run)?;
+    Ok(run)
+}
+
+/// Adds the cases to `run` as they are played: those before an error are there.
+fn play_all(
+    faults: &[Fault],
+    subjects: &[Kind],
+    binaries: &Binaries,
+    cores: Cores,
+    run: &mut Run,
+) -> Result<(), PlayError> {
     let folder = lab::folder()?;
     let mut arranged = Vec::new();
     for &kind in subjects {
         match Arranged::new(kind, binaries, folder.path())? {
             Some(subject) => arranged.push(subject),
-            None => println!("{} is not installed: left out", kind.name()),
+            None => output::tell(format_args!("{} is not installed: left out", kind.name())),
         }
     }
-    let mut cases = Vec::new();
+    let versions = arranged.iter().map(|subject| (subject.kind.name().into(), subject.version.clone()));
+    run.versions.extend(versions);
     for &fault in faults {
         for subject in &arranged {
             let (seen, note) = match fault.own_signal(subject.kind) {
                 Err(why) => (None, Some(why)),
                 Ok(_) => {
-                    eprintln!("{}, {}", fault.name(), subject.kind.name());
-                    (Some(play::play(fault, subject, rules, binaries, cores)?), fault.note())
+                    output::tell(format_args!("{}, {}", fault.name(), subject.kind.name()));
+                    (Some(play::play(fault, subject, &run.rules, binaries, cores)?), fault.note())
                 }
             };
-            cases.push(Case {
+            run.cases.push(Case {
                 fault: fault.name(),
                 what: fault.what(),
                 can_be_hidden: fault.can_be_hidden(),
@@ -136,10 +156,20 @@ pub fn measure(
             });
         }
     }
-    let versions = arranged.iter().map(|subject| (subject.kind.name().into(), subject.version.clone()));
-    let command = std::env::args().skip(1).collect();
-    let (machine, versions, rules) = (Machine::here(), versions.collect(), rules.clone());
-    Ok(Run { command, machine, versions, rules, cases })
+    Ok(())
+}
+
+impl Run {
+    /// Of nothing yet.
+    fn new(rules: &Rules) -> Run {
+        Run {
+            command: std::env::args().skip(1).collect(),
+            machine: Machine::here(),
+            versions: BTreeMap::new(),
+            rules: rules.clone(),
+            cases: Vec::new(),
+        }
+    }
 }
 
 fn rules(options: &Options) -> Rules {
@@ -158,5 +188,32 @@ fn rules(options: &Options) -> Rules {
         fault_ms: fail_timeout_ms * 5 / 2,
         after_ms: 2 * fail_timeout_ms,
         bucket_ms: 100,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_leaves_the_cases_before_it() {
+        let nowhere = PathBuf::from("/nonexistent");
+        let binaries = Binaries { proxy: nowhere.clone(), backend: nowhere.clone(), bench: nowhere };
+        let line = <Line as clap::Parser>::parse_from(["faults"]);
+        let short = Rules { calm_ms: 100, fault_ms: 100, after_ms: 100, ..rules(&line.options) };
+        let mut run = Run::new(&short);
+        // Scripted servers, then two backends.
+        let faults = [Fault::Status500, Fault::Kill];
+        let error = play_all(&faults, &[Kind::Nginx], &binaries, Cores { subject: 0, load: 1 }, &mut run);
+        assert!(error.unwrap_err().to_string().starts_with("cannot start app1"));
+        let cases: Vec<_> = run.cases.iter().map(|case| (&*case.fault, case.seen.is_some())).collect();
+        assert_eq!(cases, [("status500", true)]);
+        assert!(run.versions.contains_key("nginx"));
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::LabError;
+use super::{LabError, ending};
 
 /// Where the binaries are that a measurement starts.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Binaries {
         // Cargo calls a profile "dev" whose folder is "debug".
         command.args(["--profile", if profile == "debug" { "dev" } else { &profile }]);
         command.arg("--target-dir").arg(&folder).stdin(Stdio::null());
-        match command.status() {
+        match ending::spawn(&mut command).and_then(|mut cargo| ending::wait(&mut cargo)) {
             Ok(status) if status.success() => Binaries::all_in(&folder.join(profile)),
             _ => Err(LabError::Build),
         }

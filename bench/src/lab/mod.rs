@@ -1,6 +1,7 @@
 //! The processes of a measurement: origins and subjects, each on its core, gone at the end.
 //!
 //! - `process.rs`: a child with its core, its descendants and its CPU time
+//! - `ending.rs`: what a signal ends: children and folders
 //! - `client.rs`: a keep-alive client that checks its answers
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared; `configurations.rs`: each one's minimal tuned configuration
@@ -13,12 +14,14 @@ mod awake;
 mod binaries;
 mod client;
 mod configurations;
+pub(crate) mod ending;
 mod process;
 mod scripted;
 mod setup;
 mod subjects;
 mod words;
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -29,7 +32,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub use awake::Awake;
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
-pub use process::{Process, installed, is_gone, on_core, version_line};
+pub use ending::{end_on_signals, is_gone};
+pub use process::{Process, allowed_cores, installed, on_core, stay_on_core, version_line};
 pub use scripted::{Decide, Reply, Scripted, Then};
 pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};
@@ -62,14 +66,16 @@ pub enum LabError {
     #[error("this is a debug build, and its figures would mean nothing; use cargo run --release -p bench")]
     DebugBuild,
     /// There is no core for each side.
-    #[error("cores {subject} and {load} are to be two different ones of this machine's {cores}")]
+    #[error(
+        "cores {subject} and {load} are to be two different ones of those that this process may use: {cores}"
+    )]
     Cores {
         /// The core asked for for the subject.
         subject: usize,
         /// The core asked for for load and origins.
         load: usize,
-        /// How many there are.
-        cores: usize,
+        /// Those there are.
+        cores: String,
     },
     /// The project's own binaries could not be built.
     #[error(
@@ -83,6 +89,14 @@ pub enum LabError {
         tool: &'static str,
         /// What it said.
         said: String,
+    },
+    /// A file could not be written.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// Which one.
+        file: PathBuf,
+        /// What failed.
+        source: io::Error,
     },
     /// The kernel refused something that always works.
     #[error(transparent)]
@@ -99,18 +113,38 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// Two different cores of this machine.
+    /// Two different cores that this process may use.
     ///
     /// # Errors
     ///
     /// [`LabError::Cores`] where they are not.
     pub fn new(subject: usize, load: usize) -> Result<Cores, LabError> {
-        let cores = std::thread::available_parallelism()?.get();
-        if subject == load || subject >= cores || load >= cores {
-            return Err(LabError::Cores { subject, load, cores });
+        let cores = allowed_cores()?;
+        if subject == load || !cores.contains(&subject) || !cores.contains(&load) {
+            return Err(LabError::Cores { subject, load, cores: list(&cores) });
         }
         Ok(Cores { subject, load })
     }
+
+    /// Whether the two are threads of one core, which then do not add up to two. Where the kernel does not say they are not.
+    pub fn are_siblings(self) -> bool {
+        let file = format!("/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", self.subject);
+        fs::read_to_string(file).is_ok_and(|list| is_in(self.load, &list))
+    }
+}
+
+/// Cores in words.
+pub(crate) fn list(cores: &[usize]) -> String {
+    cores.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a core is in a list of the kernel's, such as `0-1,4` (Documentation/admin-guide/cputopology.rst).
+fn is_in(core: usize, list: &str) -> bool {
+    list.trim().split(',').any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let numbers = first.parse::<usize>().ok().zip(last.parse::<usize>().ok());
+        numbers.is_some_and(|(first, last)| (first..=last).contains(&core))
+    })
 }
 
 /// Ports below those that the kernel gives to outgoing connections (`ip_local_port_range`): among thousands of these,
@@ -205,12 +239,47 @@ impl Origins {
 /// What [`Origins`] answer to `/`, and so what every subject has to.
 pub const BODY_MARK: &[u8] = b"Hello from app";
 
-/// Where this run keeps configurations and raw data; removed at the end.
+/// Where this run keeps configurations and raw data; removed at the end, and by a signal ([`end_on_signals`]).
 pub fn folder() -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("bench-").tempdir()
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir()?;
+    ending::add_folder(folder.path());
+    Ok(folder)
 }
 
 /// A path as a configuration file wants it.
 fn text(path: PathBuf) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_those_that_this_process_may_use() {
+        let all = allowed_cores().unwrap();
+        assert!(all.len() >= 2, "{all:?}");
+        let (first, second) = (all[0], all[1]);
+        // As under taskset, on a thread of its own.
+        std::thread::spawn(move || {
+            stay_on_core(second).unwrap();
+            assert_eq!(allowed_cores().unwrap(), [second]);
+            let error = Cores::new(first, second).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("may use: {second}")), "{error}");
+        })
+        .join()
+        .unwrap();
+        assert!(Cores::new(first, second).is_ok());
+        assert!(matches!(Cores::new(first, first), Err(LabError::Cores { .. })));
+        assert!(on_core(100_000, || Ok(())).unwrap_err().to_string().contains("core 100000"));
+    }
+
+    #[test]
+    fn siblings_are_read() {
+        for (list, siblings) in
+            [("0\n", vec![0]), ("0-1\n", vec![0, 1]), ("0,4-5\n", vec![0, 4, 5]), ("", vec![])]
+        {
+            assert_eq!((0..8).filter(|core| is_in(*core, list)).collect::<Vec<_>>(), siblings, "{list}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::{BODY_MARK, LabError};
+use super::{BODY_MARK, LabError, ending};
 
 /// How long a program may take to get ready; under valgrind that is seconds.
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ impl Process {
     /// Where it cannot be started.
     pub fn start(name: &str, command: &mut Command, core: usize) -> Result<Process, LabError> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = on_core(core, || command.spawn())
+        let child = on_core(core, || ending::spawn(command))
             .map_err(|source| LabError::Start { program: name.into(), source })?;
         Ok(Process { name: name.into(), child, log: None })
     }
@@ -54,7 +54,7 @@ impl Process {
     ) -> Result<Process, LabError> {
         let file = fs::File::create(log)?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
-        let child = on_core(core, || command.spawn())
+        let child = on_core(core, || ending::spawn(command))
             .map_err(|source| LabError::Start { program: name.into(), source })?;
         Ok(Process { name: name.into(), child, log: Some(log.to_owned()) })
     }
@@ -162,7 +162,7 @@ impl Process {
     /// Where it cannot be waited for.
     pub fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
-        self.child.wait().map(drop)
+        ending::wait(&mut self.child).map(drop)
     }
 
     /// The share of the tree's CPU time that it spent in user space since it began, as (user, all), in clock ticks.
@@ -207,7 +207,7 @@ impl Process {
     pub fn end(&mut self) {
         let pid = Pid::from_child(&self.child);
         let start = Instant::now();
-        while let Ok(None) = self.child.try_wait() {
+        while let Ok(None) = ending::try_wait(&mut self.child) {
             let signal = if start.elapsed() < END_WITHIN { Signal::TERM } else { Signal::KILL };
             // It fails where the program has just ended.
             let _ = kill_process(pid, signal);
@@ -227,13 +227,6 @@ fn tasks(pid: u32) -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a process has ended, also where nobody waits for it.
-pub fn is_gone(pid: Pid) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) else { return true };
-    // "PID (NAME) STATE …"; the name may contain anything.
-    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
-}
-
 /// Does something on one core alone; children that it starts inherit that.
 ///
 /// # Errors
@@ -241,12 +234,37 @@ pub fn is_gone(pid: Pid) -> bool {
 /// Where the core is not one of this process's, and what `body` fails with.
 pub fn on_core<T>(core: usize, body: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set)?;
+    stay_on_core(core)?;
     let result = body();
     sched_setaffinity(None, &before)?;
     result
+}
+
+/// Keeps the calling thread to one core, and what it starts.
+///
+/// # Errors
+///
+/// Where the core is not one of this process's.
+pub fn stay_on_core(core: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    // The set has room for so many, and panics on others.
+    if core < CpuSet::MAX_CPU {
+        set.set(core);
+    }
+    let none = |error: rustix::io::Errno| {
+        io::Error::new(error.kind(), format!("core {core} cannot be used: {error}"))
+    };
+    sched_setaffinity(None, &set).map_err(none)
+}
+
+/// The cores that the calling thread may use, in ascending order.
+///
+/// # Errors
+///
+/// Where the kernel does not say.
+pub fn allowed_cores() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
 }
 
 fn answers(address: SocketAddr) -> bool {

@@ -8,13 +8,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::time::Duration;
+use std::{fs, io};
 
 use proxy::config::{Balance, Until};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 
-use super::process::{END_WITHIN, is_gone};
+use super::ending::PidFile;
 use super::words::{HaproxyCfg, NginxConf, lines};
 use super::{Binaries, Kind, LabError, Process, free_address, text, version_line};
 
@@ -219,10 +219,10 @@ impl Arranged {
             Kind::Proxy => command.args(["-g", "daemon off;"]),
             _ => &mut command,
         };
+        // Made only where it is wanted: its end is that of whoever the file names, also where that does not get ready.
+        let pid_file = is_upgradable.then(|| PidFile::new(pid_file)).transpose()?;
         let mut process = Process::start_logging(self.kind.name(), &mut command, core, &log)?;
         process.wait_until_ready(address)?;
-        // Made only where it is wanted: its end is that of whoever the file names.
-        let pid_file = is_upgradable.then(|| PidFile(pid_file));
         Ok(Running { address, log, process, pid_file })
     }
 
@@ -259,29 +259,5 @@ impl Running {
     /// Whether it was started to be upgraded.
     pub fn is_upgradable(&self) -> bool {
         self.pid_file.is_some()
-    }
-}
-
-/// A process that a pid file names. It ends with this value.
-#[derive(Debug)]
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn pid(&self) -> io::Result<Pid> {
-        let text = fs::read_to_string(&self.0)?;
-        let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-        pid.ok_or_else(|| io::Error::other(format!("no process id in {}", self.0.display())))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        let Ok(pid) = self.pid() else { return };
-        let start = Instant::now();
-        while !is_gone(pid) {
-            let signal = if start.elapsed() < END_WITHIN { Signal::TERM } else { Signal::KILL };
-            let _ = kill_process(pid, signal);
-            thread::sleep(Duration::from_millis(20));
-        }
     }
 }

@@ -15,6 +15,7 @@ use super::outcome::Outcome;
 use super::plan::{Check, Pace, Plan, Request, Target};
 use super::{LoadError, run_shared, show};
 use crate::lab;
+use crate::output;
 
 /// What is asked, how often, and what the answers have to be.
 #[derive(clap::Args, Clone, Debug)]
@@ -147,16 +148,41 @@ fn end_early_on_a_signal(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
 }
 
 fn give(options: &Options, outcome: &Outcome) -> Result<(), LoadError> {
-    let json = || serde_json::to_string_pretty(&outcome.summary()).expect("numbers and words");
+    let json = || json(outcome, !options.merge.is_empty());
     match &options.json {
-        Some(file) if file == Path::new("-") => println!("{}", json()),
+        Some(file) if file == Path::new("-") => output::print(json())?,
         Some(file) => {
             fs::write(file, json() + "\n").map_err(in_file(file))?;
-            println!("{}", show::text(outcome));
+            output::print(show::text(outcome))?;
         }
-        None => println!("{}", show::text(outcome)),
+        None => output::print(show::text(outcome))?,
     }
     Ok(())
+}
+
+/// What a histogram file does not hold, by its name in a [`Summary`](super::Summary): a merged result does not know it.
+const NOT_IN_FILES: [&str; 7] = [
+    "answered_in_all",
+    "failed_in_all",
+    "statuses",
+    "body_bytes",
+    "reopened",
+    "generator_cpu_us_per_request",
+    "generator_busy",
+];
+
+fn json(outcome: &Outcome, is_merged: bool) -> String {
+    let summary = outcome.summary();
+    let text = if is_merged {
+        let mut value = serde_json::to_value(summary).expect("numbers and words");
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|name, _| !NOT_IN_FILES.contains(&name.as_str()));
+        }
+        serde_json::to_string_pretty(&value)
+    } else {
+        serde_json::to_string_pretty(&summary)
+    };
+    text.expect("numbers and words")
 }
 
 fn in_file(file: &Path) -> impl Fn(std::io::Error) -> LoadError {
@@ -172,6 +198,10 @@ fn plan(options: &Options) -> Result<Plan, LoadError> {
             "--threads {threads} --connections {connections} --pipeline {pipeline}: each is at least 1, and each thread \
              has at least one connection"
         ));
+    }
+    let there = lab::allowed_cores()?;
+    if let Some(core) = options.cores.iter().find(|core| !there.contains(core)) {
+        return wrong(format!("--cores {core}: this process may use {}", lab::list(&there)));
     }
     if options.duration.is_zero() || options.interval.is_zero() || options.timeout.is_zero() {
         return wrong("--duration, --interval and --timeout are to be more than 0".into());
@@ -326,6 +356,35 @@ fn rate(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_is_named() {
+        for (cores, culprit) in [("0,99999", "99999"), ("2000", "2000")] {
+            let line = ["load", "http://127.0.0.1:1/", "--threads", "2", "--cores", cores];
+            let error = plan(&<Line as clap::Parser>::parse_from(line).options).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("--cores {culprit}: this process may use ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_merged_result_is_silent_on_what_files_do_not_hold() {
+        let outcome = Log::default().outcome();
+        let names = |is_merged| -> Vec<String> {
+            let value: serde_json::Value = serde_json::from_str(&json(&outcome, is_merged)).unwrap();
+            value.as_object().unwrap().keys().cloned().collect()
+        };
+        let (all, merged) = (names(false), names(true));
+        assert_eq!(all.len(), merged.len() + NOT_IN_FILES.len());
+        assert!(
+            merged.iter().any(|name| name == "answered") && !merged.iter().any(|name| name == "statuses")
+        );
+    }
 
     #[test]
     fn times_have_units() {

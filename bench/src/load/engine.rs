@@ -311,6 +311,7 @@ impl<'a> Engine<'a> {
                 return self.broken(number, Failure::Closed);
             }
             if matches!(opened, Ok(Progress::Opened)) && self.plan.keep_alive {
+                self.counts.tally.reopened += 1;
                 let now_ns = self.now_ns();
                 self.offer(number, now_ns);
             }
@@ -398,11 +399,10 @@ impl<'a> Engine<'a> {
 
     fn reopen(&mut self, number: usize, now_ns: u64, waits: bool) {
         let connection = &mut self.connections[number];
-        if !waits {
-            self.counts.tally.reopened += 1;
-            if connection.open(self.plan.address, self.poll.registry(), Token(number), now_ns).is_ok() {
-                return;
-            }
+        let mut open =
+            || connection.open(self.plan.address, self.poll.registry(), Token(number), now_ns).is_ok();
+        if !waits && open() {
+            return;
         }
         connection.close(now_ns);
     }

@@ -86,17 +86,19 @@ pub fn run(plan: &Plan) -> Result<Outcome, LoadError> {
 pub fn run_shared(plan: &Plan, shared: &Arc<Shared>) -> Result<Outcome, LoadError> {
     let ready = Barrier::new(plan.threads);
     let start = OnceLock::new();
-    let thread = |number: usize| -> io::Result<(SystemTime, Done)> {
-        let body = || {
-            let engine = Engine::open(plan, number, Arc::clone(shared));
-            ready.wait();
-            let (instant, started) = *start.get_or_init(|| (Instant::now(), SystemTime::now()));
-            Ok((started, engine?.run(instant)?))
-        };
-        match plan.cores.get(number % plan.cores.len().max(1)) {
-            Some(&core) => lab::on_core(core, body),
-            None => body(),
+    let open = |number: usize| -> Result<Engine<'_>, LoadError> {
+        if let Some(&core) = plan.cores.get(number % plan.cores.len().max(1)) {
+            lab::stay_on_core(core)?;
         }
+        let engine = Engine::open(plan, number, Arc::clone(shared));
+        engine.map_err(|source| LoadError::NoConnection { address: plan.address, source })
+    };
+    let thread = |number: usize| -> Result<(SystemTime, Done), LoadError> {
+        let engine = open(number);
+        // Whatever came of it: the others wait.
+        ready.wait();
+        let (instant, started) = *start.get_or_init(|| (Instant::now(), SystemTime::now()));
+        Ok((started, engine?.run(instant)?))
     };
     let done = thread::scope(|scope| {
         let threads: Vec<_> = (0..plan.threads).map(|number| scope.spawn(move || thread(number))).collect();
@@ -105,8 +107,7 @@ pub fn run_shared(plan: &Plan, shared: &Arc<Shared>) -> Result<Outcome, LoadErro
     let mut outcome: Option<Outcome> = None;
     let mut ran = Duration::ZERO;
     for done in done {
-        let (started, done) =
-            done.map_err(|source| LoadError::NoConnection { address: plan.address, source })?;
+        let (started, done) = done?;
         ran = ran.max(done.ran);
         let part = Outcome {
             tally: done.tally,

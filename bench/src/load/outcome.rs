@@ -43,7 +43,7 @@ pub struct Tally {
     pub statuses: BTreeMap<u16, u64>,
     /// Bytes of response bodies.
     pub body_bytes: u64,
-    /// Connections that were opened after the start: in place of one that ended.
+    /// Connections that opened after the start: in place of one that ended. Attempts do not count.
     pub reopened: u64,
     /// From when a request was due to the end of its response.
     pub from_due: Histogram<u64>,
@@ -292,7 +292,7 @@ impl Outcome {
 }
 
 /// An [`Outcome`] as data, without its histograms.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Seconds that were measured.
     pub measured_s: f64,
@@ -314,7 +314,7 @@ pub struct Summary {
     pub statuses: BTreeMap<u16, u64>,
     /// Bytes of response bodies.
     pub body_bytes: u64,
-    /// Connections opened in place of one that ended.
+    /// Connections that opened in place of one that ended.
     pub reopened: u64,
     /// Latency from when requests were due.
     pub from_due_us: Percentiles,

@@ -31,10 +31,18 @@ pub(super) fn with_progress(
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| watch(plan, &shared, &bar, &is_over));
-        let result = body(&shared);
-        is_over.store(true, Ordering::Relaxed);
-        result
+        let _over = Over(&is_over);
+        body(&shared)
     })
+}
+
+/// Ends the watch with it, also where the body panics: the scope waits for the watch.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn watch(plan: &Plan, shared: &Shared, bar: &ProgressBar, is_over: &AtomicBool) {

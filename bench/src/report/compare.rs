@@ -6,6 +6,7 @@ use plotters::style::text_anchor::HPos;
 use super::page::{Block, Section, Table};
 use super::plot::{self, Area, DrawResult, Plot};
 use super::{Facts, Result};
+use crate::compare::TICKS_MIN;
 use crate::compare::model::{Entry, Point, Run, Scenario, Sweep, Void, figure};
 use crate::load::Percentiles;
 use crate::stats::Sample;
@@ -37,15 +38,19 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
         title: "Side by side",
         how: format!(
             "The subject has core {} to itself, with one worker; load and origins share core {}. A round visits every subject \
-             under one load, the next begins with another one; {} good rounds, of which medians are shown with their 95 % confidence \
-             interval. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
+             under one load, the next begins with another one; {} good rounds, of which medians are shown with their \
+             {}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
              lie too far apart is not shown (–). Cores without work {}. \
              Where > stands before a throughput, the load's core was the limit. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
-             split into user and system. At an offered rate latency counts from when a request was due. Direct is \
-             the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor.",
+             split into user and system, which is taken from all good rounds together and shown where it has {} clock ticks. At an offered rate latency counts from when a request was due. Direct is \
+             the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
+             It is none for new connections and uploads: it opens a connection to a server for each of a client, and who shares \
+             its own among clients can be cheaper.",
             run.subject_core,
             run.load_core,
             run.rounds,
+            run.interval_in_words(),
+            TICKS_MIN,
             if run.is_awake { "stay awake" } else { "are halted" }
         ),
         data: vec!["run.json".into()],
@@ -75,7 +80,8 @@ fn table(scenario: &Scenario) -> Table {
     let has = |name: &str| scenario.entries.iter().any(|entry| entry.figure(name).is_some());
     let has_calls = scenario.entries.iter().any(|entry| entry.calls.is_some());
     type Column = (&'static str, bool, fn(&Entry) -> Option<String>);
-    let columns: [Column; 11] = [
+    let has_last = scenario.entries.iter().any(|entry| entry.latency_us.p99_99 > 0.0);
+    let columns: [Column; 12] = [
         ("requests/s", has(figure::REQUESTS), |entry| {
             Some(entry.at_least().to_owned() + &with_interval(entry.sample(figure::REQUESTS)?)?)
         }),
@@ -90,9 +96,8 @@ fn table(scenario: &Scenario) -> Table {
             Some(plot::number(&entry.median(figure::ADDED_P50)?))
         }),
         ("p99, µs", has(figure::P99), |entry| with_interval(entry.sample(figure::P99)?)),
-        ("p99.9, µs", has(figure::P99), |entry| {
-            Some(plot::number(&Some(entry.latency_us.p99_9).filter(|us| *us > 0.0)?))
-        }),
+        ("p99.9, µs", has(figure::P99), |entry| tail(entry.latency_us.p99_9)),
+        ("p99.99, µs", has_last, |entry| tail(entry.latency_us.p99_99)),
         ("MB per CPU second", has(figure::MB_PER_CPU_S), |entry| {
             Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))
         }),
@@ -106,6 +111,11 @@ fn table(scenario: &Scenario) -> Table {
         table.rows.push(std::iter::once(entry.subject.clone()).chain(cells).collect());
     }
     table
+}
+
+/// A percentile of all rounds together; `None` where too few requests lie beyond it.
+fn tail(us: f64) -> Option<String> {
+    (us > 0.0).then(|| plot::number(&us))
 }
 
 /// The median and, where rounds differ, its confidence interval.
@@ -125,46 +135,66 @@ fn ratio(sample: &Sample) -> Option<String> {
     Some(format!("{:.2} ({low:.2} to {high:.2})", sample.median))
 }
 
+/// A bar of the plot of CPU time: its parts, and what they add up to, in µs.
+struct Bar<'a> {
+    subject: &'a str,
+    /// By the number of their style.
+    parts: Vec<(usize, f64)>,
+    all: f64,
+}
+
+impl Bar<'_> {
+    /// User and system time; where the split is not known, both as one.
+    fn of(entry: &Entry) -> Option<Bar<'_>> {
+        let [user, system] = [figure::CPU_USER, figure::CPU_SYSTEM].map(|name| entry.median(name));
+        let parts = match user.zip(system) {
+            Some((user, system)) => vec![(0, user), (1, system)],
+            None => vec![(2, entry.median(figure::CPU)?)],
+        };
+        let all = parts.iter().map(|(_, us)| us).sum();
+        Some(Bar { subject: &entry.subject, parts, all })
+    }
+}
+
 /// CPU time per request as bars of user and system time.
 fn cpu(scenario: &Scenario) -> Result<Plot> {
-    let rows: Vec<(&str, f64, f64)> = scenario
-        .entries
-        .iter()
-        .filter_map(|entry| {
-            let [user, system] = [figure::CPU_USER, figure::CPU_SYSTEM].map(|name| entry.median(name));
-            Some((entry.subject.as_str(), user?, system?))
-        })
-        .collect();
-    let max = rows.iter().map(|(_, user, system)| user + system).fold(0.0, f64::max);
+    let bars: Vec<Bar<'_>> = scenario.entries.iter().filter_map(Bar::of).collect();
+    let max = bars.iter().map(|bar| bar.all).fold(0.0, f64::max);
     let alt = format!("CPU time per request by subject, user and system; {}", scenario.title);
     let name = format!("cpu-{}", scenario.key);
-    let height = 26 * rows.len() as u32 + 72;
-    let entries =
-        [("user", plot::series(0).mix(0.95).filled()), ("system", plot::series(0).mix(0.4).filled())];
+    let height = 26 * bars.len() as u32 + 72;
+    let styles = [
+        ("user", plot::series(0).mix(0.95).filled()),
+        ("system", plot::series(0).mix(0.4).filled()),
+        ("split not known", plot::series(0).mix(0.65).filled()),
+    ];
+    let is_split = bars.iter().all(|bar| bar.parts.len() == 2);
+    let entries = if is_split { &styles[..2] } else { &styles[..] };
     plot::draw(&name, &alt, (560, height), |area: &Area<'_>| -> DrawResult {
-        let area = plot::legend(area, LEFT as i32, &entries)?;
+        let area = plot::legend(area, LEFT as i32, entries)?;
         let mut chart = ChartBuilder::on(&area)
             .margin_right(18)
             .x_label_area_size(44)
             .y_label_area_size(LEFT)
-            .build_cartesian_2d(plot::from_zero(max * 1.07), 0.0..rows.len() as f64)?;
+            .build_cartesian_2d(plot::from_zero(max * 1.07), 0.0..bars.len() as f64)?;
         plot::bars_mesh(&mut chart, "CPU time, µs per request")?;
-        for (number, (subject, user, system)) in rows.iter().enumerate() {
-            let top = (rows.len() - number) as f64;
-            let bar = |from: f64, to: f64, style: ShapeStyle| {
-                Rectangle::new([(from, top - 0.84), (to, top - 0.16)], style)
-            };
-            let all = user + system;
-            chart.draw_series([bar(0.0, *user, entries[0].1), bar(*user, all, entries[1].1)])?;
-            let (x, y) = chart.backend_coord(&(all, top - 0.5));
+        for (number, bar) in bars.iter().enumerate() {
+            let top = (bars.len() - number) as f64;
+            let mut from = 0.0;
+            for (style, us) in &bar.parts {
+                let corners = [(from, top - 0.84), (from + us, top - 0.16)];
+                chart.draw_series([Rectangle::new(corners, styles[*style].1)])?;
+                from += us;
+            }
+            let (x, y) = chart.backend_coord(&(bar.all, top - 0.5));
             let (left, above) = (area.get_pixel_range().0.start, area.get_pixel_range().1.start);
             let (x, y) = (x - left, y - above);
             area.draw(&Text::new(
-                (*subject).to_owned(),
+                bar.subject.to_owned(),
                 (LEFT as i32 - 8, y),
                 plot::letters_at(HPos::Right),
             ))?;
-            area.draw(&Text::new(format!("{all:.1}"), (x + 6, y), plot::letters_at(HPos::Left)))?;
+            area.draw(&Text::new(format!("{:.1}", bar.all), (x + 6, y), plot::letters_at(HPos::Left)))?;
         }
         Ok(())
     })
@@ -251,8 +281,10 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         let knee = match (sweep.knee(), sweep.limited_by_load) {
             (None, _) => "–".into(),
             (Some(0.0), _) => format!("below {}", plot::number(&first)),
-            (Some(knee), true) => format!("at least {}", plot::number(&knee)),
-            (Some(knee), false) => plot::number(&knee),
+            (Some(knee), limited) if limited || sweep.ended_before_knee() => {
+                format!("at least {}", plot::number(&knee))
+            }
+            (Some(knee), _) => plot::number(&knee),
         };
         let of = |value: fn(&Point) -> f64| {
             sweep.point().map_or("–".into(), |point| plot::number(&value(point)))
@@ -272,7 +304,7 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         .collect();
     let mut text = "The rate rises until a subject no longer keeps up. Its knee, ringed, is the highest rate that was \
                served: nearly all requests answered, and the 99th percentile within bounds. At least means that \
-               the core of the load was full before the subject's was."
+               the core of the load was full before the subject's was, or that the sweep ended before a knee was found."
             .to_owned();
     if !disturbed.is_empty() {
         text.push_str(&format!(" Not shown, since its last point was disturbed: {}.", disturbed.join("; ")));
@@ -283,17 +315,21 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
 
 fn memory(run: &Run) -> Option<Block> {
     let first = run.memory.first()?;
-    let mut table = Table::new(&["subject", "at rest, KiB", "with idle clients, KiB", "each of them, bytes"]);
+    let header =
+        ["subject", "at rest, KiB", "saturated, KiB", "with idle clients, KiB", "each of them, bytes"];
+    let mut table = Table::new(&header);
     for memory in &run.memory {
         table.rows.push(vec![
             memory.subject.clone(),
             plot::thousands(memory.rest_kib),
+            run.memory_under_load_kib(&memory.subject).map_or("–".into(), |kib| plot::number(&kib)),
             plot::thousands(memory.idle_kib),
             plot::number(&memory.per_idle_connection),
         ]);
     }
     let text = format!(
-        "Resident memory of all processes of a subject together; pages that they share count in each. Idle are {} client \
+        "Resident memory of all processes of a subject together; pages that they share count in each. Saturated is after a round of that load, the median; \
+         idle are {} client \
          connections, each answered once.",
         first.idle_connections
     );

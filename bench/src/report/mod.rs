@@ -22,6 +22,7 @@ use std::{fs, result};
 use serde::de::DeserializeOwned;
 
 use crate::compare::model::Machine;
+use crate::output;
 use page::Page;
 
 /// Where the raw data are and what is made of them.
@@ -100,8 +101,8 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(readmes) = &options.readmes {
         put_into_readmes(&options.folder, readmes)?;
     }
-    println!("{}", html.display());
-    Ok(())
+    let shown = output::print(html.display());
+    shown.map_err(|why| ReportError::File { file: "the standard output".into(), why })
 }
 
 /// Puts the run in `folder` into the READMEs in `readmes`.

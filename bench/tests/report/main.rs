@@ -8,12 +8,12 @@ use std::fs;
 use std::path::Path;
 
 use bench::compare::model::{Run, figure};
-use bench::report::{Options, ReportError, run};
+use bench::report::{Options, ReportError, run as run_report};
 use bench::stats::Sample;
 use browser::{Browser, Scheme};
 
 fn report(folder: &Path) -> Result<(), ReportError> {
-    run(&Options { folder: folder.to_owned(), out: None, readmes: None })
+    run_report(&Options { folder: folder.to_owned(), out: None, readmes: None })
 }
 
 #[test]
@@ -104,12 +104,51 @@ fn the_readmes_show_a_committed_run() {
     for page in pages {
         fs::copy(root().join(page), copy.path().join(page)).unwrap();
     }
-    run(&Options { folder, out: None, readmes: Some(copy.path().to_owned()) }).unwrap();
+    run_report(&Options { folder, out: None, readmes: Some(copy.path().to_owned()) }).unwrap();
     for page in pages {
         let [made, there] =
             [copy.path(), root()].map(|folder| fs::read_to_string(folder.join(page)).unwrap());
         assert_eq!(made, there, "{page}");
     }
+}
+
+#[test]
+fn the_readmes_show_no_mere_look() {
+    let (_, run) = committed();
+    let copy = tempfile::tempdir().unwrap();
+    let folder = copy.path().join("bench/runs/look");
+    fs::create_dir_all(&folder).unwrap();
+    let few = Run { rounds: 3, ..run.clone() };
+    let no_sweep = Run { sweeps: Vec::new(), ..run };
+    for look in [few, no_sweep] {
+        fs::write(folder.join("run.json"), serde_json::to_string(&look).unwrap()).unwrap();
+        let options = Options { folder: folder.clone(), out: None, readmes: Some(copy.path().to_owned()) };
+        assert!(matches!(run_report(&options), Err(ReportError::NotForReadme(_))));
+    }
+}
+
+/// What a page says of a run has to be so.
+#[test]
+fn a_page_claims_no_more_than_its_rounds_give() {
+    let folder = tempfile::tempdir().unwrap();
+    data::write_all(folder.path());
+    report(folder.path()).unwrap();
+    let markdown = fs::read_to_string(folder.path().join("report.md")).unwrap();
+    // It has three.
+    assert!(!markdown.contains("95 % confidence") && markdown.contains("covers less than 95 %"));
+    assert!(markdown.contains("p99.99, µs") && markdown.contains("saturated, KiB"));
+    // One subject's CPU time has no split; that of direct is not known.
+    let plot = fs::read_to_string(folder.path().join("plots/cpu-rate-8000.svg")).unwrap();
+    assert!(plot.contains("split not known") && plot.contains("pingora") && !plot.contains("direct"));
+    let knee = |subject: &str| {
+        let row = |line: &&str| line.starts_with(&format!("| {subject} |"));
+        let table = markdown.split_once("| subject | knee,").unwrap().1;
+        table.lines().find(row).unwrap().split('|').nth(2).unwrap().trim().to_owned()
+    };
+    assert!(knee("direct").starts_with("at least"), "limited by the load");
+    assert!(knee("pingora").starts_with("at least"), "all rates were served");
+    assert!(knee("nginx").starts_with('–'), "disturbed");
+    assert!(!knee("proxy").starts_with("at least"));
 }
 
 /// Its CPU time for a request, with nothing between it and the origin, against nginx's at full batches.

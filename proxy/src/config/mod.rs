@@ -28,6 +28,7 @@ mod pattern;
 mod resolver;
 pub mod server;
 pub mod site;
+mod site_name;
 pub mod template;
 pub mod units;
 pub mod upstream;

@@ -289,7 +289,7 @@ impl Exchange {
         }
         // Closing resets the connection if bytes lie unread in the socket or still come, which might take
         // the response with it (RFC 9112 section 9.6). None come from a client that said it is through.
-        let is_through = self.request.is_whole() && !self.request.keep_alive;
+        let is_through = self.request.is_whole() && !self.request.is_cut() && !self.request.keep_alive;
         let nothing_unread = is_through && self.request.is_empty() && !ready.client_readable;
         if nothing_unread || self.request.has_eof() {
             return Step::Close { reset: false };

@@ -55,6 +55,8 @@ impl Exchange {
                 return true;
             }
         }
+        // What was fetched for the request itself is of no use any more.
+        self.fetch = None;
         self.redirects += 1;
         self.request.has_its_page = !place.rules.recursive_error_pages;
         self.closes_after(status);

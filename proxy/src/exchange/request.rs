@@ -82,6 +82,8 @@ pub(super) struct RequestSide {
     pub(super) awaits_body: bool,
     /// The client, which waits for that, has been told to send the body.
     pub(super) is_called: bool,
+    /// It was given up, and the proxy's own head stands for all of it.
+    was_cut: bool,
     /// Something of the body was let go or dropped.
     has_lost_body: bool,
     /// How it goes on.
@@ -138,7 +140,7 @@ impl RequestSide {
 
     /// Whether nothing more of it is wanted: what comes is dropped.
     pub(super) fn is_cut(&self) -> bool {
-        self.phase == Phase::Cut
+        self.phase == Phase::Cut || self.was_cut
     }
 
     pub(super) fn ended_tunnel(&self) -> bool {
@@ -374,7 +376,7 @@ impl RequestSide {
     /// Another head that the proxy has written lies in `out`. Of a request that was given up, it is all.
     pub(super) fn holds_new_head(&mut self) {
         if self.phase == Phase::Cut {
-            self.phase = Phase::Whole;
+            (self.phase, self.was_cut) = (Phase::Whole, true);
         }
         self.complete_here = true;
     }

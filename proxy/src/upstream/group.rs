@@ -366,11 +366,13 @@ impl Group {
         let is_found = |peer: &Peer| inet(peer).is_some_and(|a| found.iter().any(|found| found.address == a));
         let (mut kept, gone): (Vec<Peer>, Vec<Peer>) = old.into_iter().partition(is_found);
         let mut heirs = gone.iter();
-        let mut added = Vec::new();
+        let (mut added, mut shares_change) = (Vec::new(), false);
         for found in &found {
             let peer = match kept.iter().position(|peer| inet(peer) == Some(found.address)) {
                 Some(index) => {
                     let mut peer = kept.swap_remove(index);
+                    let was = (peer.weight, self.places[peer.key].tier);
+                    shares_change |= was != (weight(found), tier(found));
                     peer.reweigh(weight(found));
                     peer
                 }
@@ -378,6 +380,8 @@ impl Group {
                     added.push(found.address);
                     let mut peer = self.new_peer(server, Address::Inet(found.address), weight(found));
                     if let Some(gone) = heirs.next() {
+                        let was = (gone.weight, self.places[gone.key].tier);
+                        shares_change |= was != (peer.weight, tier(found));
                         peer.inherit(gone);
                     }
                     peer
@@ -394,6 +398,10 @@ impl Group {
             self.in_flight[server] -= peer.active;
         }
         Tier::ALL.into_iter().for_each(|tier| self.reindex(tier));
+        if shares_change {
+            // Turns that were run up with other shares would have one wait for as many.
+            self.tiers.iter_mut().flat_map(|tier| &mut tier.peers).for_each(Peer::forget_turns);
+        }
 
         let mut changes = Vec::new();
         if !added.is_empty() || !gone.is_empty() {

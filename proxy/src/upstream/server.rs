@@ -326,6 +326,11 @@ impl Peer {
         }
     }
 
+    /// Its next turn comes as if all began anew.
+    pub(super) fn forget_turns(&mut self) {
+        self.current_weight = 0;
+    }
+
     /// Takes over the standing of `gone`, a peer of the same line whose address vanished.
     pub(super) fn inherit(&mut self, gone: &Peer) {
         self.health.inherit(&gone.health);

@@ -313,7 +313,8 @@ fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     if from.port() == 0 {
         // The port is drawn when it is known where to, so that there are as many for each server.
-        setsockopt(&socket, IpBindAddressNoPort, &true)?;
+        // It goes without, too.
+        let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
     }
     // Whatever is wrong with the address, it is no fault of the server.
     socket.bind(&from.into()).map_err(|_| Errno::ADDRNOTAVAIL)?;

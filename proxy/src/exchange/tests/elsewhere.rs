@@ -163,7 +163,33 @@ fn a_body_that_turns_out_too_large_parts_with_its_server_before_another_one_is_a
         assert_eq!(play.upstream_got(), on);
         play.upstream_sends(OK);
         assert_eq!(play.client_got(), OK_ON.replace("keep-alive", "close"));
+        // The client still sends, and is not to lose the answer for it.
+        assert_eq!(play.closed, None);
+        play.client_sends("7\r\nhello!!\r\n");
+        assert_eq!(play.closed, None);
+        play.client_ends();
+        assert_eq!(play.closed, Some(false));
     }
+}
+
+#[test]
+fn a_page_for_a_large_body_leaves_nothing_of_a_file_that_was_wanted() {
+    let mut play = Play::new(|config| {
+        let site = &mut config.sites[0];
+        site.location.action = Action::File;
+        site.location.rules.max_body_size = 10;
+        let to_page = ErrorPage { target: Template::text("/large"), ..page(413, PageStatus::Own) };
+        site.location.rules.error_pages = vec![to_page];
+        let answer = Answer { status: 200, text: Some(Template::text("too large")) };
+        site.locations.push(Location {
+            matches: Match::Exact("/large".into()),
+            ..Location::new(Action::Answer(answer))
+        });
+    });
+    play.client_sends(&format!("{CHUNKED}b\r\nhello hello\r\n").replace("POST", "PUT"));
+    let got = play.client_got();
+    assert!(got.starts_with("HTTP/1.1 200 OK|") && got.ends_with("||too large"), "{got}");
+    assert_eq!(got.matches("HTTP/1.1").count(), 1, "{got}");
 }
 
 #[test]

@@ -151,6 +151,20 @@ fn servers_of_a_service_have_their_weights_and_tiers_and_change_them() {
 }
 
 #[test]
+fn turns_that_were_run_up_with_other_shares_are_forgotten() {
+    let of = |host: u8, weight| Resolved { weight: Some(weight), ..([10, 0, 0, host], 80).into() };
+    let mut driver = Driver::round_robin(&[name("a")]);
+    driver.group.resolved(0, &[of(1, 60_000), of(2, 60_000)]);
+    driver.served(1, at(0));
+    driver.group.resolved(0, &[of(1, 1), of(2, 1)]);
+    for host in [1, 2, 1, 2] {
+        let request = driver.start(None, at(0)).unwrap();
+        assert_eq!(request.key, key(&driver.group, host));
+        driver.end(request, Outcome::Served, at(0));
+    }
+}
+
+#[test]
 fn the_last_address_left_is_single_and_forgiven() {
     let mut driver = Driver::round_robin(&[name("a")]);
     driver.group.resolved(0, &addresses(&[1, 2]));

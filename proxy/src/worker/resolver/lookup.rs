@@ -1,6 +1,6 @@
 //! One look-up of a name, from its beginning to its end: by the system, or by asking name servers in turn.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,9 @@ const ALIASES_MAX: usize = 10;
 /// The most servers of a service whose addresses are looked up.
 const SERVERS_MAX: usize = 64;
 
+/// How long addresses hold where others could not be had.
+const PARTLY: Duration = Duration::from_secs(5);
+
 /// A name, and who knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
@@ -41,6 +44,8 @@ pub struct Answer {
     pub addresses: Vec<Found>,
     /// How long they hold; `None` where nobody says.
     pub valid: Option<Duration>,
+    /// What is not among them, of a service, and why.
+    pub left_out: Vec<String>,
 }
 
 /// An address of a name.
@@ -141,7 +146,7 @@ fn by_system(host: &str) -> Result<Answer, Unresolved> {
     let addresses: Vec<_> = found.map(|address| Found { ip: address.ip(), offer: None }).collect();
     match addresses.is_empty() {
         true => Err(Unresolved::System("it has no address".to_owned())),
-        false => Ok(Answer { addresses, valid: None }),
+        false => Ok(Answer { addresses, valid: None, left_out: Vec::new() }),
     }
 }
 
@@ -167,10 +172,11 @@ impl Asking<'_> {
             Data::Address(ip) => Some(Found { ip, offer: None }),
             Data::Server(_) => None,
         };
-        Ok(Answer { addresses: all.into_iter().filter_map(address).collect(), valid: self.valid(ttl) })
+        let addresses = all.into_iter().filter_map(address).collect();
+        Ok(Answer { addresses, valid: self.valid(ttl), left_out: Vec::new() })
     }
 
-    /// The addresses of the servers of a service. Those without one are left out, and said.
+    /// The addresses of the servers of a service, of which some may have none.
     fn service(self, service: &str) -> Result<Answer, Unresolved> {
         let (all, mut least) = self.records(service, &[Kind::Srv])?;
         let server = |data| match data {
@@ -178,33 +184,51 @@ impl Asking<'_> {
             Data::Server(server) if !server.name.is_empty() => Some(server),
             Data::Server(_) | Data::Address(_) => None,
         };
-        let servers: Vec<Server> = all.into_iter().filter_map(server).collect();
-        let best = servers.iter().map(|server| server.priority).min().ok_or(Unresolved::NotFound)?;
-        let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-        let (mut addresses, mut failed) = (Vec::new(), Unresolved::NotFound);
-        for name in names.into_iter().take(SERVERS_MAX) {
-            let (ips, ttl) = match self.host(name) {
-                Ok(answer) => (answer.ips().collect::<Vec<_>>(), answer.valid),
-                Err(error) => {
-                    log::warn!("{name} does not resolve ({error}); the service {service} goes on without it");
-                    failed = error;
-                    continue;
+        let mut servers: Vec<Server> = all.into_iter().filter_map(server).collect();
+        servers.sort_unstable_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        let (mut found, mut left_out, mut failed) = (Vec::new(), Vec::new(), Unresolved::NotFound);
+        let mut known: HashMap<&str, Vec<IpAddr>> = HashMap::new();
+        for server in &servers {
+            if !known.contains_key(&*server.name) {
+                if known.len() == SERVERS_MAX {
+                    left_out.push(format!("the servers of {service} behind the first {SERVERS_MAX}"));
+                    break;
                 }
-            };
-            least = least.min(ttl.unwrap_or(least));
-            for server in servers.iter().filter(|server| server.name == name) {
-                let offer = Offer {
-                    port: server.port,
-                    weight: u32::from(server.weight).max(1),
-                    is_backup: server.priority != best,
+                let ips = match self.hurried().host(&server.name) {
+                    Ok(answer) => {
+                        least = least.min(answer.valid.unwrap_or(least));
+                        answer.ips().collect()
+                    }
+                    Err(error) => {
+                        left_out
+                            .push(format!("{} of {service}, which does not resolve ({error})", server.name));
+                        // It may be there in a moment.
+                        least = if error == Unresolved::NotFound { least } else { least.min(PARTLY) };
+                        failed = error;
+                        Vec::new()
+                    }
                 };
-                addresses.extend(ips.iter().map(|ip| Found { ip: *ip, offer: Some(offer) }));
+                known.insert(&server.name, ips);
             }
+            found.extend(known[&*server.name].iter().map(|ip| (*ip, server)));
         }
-        match addresses.is_empty() {
-            true => Err(failed),
-            false => Ok(Answer { addresses, valid: self.valid(least) }),
-        }
+        // The best of those that are there, which come in that order.
+        let best = found.first().ok_or(failed)?.1.priority;
+        let addresses = found.iter().map(|(ip, server)| Found {
+            ip: *ip,
+            offer: Some(Offer {
+                port: server.port,
+                weight: u32::from(server.weight).max(1),
+                is_backup: server.priority != best,
+            }),
+        });
+        Ok(Answer { addresses: addresses.collect(), valid: self.valid(least), left_out })
+    }
+
+    /// With the time for one round of the name servers: what has no answer must not cost others theirs.
+    fn hurried(self) -> Self {
+        let round = PATIENCE * u32::try_from(self.resolver.servers.len()).unwrap_or(1);
+        Asking { until: self.until.min(Instant::now() + round), ..self }
     }
 
     /// How long addresses hold that hold for `ttl` by themselves.

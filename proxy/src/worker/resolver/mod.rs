@@ -83,6 +83,8 @@ struct Name {
     failing: bool,
     /// It has had an address.
     known: bool,
+    /// What was missing of it last, and has been said.
+    left_out: Vec<String>,
 }
 
 impl Resolver {
@@ -107,6 +109,7 @@ impl Resolver {
                 begun: now,
                 failing: false,
                 known: name.is_resolved,
+                left_out: Vec::new(),
             }));
         }
         Resolver { names, preferences: Arc::default() }
@@ -215,6 +218,10 @@ impl Name {
                 for change in changes {
                     log::info!("{}", change.line(""));
                 }
+                for what in answer.left_out.iter().filter(|what| !self.left_out.contains(what)) {
+                    log::warn!("without {what}");
+                }
+                self.left_out = answer.left_out;
                 // No answer makes it a name server's only business.
                 answer.valid.map_or(self.interval, |valid| valid.max(SHORT_PAUSE))
             }

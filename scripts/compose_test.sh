@@ -18,6 +18,7 @@ case ${1:-} in
     '') ;;
     *) bad_usage "unknown argument \"$1\"" ;;
 esac
+(($# <= 1)) || bad_usage "unexpected argument \"$2\""
 need curl 'apt-get install curl'
 need_docker
 

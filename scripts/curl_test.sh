@@ -17,6 +17,7 @@ case ${1:-} in
     -h | --help) usage; exit ;;
     -*) bad_usage "unknown argument \"$1\"" ;;
 esac
+(($# <= 3)) || bad_usage "unexpected argument \"$4\""
 url=${1:-http://127.0.0.1:8080}
 requests=${2:-100}
 at_once=${3:-1}

@@ -17,6 +17,7 @@ case ${1:-} in
     '') ;;
     *) bad_usage "unknown argument \"$1\"" ;;
 esac
+(($# <= 1)) || bad_usage "unexpected argument \"$2\""
 
 stale=()
 for source in "$ROOT"/docs/diagrams/*.dot; do

@@ -43,7 +43,7 @@ need_cargo() {
     if ! command -v cargo > /dev/null && [[ -x $HOME/.cargo/bin/cargo ]]; then
         PATH=$HOME/.cargo/bin:$PATH
     fi
-    need cargo 'install Rust 1.88 or newer as https://rustup.rs says, then run this again'
+    need cargo 'install Rust 1.89 or newer as https://rustup.rs says, then run this again'
     need cc 'the Rust linker needs it: apt-get install gcc libc6-dev'
 }
 

@@ -4,12 +4,12 @@
 #   bash scripts/sanitize.sh                 both
 #   bash scripts/sanitize.sh miri|address    one of them
 #
-# There is no unsafe code here; what is looked for lies in dependencies and in the compiler. Miri interprets the
-# protocol layer's tests; AddressSanitizer runs all unit tests and 100 seeds of the simulation (SIM_SEEDS=n: n of them),
-# leaks included. A few minutes each. AddressSanitizer does with the stable compiler, which has its runtime; Miri needs a
-# nightly toolchain with its components (rustup toolchain install nightly --component miri,rust-src).
-# ThreadSanitizer and MemorySanitizer would need a standard library built with them, and so every test a build of
-# its own: left out.
+# There is no unsafe code here but in the counting allocator of one test (proxy/tests/allocations.rs); what is looked for
+# lies in dependencies and in the compiler. Miri interprets the protocol layer's tests; AddressSanitizer runs all unit tests
+# and 100 seeds of the simulation (SIM_SEEDS=n: n of them), leaks included. A few minutes each. AddressSanitizer does with
+# the stable compiler, which has its runtime; Miri needs a nightly toolchain with its components (rustup toolchain install
+# nightly --component miri,rust-src). ThreadSanitizer and MemorySanitizer would need a standard library built with them, and
+# so every test a build of its own: left out.
 
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

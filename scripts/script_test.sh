@@ -11,6 +11,7 @@ case ${1:-} in
     '') ;;
     *) bad_usage "unknown argument \"$1\"" ;;
 esac
+(($# <= 1)) || bad_usage "unexpected argument \"$2\""
 need nginx 'apt-get install nginx-light'
 need redis-server 'apt-get install redis-server'
 build_release
@@ -108,6 +109,15 @@ for script in up curl_test failover compare peers compose_test standin_images di
     is "$script.sh turns down an unknown argument" \
         fails 2 'unknown argument "--no-such"' bash "$scripts/$script.sh" --no-such
 done
+is 'curl_test.sh turns down a fourth argument' \
+    fails 2 'unexpected argument "--bogus"' bash "$scripts/curl_test.sh" http://127.0.0.1:1 3 2 --bogus
+for call in 'compose_test --registry' 'diagrams --check' 'standin_images --remove'; do
+    read -r script argument <<< "$call"
+    is "$script.sh turns down a second argument" \
+        fails 2 'unexpected argument "--bogus"' bash "$scripts/$script.sh" "$argument" --bogus
+done
+is 'script_test.sh turns down a second argument' \
+    fails 2 'unexpected argument "--bogus"' bash "$scripts/script_test.sh" '' --bogus
 
 up
 is 'up.sh and 100 requests: half each, hits 1 to 100' says 'app1 +50 +50\.0

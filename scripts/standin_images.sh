@@ -157,6 +157,7 @@ remove() {
     done
 }
 
+(($# <= 1)) || bad_usage "unexpected argument \"$2\""
 case ${1:-} in
     -h | --help) usage ;;
     --remove) need_docker; remove ;;

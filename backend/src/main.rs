@@ -1,5 +1,7 @@
 //! `backend`: arguments to [`Options`], then the server until a signal ends it.
 
+mod exit;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +27,10 @@ EXAMPLES:
   The counter in Redis, shared with other processes:
     backend --serve app1=0.0.0.0:5000 --redis redis://redis:6379/0
   One slow name, and one whose every tenth answer is a 500:
-    backend --serve slow=127.0.0.1:5001,delay=50ms --serve bad=127.0.0.1:5002,fail_rate=0.1";
+    backend --serve slow=127.0.0.1:5001,delay=50ms --serve bad=127.0.0.1:5002,fail_rate=0.1
+
+EXIT STATUS:
+  0 after SIGTERM or SIGINT, 1 where starting fails, 2 for a mistake on the command line";
 
 /// A minimal HTTP/1.1 origin with a hit counter, to stand behind a proxy.
 #[derive(Parser)]
@@ -35,22 +40,26 @@ struct Arguments {
     /// for this name alone; may be repeated
     #[arg(long, value_name = "NAME=ADDRESS")]
     serve: Vec<Serve>,
-    /// Count hits in this Redis instead of in memory; while it is away / answers 503
+    /// Count hits in this Redis instead of in memory; while it is away, GET / answers 503
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
     /// The Redis key that holds the counter
-    #[arg(long, default_value = "hits", requires = "redis")]
+    #[arg(long, default_value = "hits", requires = "redis", value_parser = options::key)]
     key: String,
     /// Threads, or auto: one per core
-    #[arg(long, value_name = "N", default_value = "1", value_parser = workers)]
+    // Hyphens, so that `--workers -1` is a bad value, not an unknown flag.
+    #[arg(allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = options::workers)]
     workers: usize,
-    /// / greets without a counter
+    /// GET / greets without a counter
     #[arg(long, conflicts_with = "redis")]
     plain: bool,
-    /// Wait so long before every answer of /: 50, 50ms, 2s; at most 60s
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = options::delay)]
+    /// Wait so long before every answer to GET /: 50ms or 2s, at most 60s
+    #[arg(allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = options::delay)]
     delay: Duration,
-    /// The share of answers of / that are a 500, 0 to 1
+    /// The share of answers to GET / that are a 500, 0 to 1
+    #[arg(allow_hyphen_values = true)]
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = options::share)]
     fail_rate: f64,
 }
@@ -59,8 +68,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) => return fail(first_line(&error.to_string())),
+        Err(error) => return exit::from_clap(&error),
     };
     let mut options = Options::new(arguments.serve);
     options.redis = arguments.redis;
@@ -72,12 +80,12 @@ fn main() -> ExitCode {
     // Before the workers start, so that no signal ends the process unannounced.
     let mut signals = match Signals::new([SIGTERM, SIGINT]) {
         Ok(signals) => signals,
-        Err(error) => return fail(&format!("cannot handle signals: {error}")),
+        Err(error) => return exit::from_signals(&error),
     };
     raise_descriptor_limit();
     let server = match Server::start(options) {
         Ok(server) => server,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => return exit::from_start(&error),
     };
     for (name, address) in server.addresses() {
         log::info!("{name} listens on {address}");
@@ -85,25 +93,6 @@ fn main() -> ExitCode {
     signals.forever().next();
     server.stop();
     ExitCode::SUCCESS
-}
-
-fn fail(message: &str) -> ExitCode {
-    eprintln!("backend: {message}");
-    ExitCode::from(2)
-}
-
-/// The first line of clap's message, without its prefix: the culprit and what is wrong with it.
-fn first_line(message: &str) -> &str {
-    let line = message.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line)
-}
-
-fn workers(text: &str) -> Result<usize, String> {
-    if text == "auto" {
-        return std::thread::available_parallelism().map(usize::from).map_err(|error| error.to_string());
-    }
-    let count = text.parse().ok().filter(|count| (1..=256).contains(count));
-    count.ok_or_else(|| "say a number from 1 to 256, or auto".into())
 }
 
 /// Each connection needs a descriptor; the soft limit is often far below what may be used.

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The longest delay of an answer.
 pub const DELAY_MAX: Duration = Duration::from_secs(60);
 
+/// The most threads.
+pub const WORKERS_MAX: usize = 256;
+
 /// Everything one process of the origin is told.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -15,7 +18,7 @@ pub struct Options {
     pub serve: Vec<Serve>,
     /// A Redis that counts (`redis://HOST:PORT/DB`); without it the counter is in memory.
     pub redis: Option<String>,
-    /// The Redis key of the counter.
+    /// The Redis key of the counter; not empty.
     pub key: String,
     /// Threads, at least 1.
     pub workers: usize,
@@ -84,13 +87,13 @@ impl FromStr for Address {
             };
         }
         let Some((host, port)) = text.rsplit_once(':') else {
-            return Err(format!("'{text}' has no port; say HOST:PORT or unix:PATH"));
+            return Err(format!("{text:?} has no port; write HOST:PORT or unix:PATH"));
         };
         if host.is_empty() || host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-            return Err(format!("'{text}' has no host; say HOST:PORT, [IPV6]:PORT or unix:PATH"));
+            return Err(format!("{text:?} has no host; write HOST:PORT, [IPV6]:PORT or unix:PATH"));
         }
         if port.starts_with('+') || port.parse::<u16>().is_err() {
-            return Err(format!("'{port}' is not a port (0 to 65535)"));
+            return Err(format!("{port:?} is not a port; write one from 1 to 65535, or 0 for any free one"));
         }
         Ok(Address::Tcp(text.into()))
     }
@@ -103,39 +106,101 @@ impl FromStr for Serve {
         let mut parts = text.split(',');
         let first = parts.next().unwrap_or_default();
         let Some((name, address)) = first.split_once('=') else {
-            return Err(format!("'{first}' is not NAME=ADDRESS, such as app1=127.0.0.1:5001"));
+            return Err(format!("{first:?} is not NAME=ADDRESS; write app1=127.0.0.1:5001"));
         };
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("'{name}' is not a name (visible ASCII characters)"));
+            return Err(format!("{name:?} is not a name; use visible ASCII characters, at least one"));
         }
         let mut serve = Self { name: name.into(), address: address.parse()?, delay: None, fail_rate: None };
         for part in parts {
-            match part.split_once('=') {
-                Some(("delay", value)) => serve.delay = Some(delay(value)?),
-                Some(("fail_rate", value)) => serve.fail_rate = Some(share(value)?),
-                _ => return Err(format!("'{part}' is not delay=TIME or fail_rate=SHARE")),
+            let of_part = |problem| format!("in {part:?}: {problem}");
+            let (key, is_repeated) = match part.split_once('=') {
+                Some((key @ "delay", value)) => {
+                    (key, serve.delay.replace(delay(value).map_err(of_part)?).is_some())
+                }
+                Some((key @ "fail_rate", value)) => {
+                    (key, serve.fail_rate.replace(share(value).map_err(of_part)?).is_some())
+                }
+                _ => return Err(format!("{part:?} is unknown; write delay=TIME or fail_rate=SHARE")),
+            };
+            if is_repeated {
+                return Err(format!("{key} is given twice; drop one"));
             }
         }
         Ok(serve)
     }
 }
 
-/// A delay: `50` and `50ms` are milliseconds, `2s` seconds; at most a minute.
+/// A delay: `50ms` or `2s`, at most [`DELAY_MAX`]. A bare number is none: it would be milliseconds to one reader
+/// and seconds, as in the proxy, to another.
+///
+/// # Errors
+///
+/// What is wrong with the text, which is not repeated, and the remedy. So do the parsers below.
 pub fn delay(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is not a delay; say 50ms or 2s, at most 60s");
+    not_negative(text, "50ms or 2s")?;
     let (digits, unit_ms) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => text.strip_suffix('s').map_or((text, 1), |digits| (digits, 1000)),
+        Some(digits) => (digits, Some(1)),
+        None => text.strip_suffix('s').map_or((text, None), |digits| (digits, Some(1000))),
     };
-    let count = crate::page::number(digits).ok_or_else(wrong)?;
+    let Some(count) = crate::page::number(digits) else {
+        return Err("not a time; write 50ms or 2s, in whole numbers".into());
+    };
+    let Some(unit_ms) = unit_ms else {
+        return Err(format!("a time needs its unit; write {digits}ms or {digits}s"));
+    };
     let delay = count.checked_mul(unit_ms).map(Duration::from_millis);
-    delay.filter(|delay| *delay <= DELAY_MAX).ok_or_else(wrong)
+    delay.filter(|delay| *delay <= DELAY_MAX).ok_or_else(|| "too long; write 60s or less".into())
 }
 
 /// A share: 0 to 1.
+///
+/// # Errors
+///
+/// As [`delay`]'s.
 pub fn share(text: &str) -> Result<f64, String> {
+    not_negative(text, "a number from 0 to 1, such as 0.1")?;
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("'{text}' is not a share; say a number from 0 to 1, such as 0.1"))
+    share.ok_or_else(|| "not a share; write a number from 0 to 1, such as 0.1".into())
+}
+
+/// How many threads, 1 to [`WORKERS_MAX`], or `auto`: one per core.
+///
+/// # Errors
+///
+/// As [`delay`]'s; or the system does not say how many cores there are.
+pub fn workers(text: &str) -> Result<usize, String> {
+    if text == "auto" {
+        let cores = std::thread::available_parallelism().map(|cores| cores.get().min(WORKERS_MAX));
+        return cores.map_err(|error| format!("cannot count the cores ({error}); write a number"));
+    }
+    let wanted = format!("a number from 1 to {WORKERS_MAX}, or auto");
+    not_negative(text, &wanted)?;
+    let count = crate::page::number(text).and_then(|count| usize::try_from(count).ok());
+    count
+        .filter(|count| (1..=WORKERS_MAX).contains(count))
+        .ok_or_else(|| format!("not a number of threads; write {wanted}"))
+}
+
+/// A Redis key: not empty.
+///
+/// # Errors
+///
+/// As [`delay`]'s.
+pub fn key(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a key has a name; write one, such as hits".into()),
+        key => Ok(key.into()),
+    }
+}
+
+fn not_negative(text: &str, wanted: &str) -> Result<(), String> {
+    match text.strip_prefix('-') {
+        Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit() || first == '.') => {
+            Err(format!("it cannot be negative; write {wanted}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +223,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (text, culprit) in [
             ("app1", "app1"),
-            ("=127.0.0.1:1", "''"),
+            ("=127.0.0.1:1", "\"\""),
+            ("a\nb=127.0.0.1:1", "\"a\\nb\""),
             ("a b=127.0.0.1:1", "a b"),
             ("a=127.0.0.1", "127.0.0.1"),
             ("a=127.0.0.1:70000", "70000"),
@@ -168,7 +234,10 @@ mod tests {
             ("a=unix:", "unix:"),
             ("a=h:1,slow", "slow"),
             ("a=h:1,delay=61s", "61s"),
-            ("a=h:1,delay=-1", "-1"),
+            ("a=h:1,delay=-1", "\"delay=-1\": it cannot be negative"),
+            ("a=h:1,delay=1s,delay=2s", "delay is given twice"),
+            ("a=h:1,fail_rate=0,delay=1s,fail_rate=1", "fail_rate is given twice"),
+            ("a=h:1,fail_rate=-0.1", "it cannot be negative"),
             ("a=h:1,fail_rate=1.5", "1.5"),
             ("a=h:1,fail_rate=nan", "nan"),
         ] {
@@ -179,10 +248,32 @@ mod tests {
 
     #[test]
     fn delays_have_units() {
-        assert_eq!(delay("50"), Ok(Duration::from_millis(50)));
         assert_eq!(delay("50ms"), Ok(Duration::from_millis(50)));
         assert_eq!(delay("2s"), Ok(Duration::from_secs(2)));
-        assert!(delay("1m").is_err());
-        assert!(delay("").is_err());
+        assert_eq!(delay("60000ms"), Ok(DELAY_MAX));
+        for (text, problem) in [
+            ("50", "a time needs its unit; write 50ms or 50s"),
+            ("0", "a time needs its unit; write 0ms or 0s"),
+            ("1m", "not a time"),
+            ("", "not a time"),
+            ("ms", "not a time"),
+            ("60001ms", "too long"),
+            ("99999999999999999s", "too long"),
+            ("-5", "it cannot be negative; write 50ms or 2s"),
+            ("-5ms", "it cannot be negative"),
+        ] {
+            let error = delay(text).unwrap_err();
+            assert!(error.starts_with(problem), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn workers_are_a_number_within_bounds() {
+        assert_eq!(workers("256"), Ok(256));
+        assert!(workers("auto").is_ok_and(|count| (1..=WORKERS_MAX).contains(&count)));
+        for text in ["0", "257", "+4", "", "many", "-1"] {
+            let error = workers(text).unwrap_err();
+            assert!(error.ends_with("write a number from 1 to 256, or auto"), "{text}: {error}");
+        }
     }
 }

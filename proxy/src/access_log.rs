@@ -36,7 +36,7 @@ enum Target {
 
 /// The log file could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the access log {}: {source}; give a file that may be written to, - or off", path.display())]
+#[error("cannot open the access log {path:?}: {source}; give a file that may be written to, - or off")]
 pub struct OpenError {
     /// The file, as configured.
     pub path: PathBuf,
@@ -282,7 +282,7 @@ mod tests {
         let error = Writer::open("/nonexistent/access.log").expect_err("no folder");
         assert_eq!(
             error.to_string(),
-            "cannot open the access log /nonexistent/access.log: No such file or directory (os error 2); \
+            "cannot open the access log \"/nonexistent/access.log\": No such file or directory (os error 2); \
              give a file that may be written to, - or off"
         );
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A part of the tree and the words that must not stand in its code, with the reason.
 struct Rule {
@@ -103,6 +104,27 @@ const RULES: &[Rule] = &[
 
 /// The longest a file may be: it is to be read in one sitting.
 const LINES_MAX: usize = 600;
+
+/// The workspace says which Rust it needs, and what it is built from needs no newer one.
+#[test]
+fn no_dependency_needs_a_newer_rust_than_is_said() {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--filter-platform",
+        "x86_64-unknown-linux-gnu",
+    ]);
+    let output = cargo.current_dir(crate_root()).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("JSON");
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    let needed = regex::Regex::new(r#""rust_version":"1\.(\d+)"#).expect("a pattern");
+    let most = needed.captures_iter(&text).map(|found| number(&found[1])).max();
+    assert_eq!(most, Some(number(env!("CARGO_PKG_RUST_VERSION").trim_start_matches("1."))));
+}
 
 fn crate_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

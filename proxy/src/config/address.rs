@@ -20,6 +20,9 @@ pub struct AddressError(String);
 /// Reads where a server is: `10.0.0.1:5000`, `[::1]:5000`, `app1:5000`, each also without its port (then
 /// 80, as in nginx), or `unix:PATH`.
 pub fn parse_host(text: &str) -> Result<Host, AddressError> {
+    if text.contains(';') {
+        return Err(problem("\";\" in an address; servers are separated by commas"));
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Host::Unix(unix_path(path)?));
     }
@@ -45,6 +48,9 @@ pub fn parse_host(text: &str) -> Result<Host, AddressError> {
 /// Reads where to listen: `8080`, `:8080` and `*:8080` (all IPv4 addresses), `127.0.0.1:8080`,
 /// `[::1]:8080`, or `unix:PATH`.
 pub fn parse_listen(text: &str) -> Result<Listen, AddressError> {
+    if text.contains(',') && !text.starts_with("unix:") {
+        return Err(problem("several addresses; give --listen once for each"));
+    }
     if let Some(path) = text.strip_prefix("unix:") {
         return Ok(Listen::Unix(unix_path(path)?));
     }

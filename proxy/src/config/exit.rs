@@ -9,6 +9,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Characters of a bad value that are shown.
 const VALUE_SHOWN_MAX: usize = 200;
 
+/// Options of nginx's command line, which flags do not have.
+const NGINX_OPTIONS: [&str; 9] = ["-c", "-p", "-e", "-g", "-s", "-t", "-T", "-q", "-v"];
+
 /// The end of the process before it has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
@@ -72,10 +75,20 @@ pub(super) fn from_clap(error: &clap::Error) -> Exit {
         }
         ErrorKind::UnknownArgument => Exit::bad(&match error.get(ContextKind::SuggestedArg) {
             Some(ContextValue::String(near)) => format!("unknown flag {flag:?}; did you mean {near}?"),
+            _ if argument[1.min(argument.len())..].starts_with(|c: char| c.is_ascii_digit()) => {
+                format!("{argument:?} is no flag, and no value here may be below zero")
+            }
+            _ if NGINX_OPTIONS.contains(&flag) => format!(
+                "{flag} is for an nginx.conf and does not go with flags; put it first and leave those out"
+            ),
             _ if argument.starts_with('-') => format!("unknown flag {flag:?}; --help lists all"),
             _ => format!("unexpected argument {argument:?}; servers are given as --upstream SERVERS"),
         }),
         ErrorKind::ArgumentConflict => Exit::bad(&format!("{flag} is given twice; drop one")),
+        // The only flag that needs another one.
+        ErrorKind::MissingRequiredArgument => {
+            Exit::bad("--health-interval needs --health-check; add the path that each server is asked for")
+        }
         ErrorKind::TooManyValues => Exit::bad(&format!("{flag} takes no value; drop {value:?}")),
         ErrorKind::InvalidValue if value.is_empty() => Exit::bad(&format!(
             "{flag} needs a value; write {}",

@@ -94,7 +94,7 @@ struct Flags {
     ///
     /// As in nginx: a server that is ill is found within this time.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = wait)]
-    #[arg(verbatim_doc_comment)]
+    #[arg(requires = "health_check", verbatim_doc_comment)]
     health_interval: Duration,
 
     /// idle connections to keep, per worker
@@ -217,7 +217,7 @@ struct Flags {
     ///
     /// A file is appended to, and reopened on USR1; - is standard output. off:
     /// a log that nobody rotates fills the disk.
-    #[arg(long, value_name = "PATH", default_value = "off")]
+    #[arg(long, value_name = "PATH", default_value = "off", value_parser = values::log_path)]
     #[arg(help_heading = "Process", verbatim_doc_comment)]
     access_log: String,
 

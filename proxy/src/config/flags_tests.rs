@@ -177,6 +177,9 @@ fn bad_values_are_explained() {
         ("--listen", "0", "port 0 is no port; give one from 1 to 65535"),
         ("--listen", "127.0.0.1", address),
         ("--listen", "", address),
+        ("--listen", "127.0.0.1:1,127.0.0.1:2", "several addresses; give --listen once for each"),
+        ("--upstream", "a:1;b:2", "\";\" in an address; servers are separated by commas"),
+        ("--access-log", "", "no path; write a file, - or off"),
         ("--balance", "random", "unknown method; write round_robin, least_conn, least_time or ip_hash"),
         ("--max-fails", "x", "not a number in range; write 0 to 4294967295"),
         ("--max-fails", "+1", "not a number in range; write 0 to 4294967295"),
@@ -264,6 +267,18 @@ fn what_is_no_flag_is_explained() {
         (&["--upstreams", "a"][..], "unknown flag \"--upstreams\"; did you mean --upstream?"),
         (&["--zzz"], "unknown flag \"--zzz\"; --help lists all"),
         (&["-x"], "unknown flag \"-x\"; --help lists all"),
+        (
+            &["--upstream", "a", "--fail-timeout", "-5s"],
+            "\"-5\" is no flag, and no value here may be below zero",
+        ),
+        (
+            &["--upstream", "a", "-c", "nginx.conf"],
+            "-c is for an nginx.conf and does not go with flags; put it first and leave those out",
+        ),
+        (
+            &["--upstream", "a", "--health-interval", "1s"],
+            "--health-interval needs --health-check; add the path that each server is asked for",
+        ),
         (&["app1:5000"], "unexpected argument \"app1:5000\"; servers are given as --upstream SERVERS"),
         (&["--listen"], "--listen needs a value; write --listen ADDRESS"),
         (&["--pid-file="], "--pid-file needs a value; write --pid-file PATH"),

@@ -34,10 +34,13 @@ const LONG_END: &str = "
 Signals:
   TERM, INT  end at once
   QUIT       finish the requests in flight, then end
+  HUP        read the nginx.conf again, where there is one
   USR1       reopen the logs, after they were rotated, and log the counters
   USR2       start the binary anew, with the listeners of this process
+  WINCH      in the background: take no more clients, as after USR2
 
-Exit status: 0 after a signal, 1 if starting fails, 2 for a bad command line.
+Exit status: 0 after a signal, 1 if starting fails or a worker is lost, 2 for a
+bad command line.
 
 With an nginx.conf: proxy -c FILE. proxy -? lists nginx's options.
 

@@ -57,6 +57,14 @@ pub(super) fn uri(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where lines of a log go.
+pub(super) fn log_path(text: &str) -> Result<String, String> {
+    match text.is_empty() {
+        true => Err("no path; write a file, - or off".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// A whole number within bounds, which must fit `T`.
 pub(super) fn number<T: TryFrom<u64>>(
     min: u64,

@@ -357,7 +357,12 @@ fn find(
             b"*" => room.push(b'/'),
             path => uri::normalize(path, room).map_err(|_| Refusal::bad("invalid path"))?,
         }
-        routes.find(listener, target.host.unwrap_or_default(), room)
+        let host = target.host.unwrap_or_default();
+        // (`ngx_http_validate_host`)
+        if host.windows(2).any(|pair| pair == b"..") {
+            return Err(Refusal::bad("invalid host"));
+        }
+        routes.find(listener, host, room)
     };
     if !Arc::ptr_eq(found, place) {
         *place = Arc::clone(found);

@@ -544,9 +544,13 @@ impl Exchange {
                     let cookies =
                         fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
                     let value = cookies.map(|(.., value)| value).find_map(|value| {
-                        let pair = value.split(|&byte| byte == b';').next()?.trim_ascii();
-                        let at = memchr::memchr(b'=', pair)?;
-                        pair[..at].eq_ignore_ascii_case(name.as_bytes()).then(|| &pair[at + 1..])
+                        // (`ngx_http_parse_set_cookie_lines`)
+                        let (start, behind) = value.split_at_checked(name.len())?;
+                        let value = without_spaces(behind).strip_prefix(b"=").map(without_spaces);
+                        value
+                            .filter(|_| start.eq_ignore_ascii_case(name.as_bytes()))?
+                            .split(|&byte| byte == b';')
+                            .next()
                     });
                     out.extend_from_slice(value.unwrap_or_default());
                 }

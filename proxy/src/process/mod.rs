@@ -75,7 +75,7 @@ pub enum RunError {
     #[error(transparent)]
     User(#[from] UserError),
     /// Names do not resolve and `--strict-names` is given.
-    #[error("{0} does not resolve; correct the name or leave out --strict-names to have it tried again")]
+    #[error("no address for {0}; correct the name, or leave out --strict-names to have it tried again")]
     Names(String),
     /// The kernel refused something that always works.
     #[error("cannot start: {0}")]
@@ -151,7 +151,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     bind(&generation, &mut bound, &mut inheritance)?;
     inheritance.drop_rest();
     let mut resolver = Resolver::new(&generation);
-    let missing = resolver.resolve_unknown();
+    let missing = resolver.resolve_unknown(process.strict_names);
     if process.strict_names && !missing.is_empty() {
         return Err(RunError::Names(missing.join(", ")));
     }
@@ -249,7 +249,9 @@ impl Process<'_> {
                 Err(_) => result = Err(RunError::Worker("it panicked, see the log".into())),
             }
         }
-        log_sequels(&self.shared);
+        if Sequel::ALL.into_iter().any(|sequel| self.shared.counted(sequel) > 0) {
+            log_sequels(&self.shared);
+        }
         result
     }
 
@@ -441,8 +443,9 @@ fn set_limits(config: &Config) {
 fn announce(config: &Config) {
     let addresses: Vec<_> = config.listeners.iter().map(|listener| listener.address.to_string()).collect();
     let servers: usize = config.upstreams.iter().map(|group| group.servers.len()).sum();
-    let (text, workers) = (addresses.join(", "), config.process.workers);
-    log::info!("listening on {text} with {workers} workers for {servers} servers");
+    let several = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (text, workers) = (addresses.join(", "), several(config.process.workers, "worker"));
+    log::info!("listening on {text} with {workers} for {}", several(servers, "server"));
 }
 
 /// What became of requests whose upstream connection failed: users of a pool want to know.

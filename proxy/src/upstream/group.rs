@@ -356,7 +356,15 @@ impl Group {
         // Behind a line that is `backup` itself there is nothing.
         found.retain(|found| own_tier == Tier::Primary || !found.is_backup);
         found.sort_by_key(|found| (found.address, found.is_backup));
-        found.dedup_by_key(|found| found.address);
+        // Several names of one server are as many shares.
+        found.dedup_by(|more, kept| {
+            let is_same = more.address == kept.address;
+            let adds = is_same && more.is_backup == kept.is_backup;
+            if let (true, Some(share), Some(more)) = (adds, &mut kept.weight, more.weight) {
+                *share = share.saturating_add(more);
+            }
+            is_same
+        });
 
         let mut old: Vec<Peer> = Vec::new();
         for tier in Tier::ALL {

@@ -135,18 +135,25 @@ pub fn bind(
         bound.configure(config)?;
         Ok(bound)
     });
-    bound.map_err(|source| ListenError { listen: address.clone(), hint: hint(&source), source })
+    bound.map_err(|source| ListenError { listen: address.clone(), hint: hint(address, &source), source })
 }
 
-fn hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+fn hint(listen: &Listen, error: &io::Error) -> &'static str {
+    let is_socket = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    match (listen, error.kind()) {
+        (Listen::Unix(path), io::ErrorKind::AddrInUse) if !is_socket(path) => {
+            "; a file that is no socket is there, remove it or choose another path with --listen"
+        }
+        (_, io::ErrorKind::AddrInUse) => {
             "; stop the process that listens there or choose another address with --listen"
         }
-        io::ErrorKind::PermissionDenied => {
+        (Listen::Unix(_), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
+            "; choose a path with --listen in a folder that is there and may be written to"
+        }
+        (Listen::Tcp(_), io::ErrorKind::PermissionDenied) => {
             "; ports below 1024 need privileges, choose a higher one with --listen"
         }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        (Listen::Tcp(_), io::ErrorKind::AddrNotAvailable) => "; this machine has no such address",
         _ => "",
     }
 }

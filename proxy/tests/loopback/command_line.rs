@@ -177,6 +177,23 @@ fn a_unix_socket_that_is_in_use_is_left_alone_and_a_stale_one_is_replaced() {
 }
 
 #[test]
+fn a_unix_socket_that_cannot_be_made_is_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, nowhere) = (folder.path().join("file"), folder.path().join("no/socket"));
+    std::fs::write(&file, "text").expect("a file");
+    for (path, remedy) in [
+        (&file, "a file that is no socket is there, remove it or choose another path with --listen"),
+        (&nowhere, "choose a path with --listen in a folder that is there and may be written to"),
+    ] {
+        let listen = format!("unix:{}", path.display());
+        let (status, text) = process::run(&["--upstream", "127.0.0.1:1", "--listen", &listen]);
+        assert_eq!(status, Some(1), "{text}");
+        assert!(text.ends_with(&format!("; {remedy}\n")), "{text}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "text");
+}
+
+#[test]
 fn the_pid_file_says_when_it_is_ready_and_goes_at_the_end() {
     let origin = Origin::named("here");
     for (workers, signal) in [(1, Signal::TERM), (3, Signal::QUIT), (2, Signal::INT)] {

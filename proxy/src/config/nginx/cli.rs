@@ -2,7 +2,7 @@
 //!
 //! The single-letter options are nginx's, read as nginx reads them (`ngx_get_options` in
 //! `src/core/nginx.c`): letters can stand together, `-tq`, and a value directly behind its letter,
-//! `-cnginx.conf`. A command line that has one of `--flags` is not nginx's; [`is_nginx`] tells them
+//! `-cnginx.conf`. A command line that begins with one of `--flags` is not nginx's; [`is_nginx`] tells them
 //! apart.
 
 use std::ffi::OsString;
@@ -123,6 +123,9 @@ pub fn is_nginx(args: &[OsString]) -> bool {
 ///
 /// In nginx's words, to be shown after `nginx: `; the exit status is 1.
 pub fn parse(args: &[OsString], folder: &str) -> Result<CommandLine, String> {
+    if let Some(flag) = args.iter().filter_map(|arg| arg.to_str()).find(|arg| is_flag(arg)) {
+        return Err(format!("{flag} does not go with an nginx.conf, which says that itself; leave it out"));
+    }
     let mut words = Vec::new();
     for arg in args {
         words.push(arg.to_str().ok_or_else(|| format!("invalid option: \"{}\"", arg.to_string_lossy()))?);
@@ -189,6 +192,11 @@ pub fn parse(args: &[OsString], folder: &str) -> Result<CommandLine, String> {
         is_quiet,
         version,
     })
+}
+
+/// Whether this is one of the flags of a command line that is not nginx's: `--listen`. nginx has no option that begins so.
+fn is_flag(arg: &str) -> bool {
+    arg.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 fn signal_named(name: &str) -> Result<Signal, String> {
@@ -341,13 +349,16 @@ mod tests {
         for (words, error) in [
             ("-x", "invalid option: \"x\""),
             ("foo", "invalid option: \"foo\""),
-            ("--help", "invalid option: \"-\""),
             ("-s foo", "invalid option: \"-s foo\""),
             ("-s", "option \"-s\" requires parameter"),
             ("-g", "option \"-g\" requires parameter"),
             ("-c", "option \"-c\" requires file name"),
             ("-e", "option \"-e\" requires file name"),
             ("-p", "option \"-p\" requires directory name"),
+            (
+                "-c x --listen 80",
+                "--listen does not go with an nginx.conf, which says that itself; leave it out",
+            ),
         ] {
             assert_eq!(read(words), Err(error.to_owned()), "{words}");
         }

@@ -24,6 +24,7 @@ use super::shared::{Call, Shared, Suspect};
 use crate::upstream::Resolved;
 use lookup::Preferences;
 use lookups::Lookups;
+use parking_lot::Mutex;
 
 /// Between two look-ups of a name that failed connections ask for, and before the next one of a name that has never
 /// had an address: without one a server is of no use.
@@ -115,21 +116,33 @@ impl Resolver {
         Resolver { names, preferences: Arc::default() }
     }
 
-    /// Looks all names up that have no address yet, several at once. Returns those that do not resolve.
+    /// Looks all names up that have no address yet, several at once. Returns those that do not resolve, and why; with
+    /// `is_strict` it says nothing of them itself, since whoever asks gives up for it.
     ///
     /// No thread is left behind, since the process may go to the background after it.
-    pub fn resolve_unknown(&mut self) -> Vec<String> {
+    pub fn resolve_unknown(&mut self, is_strict: bool) -> Vec<String> {
         let until = Instant::now() + START_PATIENCE;
         let preferences = &self.preferences;
         let mut unknown: Vec<_> = self.names.iter_mut().filter(|name| !name.known).collect();
+        let missing = Mutex::new(Vec::new());
         for some in unknown.chunks_mut(START_AT_ONCE) {
             thread::scope(|scope| {
                 for name in some {
-                    scope.spawn(|| name.found(name.question.look_up(preferences, until)));
+                    scope.spawn(|| {
+                        let found = name.question.look_up(preferences, until);
+                        if let Err(error) = &found {
+                            missing.lock().push(format!("{} ({error})", name.label()));
+                        }
+                        if !is_strict || found.is_ok() {
+                            name.found(found);
+                        }
+                    });
                 }
             });
         }
-        self.names.iter().filter(|name| name.failing).map(Name::label).collect()
+        let mut missing = missing.into_inner();
+        missing.sort();
+        missing
     }
 
     /// Goes on looking names up, those of the configuration at work: from time to time and when one of `calls`

@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Directive] = &[
     .differs(
         "A name is one server, whose addresses are resolved anew while running; in nginx each of \
          its addresses at start is one. A name that does not resolve does not keep the proxy from \
-         starting, and one that does no more keeps its last addresses. `resolve` needs no `zone`. Of a service at most 64 servers are looked up, the best first. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
+         starting, and one that does no more keeps its last addresses. `resolve` needs no `zone`. Of a service at most 64 servers are looked up, the best first; those at one address are one, with their shares together. `slow_start` and `drain`, which nginx sells, are here: after a failure a server's share grows \
          to its weight over the time of `slow_start` (not with `hash`, `ip_hash`, `random`), beginning with its first \
          answer, or with the check that takes it back; a server that drains gets the requests of clients that keep to \
          it (`sticky`), and else none.",

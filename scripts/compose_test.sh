@@ -25,7 +25,8 @@ need_docker
 PROJECT=balancertest$$
 PROXY_PORT=$(free_port)
 NGINX_PORT=$(free_port)
-export PROXY_PORT NGINX_PORT
+CONTAINER_PREFIX=$PROJECT-
+export PROXY_PORT NGINX_PORT CONTAINER_PREFIX
 via_proxy=http://127.0.0.1:$PROXY_PORT
 via_nginx=http://127.0.0.1:$NGINX_PORT
 squatter=$PROJECT-squatter
@@ -156,7 +157,7 @@ expect "$via_nginx" 100 app1=45-55 app2=45-55
 step 'docker stop app2: all go to app1'
 start_load "$via_proxy" 60 4 "$WORK_DIR/load"
 sleep 1
-docker stop "$(container app2)" > /dev/null
+docker stop "${CONTAINER_PREFIX}app2" > /dev/null
 sleep 2
 no_failures 'docker stop app2'
 expect "$via_proxy" 40 app1=40-40
@@ -164,8 +165,7 @@ expect "$via_nginx" 40 app1=40-40
 
 step 'docker start app2: it is back'
 start_load "$via_proxy" 90 2 "$WORK_DIR/load"
-docker start "$(docker ps --all --quiet --filter "label=com.docker.compose.project=$PROJECT" \
-    --filter label=com.docker.compose.service=app2)" > /dev/null
+docker start "${CONTAINER_PREFIX}app2" > /dev/null
 wait_for $((FAIL_TIMEOUT + SLACK)) 'app2 to get requests again' answers "$via_proxy" app2
 settle $((FAIL_TIMEOUT + SLACK))
 no_failures 'docker start app2'

@@ -6,7 +6,7 @@ use crate::lab::{Client, Cores, Launch};
 use crate::output;
 
 /// Idle connections.
-const IDLE: usize = 500;
+const IDLE: usize = 2000;
 
 /// Requests before memory is looked at: what is allocated once is there by then.
 const WARM_UP: usize = 100;

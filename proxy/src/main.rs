@@ -46,7 +46,11 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
             if let Some(is_long) = line.version {
                 eprint!("{}", cli::version(is_long));
             }
-            let loaded = load(&line, is_root()).and_then(open_logs);
+            open_log(&line);
+            let loaded = load(&line, is_root()).and_then(open_files);
+            if let Err(refused) = &loaded {
+                log(&emerg(refused));
+            }
             let report = cli::report(&line, &loaded);
             eprint!("{}", report.stderr);
             // Whoever reads it may have gone.
@@ -54,13 +58,16 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
             return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Command::Signal(signal) => {
+            open_log(&line);
             let sent = load(&line, is_root()).map_err(|refused| emerg(&refused)).and_then(|loaded| {
                 let pid_file = loaded.config.process.pid_file.unwrap_or_default();
+                if logging::file().is_some() {
+                    log::info!("signal process started");
+                }
                 order::send(signal, &pid_file)
             });
             if let Err(error) = sent {
-                eprintln!("nginx: {error}");
-                return ExitCode::FAILURE;
+                return fail(&error);
             }
         }
         Command::Run => return run(&line),
@@ -74,13 +81,7 @@ fn run(line: &CommandLine) -> ExitCode {
     let is_root = is_root();
     let loaded = match load(line, is_root) {
         Ok(loaded) => loaded,
-        Err(refused) => {
-            eprintln!("nginx: {}", emerg(&refused));
-            if logging::file().is_some() {
-                log::error!(target: "emerg", "{}", refused.error);
-            }
-            return ExitCode::FAILURE;
-        }
+        Err(refused) => return fail(&emerg(&refused)),
     };
     for warning in &loaded.warnings {
         eprintln!("nginx: [warn] {warning}");
@@ -122,9 +123,27 @@ fn emerg(refused: &Refused) -> String {
     format!("[emerg] {}", refused.error)
 }
 
-/// A configuration whose logs cannot be opened is of no use.
-fn open_logs(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
-    match process::open_all_logs(&loaded.config) {
+/// Tells standard error and the log of an error, which ends the program.
+fn fail(error: &str) -> ExitCode {
+    eprintln!("nginx: {error}");
+    log(error);
+    ExitCode::FAILURE
+}
+
+/// Logs an error that begins with its level, `[emerg] …`, where there is a file: standard error is told apart.
+fn log(error: &str) {
+    if logging::file().is_none() {
+        return;
+    }
+    match error.strip_prefix('[').and_then(|rest| rest.split_once("] ")) {
+        Some((level, text)) => log::error!(target: level, "{text}"),
+        None => log::error!("{error}"),
+    }
+}
+
+/// A configuration whose pid file or logs cannot be opened is of no use.
+fn open_files(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
+    match process::open_all_files(&loaded.config) {
         Ok(()) => Ok(loaded),
         Err(error) => Err(Box::new(Refused {
             error: nginx::Error { message: error.as_nginx(), place: None },

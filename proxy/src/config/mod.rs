@@ -117,6 +117,8 @@ pub struct Process {
     pub log_level: log::LevelFilter,
     /// Where messages go, a file that is opened for appending (`error_log`); `None`: standard error.
     pub error_log: Option<PathBuf>,
+    /// Each try of a request that fails at a server is logged, not only what that changes for the server.
+    pub logs_tries: bool,
     /// It goes to the background once every address is bound (`daemon`).
     pub daemon: bool,
     /// Who it becomes once every address is bound, where it is root's (`user`).
@@ -140,6 +142,7 @@ impl Default for Process {
             max_connections: 10_000,
             log_level: log::LevelFilter::Info,
             error_log: None,
+            logs_tries: false,
             daemon: false,
             user: None,
             open_files: None,

@@ -408,8 +408,6 @@ pub struct Delivery {
     pub added: Vec<Added>,
     /// What `Location` and `Refresh` become (`proxy_redirect`), the first that fits.
     pub redirects: Vec<Redirect>,
-    /// The answers of the proxy's own name no version (`server_tokens off`).
-    pub hides_version: bool,
     /// How the proxy's own redirects look.
     pub own_redirects: OwnRedirects,
 }

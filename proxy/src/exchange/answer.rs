@@ -3,6 +3,7 @@
 use super::env::Moment;
 use super::values::Known;
 use super::{Ending, Env, Exchange};
+use crate::buffer::{Buffer, Buffers};
 use crate::config::Action;
 use crate::config::site::Added;
 use crate::http::reply::{self, Content, Reply};
@@ -23,7 +24,7 @@ impl Exchange {
     /// After some errors the connection is not used again, whatever is answered in their place
     /// (`ngx_http_special_response_handler`).
     pub(super) fn closes_after(&mut self, status: u16) {
-        self.request.keep_alive &= !matches!(status, 400 | 413 | 414 | 500 | 501);
+        self.request.keep_alive &= !matches!(status, 400 | 413 | 414 | 495..=497 | 500 | 501);
     }
 
     /// Answers a request whose head has been read; where it `has_text`, with that which lies in `env.text`.
@@ -37,6 +38,8 @@ impl Exchange {
         if !has_text {
             self.closes_after(status);
         }
+        // nginx's own words for kinds of 400, which it shows as that.
+        let status = if matches!(status, 494..=497) && !has_text { 400 } else { status };
         let is_text = has_text && !is_redirect(status);
         if status >= 300 && !is_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
@@ -91,16 +94,13 @@ impl Exchange {
     ) {
         let mut fields = lines.to_vec();
         self.response.status = status;
-        self.append_fields(keep_alive, env.moment(), &mut fields);
         let location = location.map(uri::as_value);
         let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
-        let out = self.response.out(is_long, &mut env.buffers);
-        let start = out.len();
-        let answer = Reply {
+        let mut answer = Reply {
             status,
             content,
             location: location.as_deref(),
-            fields: &fields,
+            fields: lines,
             allowed: match self.place.action {
                 Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,
                 Action::File | Action::StubStatus => reply::ANSWERED,
@@ -109,6 +109,11 @@ impl Exchange {
             head: self.request.method == Method::Head,
             date: env.date.as_bytes(),
         };
+        self.foresee(&mut env.buffers, |out| reply::write(out, &answer).is_ok());
+        self.append_fields(keep_alive, env.moment(), &mut fields);
+        answer.fields = &fields;
+        let out = self.response.out(is_long, &mut env.buffers);
+        let start = out.len();
         match reply::write(out, &answer) {
             Ok(body) => {
                 self.response.is_own(status, keep_alive, body);
@@ -117,6 +122,20 @@ impl Exchange {
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(_) => self.ending = Ending::Reset,
         }
+    }
+
+    /// Keeps what an answer of the proxy's own says by itself, which `write` writes, where fields that are added to it go by
+    /// that (`add_header NAME $sent_http_…`).
+    pub(super) fn foresee(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Buffer) -> bool) {
+        let Some(record) = &mut self.record else { return };
+        if !self.place.asks_for_sent {
+            return;
+        }
+        let mut head = buffers.large();
+        if write(&mut head) {
+            record.keep_sent(&self.place, head.filled());
+        }
+        buffers.put(head);
     }
 
     /// Appends the lines of fields that a response gets whoever it is from: of a server's 401 that another answer

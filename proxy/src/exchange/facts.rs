@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Ending, Exchange, Link, Record};
+use crate::config::template::Variable;
 use crate::key::{Digest, Key, Lesson};
 use crate::site::Place;
 
@@ -124,5 +125,11 @@ impl Exchange {
     /// Octets of the response's body.
     pub fn body_bytes(&self) -> u64 {
         self.response.body_bytes
+    }
+
+    /// The value of a variable of the request's head, where the place has it kept.
+    pub(crate) fn kept_of_head(&self, variable: &Variable) -> Option<&[u8]> {
+        let number = self.place.kept.iter().position(|kept| kept == variable)?;
+        self.record.as_deref()?.of_head.value(number)
     }
 }

@@ -34,8 +34,14 @@ impl Exchange {
         let pages = &place.rules.error_pages;
         let Some(page) = pages.iter().find(|page| page.statuses.contains(&status)) else { return false };
         let is_open = self.ending == Ending::Open && !self.response.has_begun();
-        if self.request.has_its_page || self.redirects >= REDIRECTS_MAX || !is_open {
+        if self.request.has_its_page || !is_open {
             return false;
+        }
+        if self.redirects >= REDIRECTS_MAX {
+            // They lead round in a circle (`ngx_http_internal_redirect`).
+            self.request.has_its_page = true;
+            self.give_up(500, env);
+            return true;
         }
         let Some(record) = self.record.as_deref().filter(|record| !record.head.is_empty()) else {
             return false;

@@ -84,14 +84,9 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.pursue(env);
                     }
-                    Fate::Answered(status) => {
-                        self.read_over_body(env);
-                        self.answer(status, true, env);
-                    }
-                    Fate::Refused(status) => {
-                        self.read_over_body(env);
-                        self.answer(status, false, env);
-                    }
+                    Fate::Answered(status) if self.reads_over_body(env) => self.answer(status, true, env),
+                    Fate::Refused(status) if self.reads_over_body(env) => self.answer(status, false, env),
+                    Fate::Answered(_) | Fate::Refused(_) => {}
                 }
             }
             Err(refusal) => {
@@ -114,12 +109,15 @@ impl Exchange {
             && now.since(self.opened) < rules.keepalive_time
     }
 
-    /// Where a body that nobody wants is all here, the next request can be found behind it. One in chunks could yet be
-    /// wrong.
-    fn read_over_body(&mut self, env: &mut Env) {
-        if self.request.cursor.at_least() > 0 {
-            self.advance_request_body(env);
+    /// Where a body that nobody wants is all here, the next request can be found behind it. Says whether nothing is wrong
+    /// with what is here, which would have been answered.
+    fn reads_over_body(&mut self, env: &mut Env) -> bool {
+        if self.request.phase != Phase::Body {
+            return true;
         }
+        let before = self.redirects;
+        self.advance_request_body(env);
+        self.redirects == before && !self.response.is_whole()
     }
 
     /// Reads a head from the start of `input`, finds its place, and does what that says. Returns its length.
@@ -316,8 +314,8 @@ fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<(IpAddr, u16)> 
             let called = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
             let values: Vec<_> = called.map(|(.., value)| value).collect();
             let mut told = None;
-            for text in values.iter().rev().flat_map(|value| value.rsplit(|&byte| byte == b',')) {
-                let Some(address) = address(text.trim_ascii()) else { break };
+            for text in values.iter().rev().flat_map(|value| rewrite::told_from_the_end(value)) {
+                let Some(address) = address(text) else { break };
                 told = Some(address);
                 if !is_recursive || !place.trusts(address.0) {
                     break;

@@ -142,6 +142,10 @@ impl Exchange {
         self.request.cut(env);
         let mut fields = Vec::new();
         self.response.status = status;
+        let date = &env.date;
+        self.foresee(&mut env.buffers, |out| {
+            reply::write_head(out, status, date.as_bytes(), [lines, b""], keep_alive).is_ok()
+        });
         self.append_fields(keep_alive, env.moment(), &mut fields);
         let out = self.response.out(false, &mut env.buffers);
         let start = out.len();

@@ -306,6 +306,8 @@ impl Known<'_> {
                     }
                     0 => match (exchange.status_shown, &place.action) {
                         (Some(status), _) => status,
+                        // It is about to be sent.
+                        (None, _) if exchange.response.status != 0 => exchange.response.status,
                         // The text of a `return` may tell the status that it is about to have.
                         (None, Action::Answer(answer)) => answer.status,
                         (None, _) => 0,

@@ -504,6 +504,26 @@ pub fn wishes(head: &RequestHead<'_, '_>) -> Wishes {
     Wishes { connection, upgrade, max_forwards }
 }
 
+/// What a value of `X-Forwarded-For` tells, last first, between commas and blanks; those at its end and in a row count for
+/// nothing. One that it begins with is part of its first member, and spoils it: so has it nginx
+/// (`ngx_http_get_forwarded_addr_internal`).
+pub fn told_from_the_end(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_between = |byte: &u8| b", \t".contains(byte);
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        while let [before @ .., last] = rest
+            && is_between(last)
+            && !before.is_empty()
+        {
+            rest = before;
+        }
+        let start = rest.iter().skip(1).rposition(is_between).map_or(0, |index| index + 2);
+        let (before, member) = rest.split_at(start);
+        rest = before;
+        Some(member).filter(|member| !member.is_empty())
+    })
+}
+
 /// The client's address as a chain of trusted proxies tells it: the last address in `X-Forwarded-For`
 /// that is not itself trusted (nginx's `real_ip_recursive on`); `None` where there is none.
 pub fn forwarded_client(fields: &Fields<'_, '_>, trusted: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
@@ -517,8 +537,8 @@ pub fn forwarded_client(fields: &Fields<'_, '_>, trusted: impl Fn(IpAddr) -> boo
     }
     for i in (count.saturating_sub(lists.len())..count).rev() {
         let value = lists[i % lists.len()].unwrap_or_default();
-        for member in value.split(|&b| b == b',').rev() {
-            let Some(address) = std::str::from_utf8(member).ok().and_then(|m| m.trim().parse().ok()) else {
+        for member in told_from_the_end(value) {
+            let Some(address) = std::str::from_utf8(member).ok().and_then(|m| m.parse().ok()) else {
                 return client;
             };
             let address: IpAddr = address;

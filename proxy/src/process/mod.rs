@@ -24,21 +24,22 @@ pub mod successor;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::{Handle, Signals};
+use socket2::Socket;
 
 use crate::access_log;
-use crate::config::Config;
 use crate::config::nginx::shown;
+use crate::config::{Config, Listener};
 use crate::exchange::Sequel;
 use crate::logging;
 use crate::worker::Worker;
@@ -53,6 +54,10 @@ use background::UserError;
 use pid_file::{PidFile, PidFileError};
 use successor::Inheritance;
 
+/// How often a start tries to bind an address that is taken, and how long it waits after each try: as nginx does.
+const BIND_TRIES: u32 = 5;
+const BIND_PAUSE: Duration = Duration::from_millis(500);
+
 /// Gives the configuration as it is now, or a line that says what is wrong with it.
 pub type Source<'a> = dyn Fn() -> Result<Config, String> + 'a;
 
@@ -62,6 +67,9 @@ pub enum RunError {
     /// An address is taken or not allowed.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// An address was taken each time that it was tried, as has been said each time. In nginx's words.
+    #[error("still could not bind()")]
+    StillTaken,
     /// The access log cannot be opened.
     #[error(transparent)]
     AccessLog(#[from] access_log::OpenError),
@@ -102,7 +110,11 @@ impl RunError {
             RunError::User(UserError::NoUser(name)) => format!("getpwnam(\"{name}\") failed"),
             RunError::User(UserError::NoGroup(name)) => format!("getgrnam(\"{name}\") failed"),
             RunError::Names(names) => format!("host not found in upstream \"{names}\""),
-            RunError::User(_) | RunError::Start(_) | RunError::Busy | RunError::Worker(_) => self.to_string(),
+            RunError::StillTaken
+            | RunError::User(_)
+            | RunError::Start(_)
+            | RunError::Busy
+            | RunError::Worker(_) => self.to_string(),
         }
     }
 }
@@ -148,7 +160,8 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let generation = shared.generation();
     let process = &generation.config.process;
     let mut bound = BTreeMap::new();
-    bind(&generation, &mut bound, &mut inheritance)?;
+    // A second process with the same flags is told at once.
+    bind(&generation, &mut bound, &mut inheritance, source.is_some())?;
     inheritance.drop_rest();
     let mut resolver = Resolver::new(&generation);
     let missing = resolver.resolve_unknown(process.strict_names);
@@ -385,7 +398,7 @@ impl Process<'_> {
     }
 }
 
-/// Binds what of a configuration's listeners is not in `bound` yet.
+/// Binds what of a configuration's listeners is not in `bound` yet, with patience where an address is taken.
 ///
 /// # Errors
 ///
@@ -394,7 +407,8 @@ fn bind(
     generation: &Generation,
     bound: &mut BTreeMap<usize, Bound>,
     inheritance: &mut Inheritance,
-) -> Result<(), ListenError> {
+    is_patient: bool,
+) -> Result<(), RunError> {
     let mut new = BTreeMap::new();
     for (&number, listener) in generation.ids.listeners.iter().zip(&generation.config.listeners) {
         if !bound.contains_key(&number) {
@@ -406,19 +420,59 @@ fn bind(
                 // Where it cannot, binding says so.
                 is_beside |= other.share().is_ok();
             }
-            new.insert(number, listen::bind(listener, workers, inherited, is_beside)?);
+            new.insert(number, bind_one(listener, workers, inherited, is_beside, is_patient)?);
         }
     }
     bound.append(&mut new);
     Ok(())
 }
 
-/// Opens all logs of a configuration and closes them again, to see whether that can be done.
+/// Binds one listener. With patience, an address that is taken is tried again as often and as fast as nginx does, with a
+/// line for each try (`ngx_open_listening_sockets`): the process that has it may be about to end. Inherited sockets are
+/// bound already.
+fn bind_one(
+    listener: &Listener,
+    workers: usize,
+    inherited: Vec<Socket>,
+    is_beside: bool,
+    is_patient: bool,
+) -> Result<Bound, RunError> {
+    if !is_patient || !inherited.is_empty() {
+        return Ok(listen::bind(listener, workers, inherited, is_beside)?);
+    }
+    for _ in 0..BIND_TRIES {
+        match listen::bind(listener, workers, Vec::new(), is_beside) {
+            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {
+                say(&error.into());
+                log::info!("try again to bind() after {}ms", BIND_PAUSE.as_millis());
+                thread::sleep(BIND_PAUSE);
+            }
+            result => return Ok(result?),
+        }
+    }
+    Err(RunError::StillTaken)
+}
+
+/// Tells standard error and the log's file of what has gone wrong, before it is known whether it ends the start.
+fn say(error: &RunError) {
+    let text = error.as_nginx();
+    // Whoever reads it may have gone.
+    let _ = writeln!(io::stderr(), "nginx: [emerg] {text}");
+    if logging::file().is_some() {
+        log::error!(target: "emerg", "{text}");
+    }
+}
+
+/// Opens the pid file and all logs of a configuration and closes them again, to see whether that can be done. In nginx's
+/// order (`ngx_init_cycle`), which says what the error is where there are several.
 ///
 /// # Errors
 ///
 /// Where one cannot be opened.
-pub fn open_all_logs(config: &Config) -> Result<(), RunError> {
+pub fn open_all_files(config: &Config) -> Result<(), RunError> {
+    if let Some(path) = &config.process.pid_file {
+        PidFile::check(path)?;
+    }
     logging::open(config.process.error_log.as_deref())?;
     Logs::open(config)?;
     Ok(())

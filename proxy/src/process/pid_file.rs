@@ -55,6 +55,19 @@ impl PidFile {
         .map_err(|source| PidFileError { path: path.to_owned(), source })?;
         Ok(PidFile { path: path.to_owned(), text })
     }
+
+    /// Sees whether the file can be written, without a change to one that is there: one that is not is made, empty, and
+    /// stays, as `nginx -t` does (`ngx_create_pidfile`).
+    ///
+    /// # Errors
+    ///
+    /// When the folder is missing, or the file may not be written to.
+    pub fn check(path: &Path) -> Result<(), PidFileError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o644);
+        options.open(path).map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        Ok(())
+    }
 }
 
 impl PidFile {
@@ -183,6 +196,19 @@ mod tests {
         fs::write(&path, "1\n").expect("written");
         drop(file);
         assert_eq!(fs::read_to_string(&path).expect("text"), "1\n");
+    }
+
+    #[test]
+    fn a_check_changes_no_file_that_is_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proxy.pid");
+        PidFile::check(&path).expect("it can be made");
+        assert_eq!(fs::read_to_string(&path).expect("nginx makes it too"), "");
+        fs::write(&path, "1\n").expect("written");
+        PidFile::check(&path).expect("it can be written");
+        assert_eq!(fs::read_to_string(&path).expect("text"), "1\n");
+        let missing = folder.path().join("no/proxy.pid");
+        assert_eq!(PidFile::check(&missing).expect_err("no folder").path, missing);
     }
 
     #[test]

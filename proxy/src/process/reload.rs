@@ -66,7 +66,7 @@ impl Process<'_> {
         next.supply_logs(open_logs(&next.config)?);
         self.check_health(&next)?;
         let before: Vec<usize> = self.bound.keys().copied().collect();
-        bind(&next, &mut self.bound, &mut self.inheritance)?;
+        bind(&next, &mut self.bound, &mut self.inheritance, false)?;
         if new.pid_file != old.pid_file {
             match new.pid_file.as_deref().map(PidFile::write).transpose() {
                 Ok(file) => self.pid_file = file,

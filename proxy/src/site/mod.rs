@@ -56,6 +56,8 @@ pub struct Place {
     pub kept: Vec<Variable>,
     /// Variables of a response's head that are asked for later.
     pub kept_of_answer: Vec<Variable>,
+    /// There are `$sent_http_…` among them.
+    pub asks_for_sent: bool,
     /// The lines that its requests leave.
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
@@ -199,6 +201,7 @@ impl Place {
             site: index,
             name: name.into(),
             kept,
+            asks_for_sent: kept_of_answer.iter().any(|one| matches!(one, Variable::SentHttp(_))),
             kept_of_answer,
             logs,
         }

@@ -11,6 +11,7 @@
 //!
 //! - `clients.rs`: accepting, driving and closing clients
 //! - `upstreams.rs`: acquiring and parting with upstream connections
+//! - `complaints.rs`: what is logged of a try that failed
 //! - `destinations.rs`: requests to what is no configured group
 //! - `files.rs`: opening and reading files
 //! - `counts.rs`: what `stub_status` tells
@@ -22,6 +23,7 @@
 
 pub mod checker;
 mod clients;
+mod complaints;
 pub mod counts;
 pub mod deadlines;
 mod destinations;

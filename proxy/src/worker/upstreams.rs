@@ -4,6 +4,7 @@ use slotmap::SlotMap;
 
 use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
+use super::complaints::{Stage, complain};
 use super::generation::SharedGroup;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::pool::{Pool, Pools};
@@ -11,7 +12,7 @@ use super::queue::{Waiting, waiter};
 use super::resolver::Unresolved;
 use super::shared::Suspect;
 use crate::config::Host;
-use crate::exchange::Failure;
+use crate::exchange::{Failure, Sequel};
 use crate::ids::GroupId;
 use crate::time::{Duration, Time};
 use crate::upstream::{Group, Idle, Outcome, PeerKey, Waiter};
@@ -264,8 +265,12 @@ impl<N: Net> Worker<N> {
     pub(super) fn abandon(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(failure) = client.exchange.failure() else { return };
-        if failure == Failure::HeadTooLarge && self.head_too_large.is_due(self.env.now) {
-            complain_of_head(client, &self.pools);
+        let (stale, stage) = (client.exchange.is_stale(failure), Stage::of(client));
+        let logs_tries = self.generation.config.process.logs_tries;
+        if (logs_tries && !stale)
+            || (failure == Failure::HeadTooLarge && self.head_too_large.is_due(self.env.now))
+        {
+            complain(client, &self.pools, failure, stage);
         }
         if let Some(up) = client.upstream.take() {
             close(&mut self.net, &mut self.upstreams, up);
@@ -276,9 +281,12 @@ impl<N: Net> Worker<N> {
         {
             log::error!("{host} could not be resolved ({})", Unresolved::TimedOut);
         }
-        let stale = client.exchange.is_stale(failure);
         let sequel = client.exchange.abandoned(failure, &mut self.env);
         self.shared.count(sequel);
+        // One that is sent again over a new connection has not failed yet.
+        if logs_tries && stale && sequel != Sequel::Renewed {
+            complain(client, &self.pools, failure, stage);
+        }
         if client.exchange.keeps_server() {
             return;
         }
@@ -425,23 +433,12 @@ pub(super) fn choose_from<S, F>(
 }
 
 /// The group that a client's server was chosen from: one of the configuration's, or the request's own.
-fn group_of<'a, S, F>(client: &'a Client<S, F>, pools: &'a Pools, id: GroupId) -> Option<&'a SharedGroup> {
+pub(super) fn group_of<'a, S, F>(
+    client: &'a Client<S, F>,
+    pools: &'a Pools,
+    id: GroupId,
+) -> Option<&'a SharedGroup> {
     pools.get(id).map(|pool| &pool.group).or(client.own.as_ref())
-}
-
-/// Says that a server's head was too large, in nginx's words.
-fn complain_of_head<S, F>(client: &Client<S, F>, pools: &Pools) {
-    let exchange = &client.exchange;
-    let from = exchange.client().map_or_else(|| "unix:".to_owned(), |address| address.to_string());
-    let chosen =
-        client.chosen.and_then(|chosen| Some((group_of(client, pools, chosen.group)?.lock(), chosen.peer)));
-    let peer = chosen.as_ref().and_then(|(group, peer)| group.peer(*peer));
-    log::error!(
-        "upstream sent too big header while reading response header from upstream, client: {from}, server: {}, \
-         upstream: \"http://{}\"",
-        exchange.place().name,
-        peer.map_or("", |peer| peer.address_text()),
-    );
 }
 
 /// Tells the group, which is that of `pool`, how the chosen server did, and logs what that changes. Gives the first of

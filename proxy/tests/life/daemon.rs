@@ -171,13 +171,33 @@ fn what_goes_wrong_before_is_said_in_the_foreground() {
     let daemon = Daemon::start(&origin, "", &format!("listen {address};"));
     let errors = String::from_utf8_lossy(&daemon.started().stderr).into_owned();
     assert_eq!(daemon.started().status.code(), Some(1));
-    assert!(errors.starts_with(&format!("nginx: [emerg] bind() to {address} failed (98: ")), "{errors}");
-    assert!(
-        daemon.log().contains(&format!(": bind() to {address} failed (98: Address already in use)\n")),
-        "{}",
-        daemon.log()
-    );
+    // As nginx has it, five times.
+    let line = format!("bind() to {address} failed (98: Address already in use)\n");
+    let expected = format!("nginx: [emerg] {line}").repeat(5) + "nginx: [emerg] still could not bind()\n";
+    assert_eq!(errors, expected);
+    let log = daemon.log();
+    let logged: Vec<_> = log.lines().filter(|line| line.contains("[emerg]")).collect();
+    assert_eq!(log.matches(&line).count(), 5, "{log}");
+    assert!(logged.len() == 6 && logged[5].ends_with(": still could not bind()"), "{log}");
     assert!(daemon.pid().is_none() && TcpStream::connect(daemon.address).is_err());
+}
+
+#[test]
+fn an_address_that_becomes_free_is_waited_for() {
+    let origin = Origin::named("ok");
+    let taken = std::net::TcpListener::bind(free_address()).expect("an address");
+    let address = taken.local_addr().expect("an address");
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        drop(taken);
+    });
+    let daemon = Daemon::start(&origin, "", &format!("listen {address};"));
+    ends.join().expect("it ends");
+    daemon.ready();
+    assert_eq!(Conn::to(address).get("/").text(), "ok");
+    let log = daemon.log();
+    assert!(log.contains(" [notice] ") && log.contains(": try again to bind() after 500ms\n"), "{log}");
+    daemon.end(Signal::QUIT);
 }
 
 #[test]
@@ -234,7 +254,9 @@ fn orders_go_to_the_process_in_the_pid_file() {
     daemon.ready();
     fs::rename(daemon.path("error.log"), daemon.path("error.log.1")).expect("renamed");
     assert!(daemon.command(&["-s", "reopen"]).status.success());
-    wait_until("the new log", || daemon.path("error.log").exists());
+    // The process that gives the order has it say so, too.
+    wait_until("the new log", || daemon.log().contains(" requests whose connection"));
+    assert!(daemon.log().contains("signal process started\n"), "{}", daemon.log());
     assert!(daemon.command(&["-s", "quit"]).status.success());
     wait_until("the pid file's end", || daemon.pid().is_none());
     let output = daemon.command(&["-s", "stop"]);
@@ -246,6 +268,8 @@ fn orders_go_to_the_process_in_the_pid_file() {
             daemon.path("proxy.pid").display()
         )
     );
+    let log = daemon.log();
+    assert!(log.contains(" [error] ") && log.ends_with(" failed (2: No such file or directory)\n"), "{log}");
 }
 
 #[test]
@@ -256,6 +280,38 @@ fn a_bad_file_is_said_on_both_sides() {
     assert_eq!(daemon.started().status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&daemon.started().stderr), format!("nginx: [emerg] {expected}"));
     assert!(daemon.log().ends_with(&format!(": {expected}")) && daemon.log().contains(" [emerg] "));
+    for more in [&["-t"][..], &["-s", "stop"]] {
+        fs::remove_file(daemon.path("error.log")).expect("removed");
+        assert_eq!(daemon.command(more).status.code(), Some(1));
+        let log = daemon.log();
+        assert!(log.contains(" [emerg] ") && log.ends_with(&format!(": {expected}")), "{more:?}: {log}");
+        assert_eq!(log.lines().count(), 1, "{more:?}: {log}");
+    }
+}
+
+#[test]
+fn a_test_finds_a_pid_file_that_cannot_be_written() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "foo;", "");
+    daemon.write(&origin, "", "");
+    assert!(daemon.command(&["-t"]).status.success());
+    assert_eq!(fs::read_to_string(daemon.path("proxy.pid")).expect("nginx leaves it, too"), "");
+    fs::write(daemon.path("proxy.pid"), "of a process\n").expect("written");
+    assert!(daemon.command(&["-t"]).status.success());
+    let kept = fs::read_to_string(daemon.path("proxy.pid")).expect("a file");
+    assert_eq!(kept, "of a process\n");
+    // Whose drop would look for a process there.
+    fs::remove_file(daemon.path("proxy.pid")).expect("removed");
+    let text = fs::read_to_string(daemon.path("nginx.conf")).expect("a file");
+    fs::write(daemon.path("nginx.conf"), text.replace("pid proxy.pid;", "pid no/x.pid;")).expect("written");
+    let tested = daemon.command(&["-t"]);
+    assert_eq!(tested.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&tested.stderr).into_owned();
+    let expected =
+        format!("open() \"{}\" failed (2: No such file or directory)\n", daemon.path("no/x.pid").display());
+    assert!(said.contains(&format!("nginx: [emerg] {expected}nginx: configuration file ")), "{said}");
+    assert!(said.ends_with(" test failed\n"), "{said}");
+    assert!(daemon.log().ends_with(&format!(": {expected}")), "{}", daemon.log());
 }
 
 #[test]

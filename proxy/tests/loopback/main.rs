@@ -9,6 +9,7 @@ mod balance;
 mod bodies;
 mod checks;
 mod command_line;
+mod complaints;
 mod connections;
 mod destinations;
 mod fields;

@@ -255,6 +255,7 @@ pub(crate) const SAME: &[&str] = &[
     "@proxy_next_upstream foo;",
     "@proxy_next_upstream error error;",
     "@proxy_next_upstream off error;",
+    "@proxy_next_upstream error updating;",
     "@proxy_next_upstream_tries x;",
     "@proxy_http_version 2;",
     "@proxy_http_version 1.0;",
@@ -312,7 +313,8 @@ pub(crate) const SAME: &[&str] = &[
     "%allow 1.2.3.4/99;",
     "%deny 1.2.3.4/8;",
     "%allow unix:; allow ::/0; deny all;",
-    "%set_real_ip_from nohost.invalid;",
+    "%set_real_ip_from 300.1.1.1;",
+    "%set_real_ip_from nohost.invalid/8;",
     "%set_real_ip_from 10.0.0.1/8;",
     "%real_ip_header X-Foo; real_ip_header b;",
     "%real_ip_header foo bar;",
@@ -395,6 +397,12 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
         "",
     ),
     // Names are not resolved while the configuration is read.
+    (
+        "%set_real_ip_from localhost;",
+        "[emerg] the host name \"localhost\" in the \"set_real_ip_from\" directive is not supported by this proxy \
+         in nginx.conf:4",
+        "",
+    ),
     (
         "@proxy_pass http://nohost.invalid;",
         "",

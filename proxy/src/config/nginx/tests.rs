@@ -359,7 +359,7 @@ fn responses_and_logs() {
         [(vec![404], PageStatus::Set(200)), (vec![500, 502], PageStatus::Own), (vec![503], PageStatus::Kept)]
     );
     let delivery = &a.rules.delivery;
-    assert!(delivery.hides_version && delivery.added[0].is_always);
+    assert!(delivery.added[0].is_always);
     assert!(delivery.hidden.contains(&"x-y".to_owned()) && delivery.hidden.contains(&"date".to_owned()));
     assert!(!delivery.hidden.contains(&"server".to_owned()));
     let change = |location: &Location| match &location.rules.delivery.redirects[..] {

@@ -215,6 +215,9 @@ fn the_client_behind_trusted_proxies() {
         ("X-Forwarded-For: 10.0.0.1, 10.0.0.2", Some("10.0.0.1")),
         ("X-Forwarded-For: 192.0.2.1|X-Forwarded-For: 10.0.0.2", Some("192.0.2.1")),
         ("X-Forwarded-For: 2001:db8::1", Some("2001:db8::1")),
+        ("X-Forwarded-For: 192.0.2.1 ,, 10.0.0.2 10.0.0.3, ,", Some("192.0.2.1")),
+        ("X-Forwarded-For: ,192.0.2.1, 10.0.0.2", Some("10.0.0.2")),
+        ("X-Forwarded-For: ,", None),
         // What is not an address ends the chain.
         ("X-Forwarded-For: 192.0.2.1, unknown, 10.0.0.2", Some("10.0.0.2")),
         ("X-Forwarded-For: 192.0.2.1, unknown", None),

@@ -191,7 +191,7 @@ fn access_log(logs: &mut Logs, statement: &Statement, around: &mut Around<'_>) -
         let message = "\"syslog:\" in the \"access_log\" directive is not supported by this proxy";
         return Err(statement.error(message));
     }
-    let full = match path.starts_with(['/', '$']) {
+    let full = match path.starts_with('/') {
         true => path.to_owned(),
         false => format!("{}{path}", around.prefix),
     };

@@ -44,9 +44,9 @@ pub(super) fn set(
         "set_real_ip_from" => {
             let trusted = match statement.arg(0) {
                 "unix:" => Trusted::Unix,
-                word => Trusted::Net(network(word, statement, warnings)?.ok_or_else(|| {
-                    statement.error(format!("host not found in set_real_ip_from \"{word}\""))
-                })?),
+                word => Trusted::Net(
+                    network(word, statement, warnings)?.ok_or_else(|| untrusted(word, statement))?,
+                ),
             };
             scope.set_real_ip_from.get_or_insert_default().push(trusted);
         }
@@ -67,6 +67,19 @@ pub(super) fn set(
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// What is wrong with a word of `set_real_ip_from` that is no network. nginx resolves a name once, while it reads the file;
+/// here no name is resolved then.
+fn untrusted(word: &str, statement: &Statement) -> Error {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
+    let is_name = word.bytes().all(is_part) && word.bytes().any(|b| b.is_ascii_alphabetic());
+    statement.error(match is_name {
+        true => format!(
+            "the host name \"{word}\" in the \"set_real_ip_from\" directive is not supported by this proxy"
+        ),
+        false => format!("host not found in set_real_ip_from \"{word}\""),
+    })
 }
 
 /// An address, or one with the length of a prefix; nothing where it is neither. Bits behind the prefix

@@ -345,7 +345,6 @@ fn delivery(part: &Part, scope: &Scope, variables: &Variables) -> Result<Deliver
         hidden,
         added: added.iter().map(add).collect::<Result<_, Error>>()?,
         redirects: changes.iter().map(change).collect::<Result<_, Error>>()?,
-        hides_version: scope.server_tokens == Some(false),
         own_redirects: OwnRedirects {
             are_absolute: scope.absolute_redirect.unwrap_or(true),
             name_the_site: scope.server_name_in_redirect.unwrap_or(false),

@@ -137,7 +137,8 @@ fn next_upstream(
             "timeout" => next.timeout = true,
             "invalid_header" => next.invalid_header = true,
             "non_idempotent" => next.non_idempotent = true,
-            "off" => {}
+            // `updating` is about a cache, of which there is none.
+            "off" | "updating" => {}
             lower => {
                 let known = STATUSES.iter().position(|(name, _)| *name == lower);
                 let place = known.ok_or_else(|| statement.error(format!("invalid value \"{word}\"")))?;

@@ -59,6 +59,7 @@ pub(super) fn read(statement: &Statement) -> Result<Check, Error> {
             Some(("keepalive_time", text)) => {
                 check.keepalive = Some(time(text)?).filter(|time| !time.is_zero());
             }
+            Some(("type", "http")) => {}
             Some(("type" | "grpc_service" | "grpc_status", _)) => {
                 return Err(statement.error(format!(
                     "the \"{word}\" parameter of the \"health_check\" directive is not supported by this proxy"

@@ -134,6 +134,7 @@ impl Builder<'_> {
             max_connections: usize::try_from(connections).unwrap_or(usize::MAX),
             log_level: *log_level,
             error_log: (path != "stderr").then(|| full(path).into()),
+            logs_tries: true,
             daemon: settings.daemon.unwrap_or(true),
             user: settings.user.clone(),
             open_files: settings.open_files,

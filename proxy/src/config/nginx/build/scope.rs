@@ -57,7 +57,7 @@ scope! {
     real_ip_recursive: bool,
     access: Vec<Access>,
     access_log: Logs,
-    /// Whether the version is told.
+    /// Without effect: no version is told.
     server_tokens: bool,
     error_page: Vec<Page>,
     recursive_error_pages: bool,

@@ -38,7 +38,9 @@ pub(super) const ROWS: &[Directive] = &[
         "A variable whose value follows from others: `default`, `hostnames`, `volatile`, texts \
          and `~regex`.",
     )
-    .differs("Regular expressions have no look-around and no back-references."),
+    .differs(
+        "Regular expressions have no look-around and no back-references. What one captures is for its value alone.",
+    ),
     row(
         "error_page",
         HTTP_LOCATION,
@@ -49,7 +51,8 @@ pub(super) const ROWS: &[Directive] = &[
     )
     .differs(
         "A body that has left its buffer cannot go along to a `@name`: the error itself is the answer then, as for a page \
-         while a body still comes. A status that is shown is 200 at least.",
+         while a body still comes. A status that is shown is 200 at least. A request that is refused for its head alone (400, 405, \
+         414, 421, 431, 501, 505) has the built-in page.",
     ),
     row(
         "recursive_error_pages",

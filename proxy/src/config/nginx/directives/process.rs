@@ -40,7 +40,9 @@ pub(super) const ROWS: &[Directive] = &[
     )
     .differs(
         "The first one of the main level holds everywhere; where there is none, the first one within `http`. `syslog:` and \
-         `memory:` are not supported.",
+         `memory:` are not supported. Of requests only what failed at a server is logged, in nginx's words; such a line has \
+         the upstream's address without the URI, and `request` and `host` only where an access log or the like has \
+         `$request` and `$http_host` kept.",
     ),
     ignored("master_process", MAIN, FLAG, "There is one process, with threads."),
     ignored("load_module", MAIN, ONE, "What a module would bring is refused by the names of its directives."),

@@ -116,7 +116,7 @@ pub(super) const ROWS: &[Directive] = &[
         "proxy_ignore_client_abort",
         HTTP_LOCATION,
         FLAG,
-        "A client that goes away always cancels its request.",
+        "A client whose connection breaks always cancels its request. One that says that it sends no more is still answered.",
     ),
     ignored(
         "proxy_ignore_headers",

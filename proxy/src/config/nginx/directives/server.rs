@@ -51,14 +51,16 @@ pub(super) const ROWS: &[Directive] = &[
         FLAG,
         "on",
         "Drops fields with a name that is not letters, digits and hyphens.",
-    ),
+    )
+    .differs("A name with an octet that no token has (RFC 9110 section 5.6.2) makes a bad request either way."),
     row(
         "underscores_in_headers",
         HTTP_SERVER,
         FLAG,
         "off",
         "Takes underscores for valid in names of fields.",
-    ),
+    )
+    .differs("What looks like a field that the proxy itself sets, as `X-Real_IP`, is dropped all the same."),
     ignored(
         "merge_slashes",
         HTTP_SERVER,
@@ -104,6 +106,10 @@ pub(super) const ROWS: &[Directive] = &[
         Arguments::AtLeast(2),
         "combined",
         "A format of the access log, with `escape=default|json|none`.",
+    )
+    .differs(
+        "A value that is there and empty is `-`, as one that is not there. Of a request that is refused for its head, \
+         `$request` is known and what follows from the connection.",
     ),
     row(
         "access_log",
@@ -113,14 +119,17 @@ pub(super) const ROWS: &[Directive] = &[
         "Where requests are logged: a file, whose path may have variables, or `off`; then a \
          format, `buffer=`, `flush=`, `if=`. Several are possible.",
     )
-    .differs("`gzip=` and `syslog:` are not supported."),
+    .differs(
+        "`gzip=` and `syslog:` are not supported. A path with variables is opened also where the `root` is not there.",
+    ),
     row(
         "server_tokens",
         HTTP_LOCATION,
         ONE,
         "on",
-        "Whether the proxy's own answers name its version: `on`, `off`, `build`.",
-    ),
+        "How much the proxy's own answers tell of it: `on`, `off`, `build`.",
+    )
+    .differs("They never tell its version."),
     ignored(
         "client_header_buffer_size",
         HTTP_SERVER,

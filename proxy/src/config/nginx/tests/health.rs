@@ -28,7 +28,7 @@ fn parameters_and_the_location_say_the_rest() {
                 proxy_set_header A $proxy_host:$proxy_port/$hostname$uri; proxy_set_header B $remote_addr; \
                 proxy_set_header Connection close; proxy_set_header C \"a\\nb\"; \
                 health_check interval=2s jitter=300ms fails=3 passes=4 uri=/h?a port=81 keepalive_time=1m \
-                mandatory persistent;";
+                type=http mandatory persistent;";
     let check = checks(text).remove(0);
     let spans =
         [check.interval, check.jitter, check.timeouts.connect, check.timeouts.send, check.timeouts.read];

@@ -37,6 +37,13 @@ pub struct OpenError {
 #[derive(Debug)]
 pub struct Opened(Option<(File, PathBuf)>);
 
+impl Opened {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&File> {
+        self.0.as_ref().map(|(file, _)| file)
+    }
+}
+
 /// Opens the file, making it if it is not there; `None` is standard error.
 ///
 /// # Errors

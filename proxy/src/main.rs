@@ -60,6 +60,7 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
         Command::Signal(signal) => {
             open_log(&line);
             let sent = load(&line, is_root()).map_err(|refused| emerg(&refused)).and_then(|loaded| {
+                process::hand_over_log(&loaded.config);
                 let pid_file = loaded.config.process.pid_file.unwrap_or_default();
                 if logging::file().is_some() {
                     log::info!("signal process started");

@@ -75,7 +75,10 @@ pub(super) fn from_clap(error: &clap::Error) -> Exit {
         }
         ErrorKind::UnknownArgument => Exit::bad(&match error.get(ContextKind::SuggestedArg) {
             Some(ContextValue::String(near)) => format!("unknown flag {flag:?}; did you mean {near}?"),
-            _ if argument[1.min(argument.len())..].starts_with(|c: char| c.is_ascii_digit()) => {
+            _ if argument
+                .strip_prefix('-')
+                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
+            {
                 format!("{argument:?} is no flag, and no value here may be below zero")
             }
             _ if NGINX_OPTIONS.contains(&flag) => format!(

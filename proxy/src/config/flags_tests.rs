@@ -267,6 +267,11 @@ fn what_is_no_flag_is_explained() {
         (&["--upstreams", "a"][..], "unknown flag \"--upstreams\"; did you mean --upstream?"),
         (&["--zzz"], "unknown flag \"--zzz\"; --help lists all"),
         (&["-x"], "unknown flag \"-x\"; --help lists all"),
+        (&["é"], "unexpected argument \"é\"; servers are given as --upstream SERVERS"),
+        (
+            &["--upstream", "a", "10.0.0.1:5000"],
+            "unexpected argument \"10.0.0.1:5000\"; servers are given as --upstream SERVERS",
+        ),
         (
             &["--upstream", "a", "--fail-timeout", "-5s"],
             "\"-5\" is no flag, and no value here may be below zero",

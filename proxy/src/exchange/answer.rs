@@ -20,6 +20,11 @@ fn closes_without_a_word(status: u16, has_text: bool) -> bool {
     status == 444 || (!has_text && matches!(status, 408 | 499))
 }
 
+/// What a client sees of nginx's own numbers for kinds of 400.
+pub(super) fn shown(status: u16) -> u16 {
+    if matches!(status, 494..=497) { 400 } else { status }
+}
+
 impl Exchange {
     /// After some errors the connection is not used again, whatever is answered in their place
     /// (`ngx_http_special_response_handler`).
@@ -38,12 +43,11 @@ impl Exchange {
         if !has_text {
             self.closes_after(status);
         }
-        // nginx's own words for kinds of 400, which it shows as that.
-        let status = if matches!(status, 494..=497) && !has_text { 400 } else { status };
         let is_text = has_text && !is_redirect(status);
         if status >= 300 && !is_text && self.record.is_some() && self.answers_elsewhere(status, env) {
             return;
         }
+        let status = if has_text { status } else { shown(status) };
         // An error on the page for an error is the one that the client sees, and so is a redirect from there
         // (`ngx_http_send_response`, `ngx_http_send_special_response`).
         let status = if is_text { self.status_shown.unwrap_or(status) } else { status };

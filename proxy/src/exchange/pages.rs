@@ -67,7 +67,7 @@ impl Exchange {
         self.request.has_its_page = !place.rules.recursive_error_pages;
         self.closes_after(status);
         self.status_shown = match page.status {
-            PageStatus::Kept => Some(status),
+            PageStatus::Kept => Some(super::answer::shown(status)),
             PageStatus::Own => None,
             PageStatus::Set(status) => Some(status),
         };

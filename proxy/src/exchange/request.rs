@@ -457,6 +457,17 @@ impl Exchange {
     }
 
     pub(super) fn advance_request_body(&mut self, env: &mut Env) {
+        if let Err(refusal) = self.judge_body(self.place.rules.max_body_size) {
+            return self.refuse(refusal, env);
+        }
+        if self.request.phase == Phase::Trailers {
+            self.advance_request_trailers(env);
+        }
+    }
+
+    /// Judges what has come of the body, which may have this many octets.
+    #[inline(always)]
+    pub(super) fn judge_body(&mut self, most: u64) -> Result<(), Refusal> {
         let request = &mut self.request;
         // What is to be dropped behind passing bytes is dropped when those are sent.
         while request.skip == 0 && request.phase == Phase::Body {
@@ -464,7 +475,7 @@ impl Exchange {
             let bytes = request.input.as_ref().map_or(&[][..], |input| &input.filled()[judged..]);
             let scan = match request.cursor.scan(bytes) {
                 Ok(scan) => scan,
-                Err(bad) => return self.refuse(Refusal::bad(bad.0), env),
+                Err(bad) => return Err(Refusal::bad(bad.0)),
             };
             // A body that is only read over does not count, as in nginx.
             if let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) {
@@ -472,8 +483,8 @@ impl Exchange {
             }
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
-            if request.count_body(scan.data) > self.place.rules.max_body_size {
-                return self.refuse(TOO_LARGE_BODY, env);
+            if request.count_body(scan.data) > most {
+                return Err(TOO_LARGE_BODY);
             }
             request.phase = match scan.then {
                 Then::More => Phase::Body,
@@ -486,9 +497,7 @@ impl Exchange {
                 break;
             }
         }
-        if self.request.phase == Phase::Trailers {
-            self.advance_request_trailers(env);
-        }
+        Ok(())
     }
 
     /// Trailers are read when everything before them is sent, since they go out through `out`.

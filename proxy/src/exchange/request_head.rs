@@ -84,9 +84,15 @@ impl Exchange {
                         self.advance_request_body(env);
                         self.pursue(env);
                     }
-                    Fate::Answered(status) if self.reads_over_body(env) => self.answer(status, true, env),
-                    Fate::Refused(status) if self.reads_over_body(env) => self.answer(status, false, env),
-                    Fate::Answered(_) | Fate::Refused(_) => {}
+                    Fate::Answered(status) => match self.read_over_body() {
+                        Ok(()) => self.answer(status, true, env),
+                        Err(refusal) => self.refuse(refusal, env),
+                    },
+                    Fate::Refused(status) => {
+                        // An error is not answered with another one (`ngx_http_special_response_handler`).
+                        self.request.keep_alive &= self.read_over_body().is_ok();
+                        self.answer(status, false, env);
+                    }
                 }
             }
             Err(refusal) => {
@@ -109,15 +115,10 @@ impl Exchange {
             && now.since(self.opened) < rules.keepalive_time
     }
 
-    /// Where a body that nobody wants is all here, the next request can be found behind it. Says whether nothing is wrong
-    /// with what is here, which would have been answered.
-    fn reads_over_body(&mut self, env: &mut Env) -> bool {
-        if self.request.phase != Phase::Body {
-            return true;
-        }
-        let before = self.redirects;
-        self.advance_request_body(env);
-        self.redirects == before && !self.response.is_whole()
+    /// Where a body that nobody wants is all here, the next request can be found behind it, however long it is. What is here
+    /// may yet be wrong.
+    fn read_over_body(&mut self) -> Result<(), Refusal> {
+        if self.request.phase == Phase::Body { self.judge_body(u64::MAX) } else { Ok(()) }
     }
 
     /// Reads a head from the start of `input`, finds its place, and does what that says. Returns its length.

@@ -470,12 +470,21 @@ fn say(error: &RunError) {
 ///
 /// Where one cannot be opened.
 pub fn open_all_files(config: &Config) -> Result<(), RunError> {
-    if let Some(path) = &config.process.pid_file {
-        PidFile::check(path)?;
+    let pid_file = config.process.pid_file.as_deref().map(PidFile::check).transpose()?;
+    let error_log = logging::open(config.process.error_log.as_deref())?;
+    let logs = Logs::open(config)?;
+    if let Some(user) = &config.process.user {
+        background::hand_over(user, logs.files().chain(error_log.file()).chain(&pid_file));
     }
-    logging::open(config.process.error_log.as_deref())?;
-    Logs::open(config)?;
+    hand_over_log(config);
     Ok(())
+}
+
+/// Has the log of this process, which may have made it, belong to the user whose process goes on with it.
+pub fn hand_over_log(config: &Config) {
+    if let Some(user) = &config.process.user {
+        background::hand_over(user, logging::file().iter());
+    }
 }
 
 /// The logs of requests for each worker.

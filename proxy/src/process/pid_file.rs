@@ -62,11 +62,10 @@ impl PidFile {
     /// # Errors
     ///
     /// When the folder is missing, or the file may not be written to.
-    pub fn check(path: &Path) -> Result<(), PidFileError> {
+    pub fn check(path: &Path) -> Result<fs::File, PidFileError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        options.open(path).map_err(|source| PidFileError { path: path.to_owned(), source })?;
-        Ok(())
+        options.open(path).map_err(|source| PidFileError { path: path.to_owned(), source })
     }
 }
 

@@ -419,6 +419,18 @@ fn the_logs_belong_to_the_user_who_opens_them_again() {
         fs::read_to_string(daemon.path("access.log")).is_ok_and(|text| text.contains("GET / "))
     });
     assert_eq!(count("failed (13"), 0, "{}", daemon.log());
+    // So do those that `-s` and `-t` make as root.
+    fs::rename(daemon.path("error.log"), daemon.path("error.log.1")).expect("renamed");
+    assert!(daemon.command(&["-s", "reopen"]).status.success());
+    wait_until("the reopening", || {
+        fs::read_to_string(daemon.path("error.log.1"))
+            .is_ok_and(|text| text.matches("reopening logs").count() == 2)
+    });
+    daemon.write(&origin, "user daemon root;", "access_log new.log;");
+    assert!(daemon.command(&["-t"]).status.success());
+    kill_process(pid, Signal::HUP).expect("a signal");
+    wait_until("the reload", || count("the new configuration is at work") == 1);
+    assert_eq!(count("failed (13"), 0, "{}", daemon.log());
     daemon.end(Signal::QUIT);
 }
 

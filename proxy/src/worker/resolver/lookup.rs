@@ -187,6 +187,7 @@ impl Asking<'_> {
         let mut servers: Vec<Server> = all.into_iter().filter_map(server).collect();
         servers.sort_unstable_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
         let (mut found, mut left_out, mut failed) = (Vec::new(), Vec::new(), Unresolved::NotFound);
+        let mut most = Duration::MAX;
         let mut known: HashMap<&str, Vec<IpAddr>> = HashMap::new();
         for server in &servers {
             if !known.contains_key(&*server.name) {
@@ -203,7 +204,7 @@ impl Asking<'_> {
                         left_out
                             .push(format!("{} of {service}, which does not resolve ({error})", server.name));
                         // It may be there in a moment.
-                        least = if error == Unresolved::NotFound { least } else { least.min(PARTLY) };
+                        most = if error == Unresolved::NotFound { most } else { PARTLY };
                         failed = error;
                         Vec::new()
                     }
@@ -222,7 +223,8 @@ impl Asking<'_> {
                 is_backup: server.priority != best,
             }),
         });
-        Ok(Answer { addresses: addresses.collect(), valid: self.valid(least), left_out })
+        let valid = self.valid(least).map(|valid| valid.min(most));
+        Ok(Answer { addresses: addresses.collect(), valid, left_out })
     }
 
     /// With the time for one round of the name servers: what has no answer must not cost others theirs.

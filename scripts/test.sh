@@ -95,7 +95,7 @@ part_shellcheck() {
 }
 
 part_test() {
-    cargo test --workspace --locked
+    cargo test --workspace --locked --no-fail-fast
     # The simulation again, optimised but with every check, and whether it finds the bugs that are planted for it.
     cargo test --package proxy --locked --profile sim --features planted-bugs --test simulation
 }

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use bench::lab::{self, Arranged, Binaries, Kind, Process, Setup};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Set where this binary is to play the measurement; its value marks all that descend from it.
-const PLAYS: &str = "TMPDIR";
+/// Set where the test is to play the measurement, in a process of its own.
+const PLAYS: &str = "PLAYS_A_MEASUREMENT";
 
-/// The part of a measurement, in a process of its own: a child that is stopped, and an nginx that puts itself into the
+/// Its value marks all that descend from the measurement.
+const MARK: &str = "TMPDIR";
+
+/// The part of a measurement: a child that is stopped, and an nginx that puts itself into the
 /// background and never gets ready, as its server answers nothing.
-#[test]
-#[ignore = "a signal has to end it"]
-fn play_a_measurement() {
+fn play_a_measurement() -> ! {
     lab::end_on_signals().unwrap();
     let folder = lab::folder().unwrap();
     let sleep = Process::start("sleep", Command::new("sleep").arg("600"), 0).unwrap();
@@ -60,10 +61,14 @@ fn pid_file(folder: &Path) -> Option<String> {
 
 #[test]
 fn a_signal_ends_children_and_removes_folders() {
+    if std::env::var_os(PLAYS).is_some() {
+        play_a_measurement();
+    }
     for (signal, number) in [(Signal::TERM, 15), (Signal::INT, 2), (Signal::HUP, 1)] {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "play_a_measurement", "--ignored"]).env(PLAYS, folder.path());
+        command.args(["--exact", "a_signal_ends_children_and_removes_folders"]);
+        command.env(PLAYS, "yes").env(MARK, folder.path());
         let mut measurement = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_until("nginx", || pid_file(folder.path()).is_some_and(|pid| !pid.is_empty()));
         let nginx = pid_file(folder.path()).unwrap().trim().to_owned();

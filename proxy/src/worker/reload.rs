@@ -17,8 +17,9 @@ use crate::time::{Duration, Time};
 /// How often it is looked whether the last request by an older configuration is through.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long an idle client is left to send one more request, which may be on its way, before it is closed.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long an idle client is left to send one more request, which may be on its way, before it is closed. Whoever sends
+/// one every few seconds is told so with its response, and loses none.
+const LAST_CALL: Duration = Duration::from_secs(3);
 
 impl<N: Net> Worker<N> {
     /// Goes over to the newest configuration, if there is a newer one.

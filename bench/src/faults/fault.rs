@@ -55,10 +55,10 @@ impl Fault {
         value.get_help().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Whether a proxy can keep it from every client whose request is idempotent: a healthy server is left, and no
-    /// byte of the answer is out when it happens.
+    /// Whether a proxy can keep it from every client whose request is idempotent: a healthy server is left, and the
+    /// answer is short enough to be held until it is whole.
     pub fn can_be_hidden(self) -> bool {
-        !matches!(self, Fault::CutBody | Fault::Redis)
+        self != Fault::Redis
     }
 
     pub(super) fn cast(self) -> Cast {
@@ -72,8 +72,8 @@ impl Fault {
     pub(super) fn note(self) -> Option<&'static str> {
         match self {
             Fault::CutBody => Some(
-                "part of the answer is with the client when it breaks off: no proxy that streams can repair that. \
-                 What counts is that no cut answer passes for a whole one, and how soon the server is out",
+                "the answer is short, so that it can be held until all of it has come; who passes its first half on \
+                 at once cannot ask another server any more",
             ),
             Fault::Redis => Some(
                 "no server can count while Redis is away, so the answers are 503; what counts is that every hit is \

@@ -326,6 +326,8 @@ pub struct Rules {
     pub recursive_error_pages: bool,
     /// `error_page` holds for servers' responses too (`proxy_intercept_errors`).
     pub intercepts_errors: bool,
+    /// A short response is sent when all of it has come, as long as another server can answer (`proxy_buffering`).
+    pub buffers_answers: bool,
     /// Whom to let in, the first that fits; nobody fits: all (`allow`, `deny`).
     pub access: Vec<Access>,
     /// Where its requests are logged.
@@ -352,6 +354,7 @@ impl Default for Rules {
             error_pages: Vec::new(),
             recursive_error_pages: false,
             intercepts_errors: false,
+            buffers_answers: true,
             access: Vec::new(),
             logs: Vec::new(),
             types: Arc::default(),

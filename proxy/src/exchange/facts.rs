@@ -102,6 +102,11 @@ impl Exchange {
         self.response.is_forwarded()
     }
 
+    /// Whether the head of the upstream's answer is there, though it may wait for its body yet.
+    pub fn has_head(&self) -> bool {
+        self.response.waits || self.was_answered()
+    }
+
     /// The status of the final response; 0 where there is none yet.
     pub fn status(&self) -> u16 {
         if self.response.has_begun() { self.response.status } else { 0 }

@@ -3,8 +3,11 @@
 use std::io;
 
 use super::{Exchange, Link};
+use crate::buffer::Buffer;
 use crate::config::NextUpstream;
 use crate::http::Refusal;
+use crate::http::head::ResponseHead;
+use crate::time::Time;
 
 /// Why an upstream connection did not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,5 +197,46 @@ impl Exchange {
         } else {
             Sequel::NoOther
         }
+    }
+
+    /// Whether a final response with this status, from 300 on, goes to the client, or another server or another location
+    /// answers.
+    #[inline(never)]
+    pub(super) fn judge_status(
+        &mut self,
+        status: u16,
+        head: &ResponseHead<'_, '_>,
+        now: Time,
+    ) -> Result<(), Failure> {
+        let failure = Failure::Status(status);
+        let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
+        if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
+            return Err(failure);
+        }
+        if self.place.rules.intercepts_errors && self.has_page_for(status) {
+            if let (401, Some(record)) = (status, &mut self.record) {
+                record.keep_challenges(&head.fields);
+            }
+            return Err(Failure::Intercepted(status));
+        }
+        Ok(())
+    }
+
+    /// Whether a response waits for the `rest` of its body, because that fits behind what has come and another server
+    /// can answer until then: one that breaks off there is no different for the client from one that never came. No
+    /// client waits longer for the whole. nginx also holds back what is short (`postpone_output`).
+    #[cold]
+    #[inline(never)]
+    pub(super) fn waits_for_rest(&mut self, rest: u64, input: &Buffer, now: Time) -> bool {
+        let fits = rest <= (input.capacity() - input.len()) as u64;
+        let is_held = fits && self.place.rules.buffers_answers;
+        if !is_held || !self.sequel(Failure::Closed, false, now < self.tries_end).goes_on() {
+            return false;
+        }
+        self.response.waits = true;
+        if let Some(one) = self.record.as_mut().and_then(|record| record.current()) {
+            one.answered.get_or_insert(now);
+        }
+        true
     }
 }

@@ -252,7 +252,8 @@ impl Exchange {
             // An interim response is no answer yet: the final one may never come.
             let is_final = answered >= 200 || answered == 101;
             if let Some(one) = record.current().filter(|_| is_final) {
-                (one.status, one.answered) = (answered, Some(moment.now));
+                one.status = answered;
+                one.answered.get_or_insert(moment.now);
             }
         }
         self.record = record;

@@ -10,7 +10,6 @@ use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
 use crate::http::{Method, Version};
-use crate::time::Time;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -54,6 +53,8 @@ pub(super) struct ResponseSide {
     cursor: Cursor,
     /// Any byte has come from the upstream.
     started: bool,
+    /// The head of the final response has come and waits for its body.
+    pub(super) waits: bool,
     /// The final response has begun to go to the client (or 101 has).
     begun: bool,
     /// A byte of it has been taken for the client.
@@ -321,9 +322,6 @@ impl Exchange {
             let outcome = self.read_response_head(&input, env);
             match outcome {
                 Ok(Parsed::Partial) => {
-                    if input.len() >= self.place.response_head_max {
-                        self.failure = Some(Failure::HeadTooLarge);
-                    }
                     self.response.input = Some(input);
                     return;
                 }
@@ -342,12 +340,16 @@ impl Exchange {
         }
     }
 
-    /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does.
+    /// Reads a head from the start of `input`, decides how it goes on, and writes the one that does. Partial is also a
+    /// whole head that waits for its body.
     fn read_response_head(&mut self, input: &Buffer, env: &mut Env) -> Result<Parsed<usize>, Failure> {
         let is_last = self.is_last(env);
         let bytes = self.place.bounded_response(input.filled());
         let (scratch, mut tools) = env.split();
         let head = match head::response(bytes, scratch).map_err(Failure::Invalid)? {
+            Parsed::Partial if input.len() >= self.place.response_head_max => {
+                return Err(Failure::HeadTooLarge);
+            }
             Parsed::Partial => return Ok(Parsed::Partial),
             Parsed::Complete(head) => head,
         };
@@ -360,7 +362,19 @@ impl Exchange {
         match head.status {
             101 => self.judge_switch(&head)?,
             100..=199 => self.judge_interim(&head)?,
-            status => self.judge_final(status, &head, length, connection, is_last, tools.moment.now)?,
+            status => {
+                if status >= 300 {
+                    self.judge_status(status, &head, tools.moment.now)?;
+                }
+                let here = (input.len() - head.len) as u64;
+                if let Length::Exact(all) = length
+                    && all > here
+                    && self.waits_for_rest(all - here, input, tools.moment.now)
+                {
+                    return Ok(Parsed::Partial);
+                }
+                self.begin_final(status, &head, length, connection, is_last);
+            }
         }
         let response = &mut self.response;
         // RFC 9110 section 15.2: interim responses are unknown to HTTP/1.0.
@@ -429,26 +443,14 @@ impl Exchange {
         Ok(())
     }
 
-    fn judge_final(
+    fn begin_final(
         &mut self,
         status: u16,
         head: &ResponseHead<'_, '_>,
         length: Length,
         connection: Connection,
         is_last: bool,
-        now: Time,
-    ) -> Result<(), Failure> {
-        let failure = Failure::Status(status);
-        let counts = status >= 400 && self.place.rules.next_upstream.statuses.contains(&status);
-        if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
-            return Err(failure);
-        }
-        if self.place.rules.intercepts_errors && status >= 300 && self.has_page_for(status) {
-            if let (401, Some(record)) = (status, &mut self.record) {
-                record.keep_challenges(&head.fields);
-            }
-            return Err(Failure::Intercepted(status));
-        }
+    ) {
         let response = &mut self.response;
         let old_client = self.request.version == Version::Http10;
         response.status = status;
@@ -467,7 +469,6 @@ impl Exchange {
         if connection.nominates && length == Length::Chunked {
             response.nominated = Some(joined(head.fields.values(Role::Connection)));
         }
-        Ok(())
     }
 
     fn after_response_head(&mut self, env: &mut Env) {

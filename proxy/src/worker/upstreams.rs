@@ -213,7 +213,7 @@ impl<N: Net> Worker<N> {
     #[cold]
     pub(super) fn note_answer(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
-        let Some(chosen) = client.chosen.filter(|_| client.exchange.was_answered()) else { return };
+        let Some(chosen) = client.chosen.filter(|_| client.exchange.has_head()) else { return };
         // A group of the request's own goes by nothing of the kind.
         let Some(pool) = self.pools.get(chosen.group) else { return };
         if client.attempt.awaits_head() {

@@ -66,20 +66,48 @@ fn a_body_that_is_no_longer_held_is_not_sent_again() {
     assert_eq!(second.count(), 0);
 }
 
+/// Sends a head that promises so many bytes, and four.
+fn cutting(length: usize) -> Origin {
+    Origin::start(move |visit| {
+        visit.request();
+        visit.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhalf"));
+    })
+}
+
 #[test]
 fn a_response_that_has_begun_is_not_asked_for_again() {
-    let first = Origin::start(|visit| {
-        visit.request();
-        visit.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-    });
+    let first = cutting(100_000);
     let second = Origin::named("second");
     let proxy = Proxy::start(format!("{first} max_fails=0,{second} backup"), "");
     let mut conn = proxy.connect();
     conn.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(conn.head().content_length(), Some(10));
+    assert_eq!(conn.head().content_length(), Some(100_000));
     let (body, error) = conn.rest();
     assert_eq!((body.as_slice(), error), (&b"half"[..], Some(std::io::ErrorKind::ConnectionReset)));
     assert_eq!(second.count(), 0);
+}
+
+#[test]
+fn a_short_response_that_is_cut_is_asked_for_again() {
+    let first = cutting(10);
+    let second = Origin::named("second");
+    let proxy = Proxy::start(format!("{first} max_fails=0,{second} backup"), "");
+    let mut conn = proxy.connect();
+    for n in 1..=3 {
+        assert_eq!(conn.get("/").text(), "second");
+        assert_eq!((first.count(), second.count()), (n, n));
+    }
+    // Unless the configuration has it passed on at once.
+    let http = format!(
+        "upstream u {{ server {first} max_fails=0; server {second} backup; }}
+         server {{ listen LISTEN; proxy_buffering off; location / {{ proxy_pass http://u; }} }}"
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(conn.head().content_length(), Some(10));
+    assert_eq!(conn.rest().0, b"half");
+    assert_eq!(second.count(), 3);
 }
 
 #[test]

@@ -137,11 +137,12 @@ fn with_sessions(name: &'static str, gate: &Arc<Gate>) -> Origin {
             let target = visit.request().target().to_owned();
             let begun = target.strip_prefix("/login?").or(target.strip_prefix("/long?"));
             let cookie = begun.map_or(String::new(), |id| format!("Set-Cookie: sid={id}; Path=/\r\n"));
-            visit.send(format!("HTTP/1.1 200 OK\r\n{cookie}Content-Length: 1\r\n\r\n"));
+            // A body in chunks is passed on as it comes.
+            visit.send(format!("HTTP/1.1 200 OK\r\n{cookie}Transfer-Encoding: chunked\r\n\r\n"));
             if target.starts_with("/long") {
                 gate.pass();
             }
-            visit.send(name);
+            visit.send(format!("1\r\n{name}\r\n0\r\n\r\n"));
         }
     })
 }

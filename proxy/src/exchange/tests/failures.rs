@@ -156,6 +156,55 @@ fn a_server_that_closes_within_a_head() {
     assert_eq!(play.client_got(), OK_ON, "nothing of the first try is left");
 }
 
+/// What is short and of known length waits for its end, as long as another server can answer.
+#[test]
+fn a_server_that_closes_within_a_short_body() {
+    let (half, rest) = OK.split_at(OK.len() - 1);
+    let mut play = Play::plain();
+    play.client_sends(GET);
+    play.upstream_sends(half);
+    play.upstream_ends();
+    assert_eq!(play.happened(), "fresh, abandon connection closed before the response's end, fresh");
+    play.upstream_sends(half);
+    assert_eq!(play.client_got(), "");
+    play.upstream_sends(rest);
+    assert_eq!(play.client_got(), OK_ON);
+    // A POST may not be sent twice, so nothing would be won.
+    let mut play = Play::plain();
+    play.client_sends(&format!("{POST}hello"));
+    play.upstream_sends(half);
+    assert_eq!(play.client_got(), OK_ON.strip_suffix('k').unwrap());
+}
+
+/// Nothing waits that is long, of unknown length, the last server's, or where the configuration says so.
+#[test]
+fn other_bodies_do_not_wait() {
+    let begins = |play: &mut Play, response: &str| {
+        play.client_sends(GET);
+        play.upstream_sends(response);
+        !play.client_got().is_empty()
+    };
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab";
+    assert!(!begins(&mut Play::plain(), short));
+    assert!(begins(&mut Play::plain(), &short.replace("Content-Length: 5", "Content-Length: 99999")));
+    assert!(begins(&mut Play::plain(), &short.replace("Content-Length: 5", "X: y")));
+    assert!(begins(&mut Play::plain(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"));
+    let mut play = Play::plain();
+    play.tries = 1;
+    assert!(begins(&mut play, short));
+    assert!(begins(&mut Play::new(|config| config.sites[0].location.rules.buffers_answers = false), short));
+    // What fits to the octet waits, one octet more does not.
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 00000\r\n\r\n";
+    let room = Play::plain().env.buffers.small_size() - head.len();
+    for (length, waits) in [(room, true), (room + 1, false)] {
+        let mut play = Play::plain();
+        let head = head.replace("00000", &format!("{length:05}"));
+        assert_eq!(begins(&mut play, &head), !waits, "{length}");
+        play.upstream_sends(&"x".repeat(length));
+        assert_eq!(play.happened(), "fresh, release reusable served, finish");
+    }
+}
+
 /// RFC 9112 section 8: an incomplete response is never presented as complete.
 #[test]
 fn truncated_responses_reset_the_client() {
@@ -171,6 +220,7 @@ fn truncated_responses_reset_the_client() {
     ] {
         for breaks in [false, true] {
             let mut play = Play::plain();
+            play.tries = 1;
             play.client_sends(GET);
             play.upstream_sends(&format!("HTTP/1.1 200 OK\r\n{response}"));
             play.upstream().ends = !breaks;

@@ -164,6 +164,7 @@ fn a_server_has_to_answer() {
     starts(&mut play, "504 Gateway Time-out");
     // In the middle of a response there is no answer left but a reset.
     let mut play = timed();
+    play.tries = 1;
     play.client_sends(GET);
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
     play.env.now = play.env.now + Duration::from_secs(1);
@@ -176,6 +177,7 @@ fn a_server_has_to_answer() {
 fn a_client_has_to_take_the_response() {
     let mut play = timed();
     play.client.stalls = true;
+    play.tries = 1;
     play.client_sends(GET);
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
     // The server's silence does not count while the client reads nothing.
@@ -262,6 +264,7 @@ fn draining_ends_connections_with_their_responses() {
     assert_eq!(play.happened(), "fresh, release reusable served, shut Client");
     // A promise that was given before is not kept, but nothing is begun either.
     let mut play = Play::plain();
+    play.tries = 1;
     play.client_sends(GET);
     play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab");
     play.env.draining = true;

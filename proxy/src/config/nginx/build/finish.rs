@@ -200,6 +200,7 @@ impl Builder<'_> {
             error_pages: error_pages(scope, variables)?,
             recursive_error_pages: scope.recursive_error_pages.unwrap_or(false),
             intercepts_errors: scope.proxy_intercept_errors.unwrap_or(false),
+            buffers_answers: scope.proxy_buffering.unwrap_or(true),
             access: scope.access.clone().unwrap_or_default(),
             logs: self.logs(scope)?,
             types: scope.types.clone().unwrap_or_else(default_types),

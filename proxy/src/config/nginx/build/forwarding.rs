@@ -57,6 +57,7 @@ pub(super) fn set(
             scope.proxy_pass_header.get_or_insert_default().push(statement.arg(0).to_ascii_lowercase());
         }
         "proxy_intercept_errors" => flag(&mut scope.proxy_intercept_errors, statement)?,
+        "proxy_buffering" => flag(&mut scope.proxy_buffering, statement)?,
         "proxy_buffer_size" => size(&mut scope.proxy_buffer_size, statement)?,
         "proxy_redirect" => redirect(&mut scope.proxy_redirect, statement, variables)?,
         _ => return Ok(false),

@@ -94,6 +94,7 @@ scope! {
     /// Nothing for `off`.
     proxy_redirect: Option<Vec<Change>>,
     proxy_intercept_errors: bool,
+    proxy_buffering: bool,
     proxy_buffer_size: u64,
 }
 

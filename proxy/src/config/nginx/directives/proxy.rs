@@ -87,12 +87,14 @@ pub(super) const ROWS: &[Directive] = &[
     ),
     row("proxy_buffer_size", HTTP_LOCATION, ONE, "4k", "The largest head of a response; a larger one is 502.")
         .differs("At most 1m, and 4k by default on every system."),
-    ignored(
+    row(
         "proxy_buffering",
         HTTP_LOCATION,
         FLAG,
-        "What a server sends is passed on at once; a slow client slows the server.",
-    ),
+        "on",
+        "Whether a response that fits a buffer may wait for the whole of its body.",
+    )
+    .differs("It waits while its length is known and another server could answer, and moves on where it breaks off. Others pass at once; a slow client slows the server."),
     ignored("proxy_request_buffering", HTTP_LOCATION, FLAG, "What a client sends is passed on at once."),
     ignored("proxy_buffers", HTTP_LOCATION, TWO, "A response holds one buffer of a fixed size."),
     ignored("proxy_busy_buffers_size", HTTP_LOCATION, ONE, "A response holds one buffer of a fixed size."),

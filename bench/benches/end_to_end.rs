@@ -2,11 +2,16 @@
 //! and what else is installed. For the small page, the one whose hits Redis counts, 16 KiB and 1 MiB.
 //!
 //! One request is under way at a time, so most of this is the kernel waking processes; what matters is by
-//! how much one line lies above another. `bench compare` measures the rest.
+//! how much one line lies above another. Cores without work wait awake where the kernel lets them. `bench compare`
+//! measures the rest.
+//!
+//! `BINARIES=FOLDER` takes proxy, backend and bench from there instead of building them, so that two states of the code can
+//! be compared by the same client (docs/benchmarking.md). The path is absolute: cargo runs this in the crate's folder.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bench::lab::{self, Binaries, Client, Cores, Kind, LabError, Launch, Origins};
+use bench::lab::{self, Awake, Binaries, Client, Cores, Kind, LabError, Launch, Origins};
 use criterion::{Criterion, Throughput};
 
 /// Pages of the origins without a counter, with the length of their bodies.
@@ -28,7 +33,11 @@ fn main() -> ExitCode {
 
 fn latency(criterion: &mut Criterion) -> Result<(), LabError> {
     let cores = Cores::new(0, 1)?;
-    let binaries = Binaries::build()?;
+    let binaries = match std::env::var_os("BINARIES").map(PathBuf::from) {
+        Some(folder) => Binaries::find(&folder)?,
+        None => Binaries::build()?,
+    };
+    let _awake = Awake::request().inspect_err(|why| println!("cores without work are halted: {why}")).ok();
     let folder = lab::folder()?;
     let origins = Origins::start(&binaries, cores)?;
     for (name, path, length) in PAGES {

@@ -29,7 +29,6 @@ use std::path::Path;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -48,7 +47,7 @@ use crate::worker::generation::Generation;
 use crate::worker::listen::{self, Bound, ListenError};
 use crate::worker::logs::Logs;
 use crate::worker::mio_net::{MioNet, Remote};
-use crate::worker::resolver::Resolver;
+use crate::worker::resolver::{self, Resolver};
 use crate::worker::shared::{Command, Shared};
 use background::UserError;
 use pid_file::{PidFile, PidFileError};
@@ -155,8 +154,8 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
         );
         config.process.workers = most;
     }
-    let (calls, called) = mpsc::channel();
-    let shared = Arc::new(Shared::new(config, Some(calls.clone()), RandomState::new().hash_one(0)));
+    let (caller, called) = resolver::line()?;
+    let shared = Arc::new(Shared::new(config, Some(caller), RandomState::new().hash_one(0)));
     let generation = shared.generation();
     let process = &generation.config.process;
     let mut bound = BTreeMap::new();
@@ -164,7 +163,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     bind(&generation, &mut bound, &mut inheritance, source.is_some())?;
     inheritance.drop_rest();
     let mut resolver = Resolver::new(&generation);
-    let missing = resolver.resolve_unknown(process.strict_names);
+    let missing = resolver.resolve_unknown(process.strict_names)?;
     if process.strict_names && !missing.is_empty() {
         return Err(RunError::Names(missing.join(", ")));
     }
@@ -194,7 +193,11 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     }
     // Not joined: it may hang in a look-up for as long as the system's resolver likes.
     let asked = shared.clone();
-    thread::Builder::new().name("resolver".into()).spawn(move || resolver.run(&asked, &called, &calls))?;
+    thread::Builder::new().name("resolver".into()).spawn(move || {
+        if let Err(error) = resolver.run(&asked, called) {
+            log::error!("names are not looked up any more: {error}; start the process anew");
+        }
+    })?;
     announce(&generation.config);
     let remotes = Arc::new(remotes);
     let crew = Crew {

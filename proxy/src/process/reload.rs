@@ -58,7 +58,7 @@ impl Process<'_> {
         let error_log = logging::open(config.process.error_log.as_deref())?;
         let next = self.shared.next(config);
         let is_strict = next.config.process.strict_names;
-        let missing = Resolver::new(&next).resolve_unknown(is_strict);
+        let missing = Resolver::new(&next).resolve_unknown(is_strict)?;
         if is_strict && !missing.is_empty() {
             return Err(RunError::Names(missing.join(", ")));
         }

@@ -37,7 +37,7 @@ impl<N: Net> Worker<N> {
 }
 
 /// What a panic says.
-fn cause(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn cause(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing")
 }

@@ -2,7 +2,6 @@
 //! connections, commands.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -11,7 +10,7 @@ use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use super::mio_net::Remote;
 use super::queue::Mailboxes;
-use super::resolver::{LookedUp, Mailbox, Question};
+use super::resolver::{Caller, Mailbox, Question};
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
@@ -46,10 +45,6 @@ pub enum Call {
     Reloaded,
     /// A request waits for this.
     Ask(Question, Mailbox),
-    /// A look-up that it began for groups has come to its end.
-    FoundForGroups(LookedUp),
-    /// One for requests has.
-    FoundForRequests(LookedUp),
 }
 
 /// One truth over all workers.
@@ -67,7 +62,7 @@ pub struct Shared {
     reopened: AtomicU32,
     /// What became of requests whose upstream connection failed, by [`Sequel`].
     sequels: [AtomicU64; Sequel::ALL.len()],
-    resolver: Option<Sender<Call>>,
+    resolver: Option<Caller>,
     /// There once a configuration has had health checks.
     checker: OnceLock<Remote>,
     pub(super) mailboxes: Mailboxes,
@@ -76,7 +71,7 @@ pub struct Shared {
 impl Shared {
     /// Around the process's first configuration; failed connections are told to `resolver`. What is left to chance
     /// follows from `seed`.
-    pub fn new(config: Config, resolver: Option<Sender<Call>>, seed: u64) -> Shared {
+    pub fn new(config: Config, resolver: Option<Caller>, seed: u64) -> Shared {
         let mut registry = Registry::new(seed);
         Shared {
             generation: Mutex::new(Arc::new(registry.next(config, None))),
@@ -230,8 +225,7 @@ impl Shared {
 
     fn call(&self, call: Call) {
         if let Some(resolver) = &self.resolver {
-            // The resolver ends only with the process.
-            let _ = resolver.send(call);
+            resolver.call(call);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::name_server::NameServer;
 use crate::support::origin::{answer, ok};
-use crate::support::{Gate, Origin, Proxy, free_address, wait_until};
+use crate::support::{Conn, Gate, Origin, Proxy, free_address, wait_until};
 
 /// A proxy to the host that is asked for, at this port.
 fn proxy(names: &NameServer, parameters: &str, port: u16) -> Proxy {
@@ -186,4 +186,37 @@ fn heads_of_servers_outside_of_all_groups_are_told_apart_by_nothing_that_groups_
     assert_eq!(proxy.get(&format!("/?to={origin}")), "ok");
     assert_eq!(proxy.status(&format!("/large?to={origin}")), 502);
     assert_eq!(proxy.get("/timed"), "ok");
+}
+
+/// Names that no name server answers for, many at once.
+#[test]
+fn any_number_of_silent_names_holds_nobody_else_up() {
+    let address = free_address();
+    let _origin = Origin::start_at(address, answer(ok("here")));
+    let names = NameServer::start(move |asked| match asked.name.as_str() {
+        "app.test" => vec![asked.addresses(&[ip(address)], 0)],
+        _ => Vec::new(),
+    });
+    let proxy = proxy(&names, "ipv6=off; resolver_timeout 1h", address.port());
+    let ask = |name: &str| {
+        let mut client = proxy.connect();
+        client.send(format!("GET /?to={name} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client
+    };
+    let mut first = ask("silent.test");
+    wait_until("the first question", || !names.asked().is_empty());
+    // More than are looked up at once.
+    let mut count = 0;
+    while count < 1_100 {
+        let clients: Vec<_> =
+            (count..count + 100).map(|number| ask(&format!("silent{number}.test"))).collect();
+        count += clients.len();
+        let last = format!("A silent{}.test", count - 1);
+        wait_until("the questions", || names.asked().contains(&last));
+        assert_eq!(proxy.get("/?to=app.test"), "here");
+        clients.into_iter().for_each(Conn::reset);
+    }
+    // The oldest has made place.
+    assert_eq!(first.response().status(), 502);
+    proxy.wait_log("silent.test could not be resolved (too many names are being looked up)");
 }

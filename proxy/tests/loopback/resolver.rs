@@ -163,6 +163,24 @@ fn a_name_server_that_is_silent_or_fails_is_followed_by_the_next_one() {
     assert_eq!((silent.asked().len(), failing.asked().len()), (1, 1));
 }
 
+/// The system looks its name up: a number here, which asks nobody. Another one has no address.
+#[test]
+fn a_name_server_may_be_given_by_its_name() {
+    let ([_first, _second], [a, _], port) = pair();
+    let names = NameServer::knowing("app.test", vec![a], 60);
+    let at = names.address();
+    let http = format!(
+        "resolver nope.invalid {}:{} ipv6=off;
+         upstream u {{ server app.test:{port} resolve; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        ipv4(at).to_bits(),
+        at.port()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    assert_eq!(proxy.get("/"), "first");
+    assert_eq!(names.asked(), ["A app.test"]);
+}
+
 #[test]
 fn a_name_that_is_denied_keeps_its_address_and_that_is_said_once() {
     let ([_first, _second], [a, _], port) = pair();
@@ -220,6 +238,33 @@ fn a_name_that_takes_long_keeps_no_other_one_waiting() {
     let count = |name: &str| names.asked().iter().filter(|asked| asked.contains(name)).count();
     let before = count("app.test");
     wait_until("look-ups of the other one", || count("app.test") > before + 2);
+}
+
+/// Neither at the start, which waits for an answer to each, nor later.
+#[test]
+fn many_silent_names_keep_no_other_one_from_being_found() {
+    let ([_first, _second], [a, _], port) = pair();
+    let names = NameServer::start(move |asked| match asked.name.as_str() {
+        "app.test" => vec![asked.addresses(&[a], 1)],
+        _ => Vec::new(),
+    });
+    let silent: String = (0..80).map(|number| format!("server s{number}.test:{port} resolve;\n")).collect();
+    let http = format!(
+        "resolver {} ipv6=off; resolver_timeout 1h;
+         upstream u {{ {silent} server app.test:{port} resolve; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        names.address()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    assert_eq!(proxy.get("/"), "first");
+    let count = || names.asked().iter().filter(|asked| asked.contains("app.test")).count();
+    let before = count();
+    wait_until("look-ups of the other one", || count() > before + 2);
+    let lines = proxy.log();
+    assert!(
+        !lines.iter().any(|line| line.contains("app.test:") && line.contains("does not resolve")),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! One look-up of a name, from its beginning to its end: by the system, or by asking name servers in turn.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::engine::Io;
+use super::system::System;
 use super::transport::{self, Outcome};
 use crate::config::{Host, Resolver};
 use crate::dns::{Data, Kind, Query, Server};
@@ -22,6 +26,9 @@ const ALIASES_MAX: usize = 10;
 
 /// The most servers of a service whose addresses are looked up.
 const SERVERS_MAX: usize = 64;
+
+/// Longer than any look-up may take by itself.
+pub(super) const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// How long addresses hold where others could not be had.
 const PARTLY: Duration = Duration::from_secs(5);
@@ -96,9 +103,12 @@ pub enum Unresolved {
     /// No name server has answered in time.
     #[error("110: Operation timed out")]
     TimedOut,
-    /// Too many others are being looked up.
+    /// Many others were asked for since.
     #[error("too many names are being looked up")]
     Busy,
+    /// The look-up has met a bug in the proxy.
+    #[error("the look-up was lost to a panic")]
+    Panicked,
     /// The system says so.
     #[error("{0}")]
     System(String),
@@ -131,19 +141,38 @@ impl Preferences {
     }
 }
 
-impl Question {
-    /// Looks the name up. The system takes as long as it likes; name servers are asked until `until`.
-    pub(super) fn look_up(&self, preferences: &Preferences, until: Instant) -> Result<Answer, Unresolved> {
-        let Some(resolver) = &self.resolver else { return by_system(&self.host) };
-        let until = until.min(Instant::now() + resolver.timeout);
-        let asking = Asking { resolver, preferences, until };
-        if self.is_service { asking.service(&self.host) } else { asking.host(&self.host) }
+/// What all look-ups go by.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) preferences: Arc<Preferences>,
+    /// For names that the system knows.
+    pub(super) system: Rc<System>,
+    /// For those of name servers, which are not to wait for others.
+    pub(super) system_for_servers: Rc<System>,
+}
+
+/// Looks a name up. The system takes as long as it likes; name servers are asked until `until`.
+pub(super) async fn look_up(
+    question: Question,
+    means: Means,
+    io: Rc<Io>,
+    until: Instant,
+) -> Result<Answer, Unresolved> {
+    let Some(resolver) = &question.resolver else {
+        return by_system(&question.host, &means.system, &io).await;
+    };
+    let until = until.min(Instant::now() + resolver.timeout);
+    let asking = Asking { resolver, means: &means, io: &io, until };
+    match question.is_service {
+        true => asking.service(&question.host).await,
+        false => asking.host(&question.host).await,
     }
 }
 
-fn by_system(host: &str) -> Result<Answer, Unresolved> {
-    let found = (host, 0).to_socket_addrs().map_err(|error| Unresolved::System(error.to_string()))?;
-    let addresses: Vec<_> = found.map(|address| Found { ip: address.ip(), offer: None }).collect();
+async fn by_system(host: &Arc<str>, system: &System, io: &Io) -> Result<Answer, Unresolved> {
+    let found = system.look_up(io, host, Instant::now() + LONG).await;
+    let ips = found.map_err(|error| Unresolved::System(error.to_string()))?;
+    let addresses: Vec<_> = ips.into_iter().map(|ip| Found { ip, offer: None }).collect();
     match addresses.is_empty() {
         true => Err(Unresolved::System("it has no address".to_owned())),
         false => Ok(Answer { addresses, valid: None, left_out: Vec::new() }),
@@ -154,20 +183,21 @@ fn by_system(host: &str) -> Result<Answer, Unresolved> {
 #[derive(Clone, Copy)]
 struct Asking<'a> {
     resolver: &'a Arc<Resolver>,
-    preferences: &'a Preferences,
+    means: &'a Means,
+    io: &'a Io,
     /// When it is given up.
     until: Instant,
 }
 
 impl Asking<'_> {
     /// The addresses of a host.
-    fn host(self, host: &str) -> Result<Answer, Unresolved> {
+    async fn host(self, host: &str) -> Result<Answer, Unresolved> {
         let kinds: &[Kind] = match (self.resolver.ipv4, self.resolver.ipv6) {
             (true, true) => &[Kind::A, Kind::Aaaa],
             (true, false) => &[Kind::A],
             (false, _) => &[Kind::Aaaa],
         };
-        let (all, ttl) = self.records(host, kinds)?;
+        let (all, ttl) = self.records(host, kinds).await?;
         let address = |data| match data {
             Data::Address(ip) => Some(Found { ip, offer: None }),
             Data::Server(_) => None,
@@ -177,8 +207,8 @@ impl Asking<'_> {
     }
 
     /// The addresses of the servers of a service, of which some may have none.
-    fn service(self, service: &str) -> Result<Answer, Unresolved> {
-        let (all, mut least) = self.records(service, &[Kind::Srv])?;
+    async fn service(self, service: &str) -> Result<Answer, Unresolved> {
+        let (all, mut least) = self.records(service, &[Kind::Srv]).await?;
         let server = |data| match data {
             // RFC 2782: the root as the target says that there is no such service.
             Data::Server(server) if !server.name.is_empty() => Some(server),
@@ -195,7 +225,7 @@ impl Asking<'_> {
                     left_out.push(format!("the servers of {service} behind the first {SERVERS_MAX}"));
                     break;
                 }
-                let ips = match self.hurried().host(&server.name) {
+                let ips = match self.hurried().host(&server.name).await {
                     Ok(answer) => {
                         least = least.min(answer.valid.unwrap_or(least));
                         answer.ips().collect()
@@ -239,14 +269,14 @@ impl Asking<'_> {
     }
 
     /// Asks for a name, and for what it is an alias of. There is at least one record.
-    fn records(self, host: &str, kinds: &[Kind]) -> Result<(Vec<Data>, Duration), Unresolved> {
+    async fn records(self, host: &str, kinds: &[Kind]) -> Result<(Vec<Data>, Duration), Unresolved> {
         let (mut name, mut least) = (host.to_owned(), Duration::MAX);
         for _ in 0..ALIASES_MAX {
             // Nobody has such a name, whoever is asked.
             if Query::new(&name, Kind::A, 0).is_err() {
                 return Err(Unresolved::NotFound);
             }
-            match self.each(&name, kinds)? {
+            match self.each(&name, kinds).await? {
                 Outcome::Found(all, ttl) => return Ok((all, ttl.min(least))),
                 Outcome::Alias(next, ttl) => (name, least) = (next, least.min(ttl)),
                 Outcome::NotFound => return Err(Unresolved::NotFound),
@@ -258,8 +288,8 @@ impl Asking<'_> {
 
     /// Asks one name server after the other, and all of them again, until one knows the name or denies it, all have
     /// said that they cannot tell, or the time is over.
-    fn each(self, name: &str, kinds: &[Kind]) -> Result<Outcome, Unresolved> {
-        let Asking { resolver, preferences, until } = self;
+    async fn each(self, name: &str, kinds: &[Kind]) -> Result<Outcome, Unresolved> {
+        let Asking { resolver, means: Means { preferences, .. }, until, .. } = self;
         let count = resolver.servers.len();
         let first = preferences.first(resolver);
         loop {
@@ -269,9 +299,7 @@ impl Asking<'_> {
                 if now >= until {
                     return Err(Unresolved::TimedOut);
                 }
-                let asked = address(&resolver.servers[index])
-                    .and_then(|server| transport::ask(server, name, kinds, until.min(now + PATIENCE)));
-                match asked {
+                match self.one(&resolver.servers[index], name, kinds, until.min(now + PATIENCE)).await {
                     Ok(Outcome::Failed(code)) => failed = Some(code),
                     Ok(outcome) => {
                         preferences.has_answered(resolver, index);
@@ -286,20 +314,22 @@ impl Asking<'_> {
             if let (Some(code), false) = (failed, silent) {
                 return Ok(Outcome::Failed(code));
             }
-            let pause = (begin + PAUSE).min(until).saturating_duration_since(Instant::now());
-            std::thread::sleep(pause);
+            self.io.sleep((begin + PAUSE).min(until)).await;
         }
     }
-}
 
-/// The address of a name server. One given by its name is looked up by the system.
-fn address(server: &Host) -> std::io::Result<SocketAddr> {
-    match server {
-        Host::Literal(address) => Ok(*address),
-        Host::Name(host, port) => {
-            let mut found = (host.as_str(), *port).to_socket_addrs()?;
-            found.next().ok_or_else(|| std::io::ErrorKind::NotFound.into())
-        }
-        Host::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
+    /// Asks one name server. One given by its name is looked up by the system.
+    async fn one(self, server: &Host, name: &str, kinds: &[Kind], until: Instant) -> io::Result<Outcome> {
+        let address = match server {
+            Host::Literal(address) => *address,
+            Host::Name(host, port) => {
+                let host = host.as_str().into();
+                let found = self.means.system_for_servers.look_up(self.io, &host, until).await?;
+                let ip = found.first().copied().ok_or(ErrorKind::NotFound)?;
+                SocketAddr::new(ip, *port)
+            }
+            Host::Unix(_) => return Err(ErrorKind::Unsupported.into()),
+        };
+        transport::ask(self.io, address, name, kinds, until).await
     }
 }

@@ -1,83 +1,123 @@
-//! The look-ups that are under way, each on a thread of its own, so that none waits for a name server that another
-//! one has trouble with.
+//! The look-ups that are under way, and who asks for them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::super::shared::Call;
-use super::lookup::{LookedUp, Preferences, Question, Unresolved};
+use super::super::panics::cause;
+use super::super::shared::Suspect;
+use super::Mailbox;
+use super::engine::{Engine, Selector};
+use super::lookup::{Answer, LookedUp, Means, Preferences, Question, Unresolved, look_up};
 
-/// The most look-ups at once; the others wait for their turn.
-const AT_ONCE: usize = 32;
+/// The most look-ups at once that only requests wait for. One more takes the place of the oldest, which is the least
+/// likely to be answered.
+const FOR_REQUESTS_MAX: usize = 1024;
 
-/// The most that wait for it.
-const WAITING_MAX: usize = 4096;
-
-/// Longer than any look-up may take by itself.
-const LONG: Duration = Duration::from_secs(24 * 3600);
-
-/// Look-ups for whoever asks, of which several may ask the same.
-#[derive(Debug)]
-pub(super) struct Lookups<A> {
-    /// What is being looked up or waits for its turn, and for whom.
-    open: HashMap<Question, Vec<A>>,
-    waiting: VecDeque<Question>,
-    running: usize,
-    preferences: Arc<Preferences>,
-    /// How it is told that one has come to its end.
-    call: fn(LookedUp) -> Call,
+/// Look-ups, of which each may have several askers.
+pub(super) struct Lookups {
+    engine: Engine<Result<Answer, Unresolved>>,
+    means: Means,
+    /// By the number of their task: the oldest first.
+    open: BTreeMap<usize, Open>,
+    tasks: HashMap<Question, usize>,
+    /// Those that have had to make place.
+    displaced: Vec<Ended>,
 }
 
-impl<A> Lookups<A> {
-    pub(super) fn new(preferences: Arc<Preferences>, call: fn(LookedUp) -> Call) -> Lookups<A> {
-        Lookups { open: HashMap::new(), waiting: VecDeque::new(), running: 0, preferences, call }
+/// Who asks for a name.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// A server of a group.
+    Server(Suspect),
+    /// Requests of the worker that this belongs to.
+    Requests(Mailbox),
+}
+
+struct Open {
+    question: Question,
+    askers: Vec<Asker>,
+}
+
+/// A look-up that has come to its end, and for whom it was.
+pub(super) struct Ended {
+    pub(super) what: LookedUp,
+    pub(super) askers: Vec<Asker>,
+}
+
+impl Lookups {
+    pub(super) fn new(selector: Selector, preferences: Arc<Preferences>) -> io::Result<Lookups> {
+        Ok(Lookups {
+            engine: Engine::new(selector)?,
+            means: Means { preferences, system: Rc::default(), system_for_servers: Rc::default() },
+            open: BTreeMap::new(),
+            tasks: HashMap::new(),
+            displaced: Vec::new(),
+        })
     }
 
-    /// Whether too much waits already for more to be looked up.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= WAITING_MAX
+    /// Whether none is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.displaced.is_empty()
     }
 
-    /// Looks the name up for `asker`. What comes of it is sent to `calls` and is then to be told to
-    /// [`Lookups::ended`].
-    pub(super) fn begin(&mut self, question: &Question, asker: A, calls: &Sender<Call>) {
-        if let Some(askers) = self.open.get_mut(question) {
-            return askers.push(asker);
+    /// Looks the name up for `asker`, or has it wait with those who have asked for the same already. Name servers are
+    /// asked until `until`.
+    pub(super) fn begin(&mut self, question: Question, asker: Asker, until: Instant) {
+        let under_way = self.tasks.get(&question).and_then(|task| self.open.get_mut(task));
+        if let Some(open) = under_way {
+            return open.askers.push(asker);
         }
-        self.open.insert(question.clone(), vec![asker]);
-        self.waiting.push_back(question.clone());
-        self.run(calls);
-    }
-
-    /// A look-up has come to its end. Returns for whom it was.
-    pub(super) fn ended(&mut self, question: &Question, calls: &Sender<Call>) -> Vec<A> {
-        self.running -= 1;
-        let askers = self.open.remove(question).unwrap_or_default();
-        self.run(calls);
-        askers
-    }
-
-    fn run(&mut self, calls: &Sender<Call>) {
-        while self.running < AT_ONCE
-            && let Some(question) = self.waiting.pop_front()
-        {
-            self.running += 1;
-            let (preferences, call) = (self.preferences.clone(), self.call);
-            let body = {
-                let (question, calls) = (question.clone(), calls.clone());
-                move || {
-                    let found = question.look_up(&preferences, Instant::now() + LONG);
-                    // Whoever asked may be gone with the process.
-                    let _ = calls.send(call(LookedUp { question, found }));
-                }
-            };
-            if let Err(error) = thread::Builder::new().name("look-up".into()).spawn(body) {
-                let found = Err(Unresolved::System(error.to_string()));
-                let _ = calls.send(call(LookedUp { question, found }));
-            }
+        if matches!(asker, Asker::Requests(_)) {
+            self.make_place();
         }
+        let means = self.means.clone();
+        let task = self.engine.spawn(|io| look_up(question.clone(), means, io, until));
+        self.tasks.insert(question.clone(), task);
+        self.open.insert(task, Open { question, askers: vec![asker] });
+    }
+
+    fn make_place(&mut self) {
+        let mut for_requests = self.open.iter().filter(|(_, open)| open.is_for_requests());
+        let Some((&oldest, _)) = for_requests.next() else { return };
+        if for_requests.count() + 1 >= FOR_REQUESTS_MAX {
+            self.engine.cancel(oldest);
+            let ended = self.end(oldest, Err(Unresolved::Busy));
+            self.displaced.extend(ended);
+        }
+    }
+
+    /// Goes on with all of them, waiting until one can, at most until `until`. Returns those that have come to their
+    /// end.
+    pub(super) fn turn(&mut self, until: Option<Instant>) -> io::Result<Vec<Ended>> {
+        let until = if self.displaced.is_empty() { until } else { Some(Instant::now()) };
+        let tasks = self.engine.turn(until)?;
+        let mut ended = std::mem::take(&mut self.displaced);
+        for (task, end) in tasks {
+            let found = end.unwrap_or_else(|panic| {
+                let host = self.open.get(&task).map_or("a name", |open| &open.question.host);
+                log::error!(
+                    "a bug in the proxy: the look-up of {host} is lost to a panic: {}",
+                    cause(&*panic)
+                );
+                Err(Unresolved::Panicked)
+            });
+            ended.extend(self.end(task, found));
+        }
+        Ok(ended)
+    }
+
+    fn end(&mut self, task: usize, found: Result<Answer, Unresolved>) -> Option<Ended> {
+        let Open { question, askers } = self.open.remove(&task)?;
+        self.tasks.remove(&question);
+        Some(Ended { what: LookedUp { question, found }, askers })
+    }
+}
+
+impl Open {
+    fn is_for_requests(&self) -> bool {
+        self.askers.iter().all(|asker| matches!(asker, Asker::Requests(_)))
     }
 }

@@ -3,28 +3,35 @@
 //!
 //! A name that does not resolve (yet) keeps the addresses it had; it is said once, and tried again.
 //!
-//! - `lookup.rs`: one look-up
-//! - `lookups.rs`: those that are under way
+//! One thread does it all but for the look-ups of the system, which block.
+//!
+//! - `line.rs`: how other threads ask, and are answered
+//! - `lookups.rs`: the look-ups that are under way, and who asks for them
+//! - `lookup.rs`: one look-up, as if it were alone
 //! - `transport.rs`: asking one name server
+//! - `system.rs`: asking the system
+//! - `engine.rs`: how many look-ups go on at once on one thread
 
+mod engine;
+mod line;
 mod lookup;
 mod lookups;
+mod system;
 mod transport;
 
+use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::task::Waker;
-use std::thread;
 use std::time::{Duration, Instant};
 
+pub use line::{Called, Caller, Mailbox, line};
 pub use lookup::{Answer, Found, LookedUp, Offer, Question, Unresolved};
 
 use super::generation::{Generation, SharedGroup};
 use super::shared::{Call, Shared, Suspect};
 use crate::upstream::Resolved;
-use lookup::Preferences;
-use lookups::Lookups;
-use parking_lot::Mutex;
+use engine::Selector;
+use lookup::{LONG, Preferences};
+use lookups::{Asker, Ended, Lookups};
 
 /// Between two look-ups of a name that failed connections ask for, and before the next one of a name that has never
 /// had an address: without one a server is of no use.
@@ -36,34 +43,11 @@ const FAILED_PAUSE: Duration = Duration::from_secs(5);
 /// How long names may keep the process from starting where name servers do not answer.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Names that are looked up at once before the start.
-const START_AT_ONCE: usize = 16;
-
 /// Looks names up and tells their groups.
 #[derive(Debug)]
 pub struct Resolver {
     names: Vec<Name>,
     preferences: Arc<Preferences>,
-}
-
-/// Where a worker is told what its requests wait for.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    sender: Sender<LookedUp>,
-    waker: Waker,
-}
-
-impl Mailbox {
-    /// Whoever holds the other end of `sender` is woken by `waker`.
-    pub fn new(sender: Sender<LookedUp>, waker: Waker) -> Mailbox {
-        Mailbox { sender, waker }
-    }
-
-    fn tell(&self, what: LookedUp) {
-        // A worker that has ended waits for nothing.
-        let _ = self.sender.send(what);
-        self.waker.wake_by_ref();
-    }
 }
 
 #[derive(Debug)]
@@ -116,75 +100,84 @@ impl Resolver {
         Resolver { names, preferences: Arc::default() }
     }
 
-    /// Looks all names up that have no address yet, several at once. Returns those that do not resolve, and why; with
+    /// Looks all names up that have no address yet, at once. Returns those that do not resolve, and why; with
     /// `is_strict` it says nothing of them itself, since whoever asks gives up for it.
     ///
     /// No thread is left behind, since the process may go to the background after it.
-    pub fn resolve_unknown(&mut self, is_strict: bool) -> Vec<String> {
+    ///
+    /// # Errors
+    ///
+    /// The kernel gives no poller.
+    pub fn resolve_unknown(&mut self, is_strict: bool) -> io::Result<Vec<String>> {
+        let mut lookups = Lookups::new(Selector::new()?, self.preferences.clone())?;
         let until = Instant::now() + START_PATIENCE;
-        let preferences = &self.preferences;
-        let mut unknown: Vec<_> = self.names.iter_mut().filter(|name| !name.known).collect();
-        let missing = Mutex::new(Vec::new());
-        for some in unknown.chunks_mut(START_AT_ONCE) {
-            thread::scope(|scope| {
-                for name in some {
-                    scope.spawn(|| {
-                        let found = name.question.look_up(preferences, until);
-                        if let Err(error) = &found {
-                            missing.lock().push(format!("{} ({error})", name.label()));
-                        }
-                        if !is_strict || found.is_ok() {
-                            name.found(found);
-                        }
-                    });
-                }
-            });
+        for name in self.names.iter().filter(|name| !name.known) {
+            lookups.begin(name.question.clone(), Asker::Server(name.of), until);
         }
-        let mut missing = missing.into_inner();
+        let mut missing = Vec::new();
+        while !lookups.is_empty() {
+            for Ended { what, askers } in lookups.turn(None)? {
+                for name in self.names.iter_mut().filter(|name| name.has_asked(&what.question, &askers)) {
+                    if let Err(error) = &what.found {
+                        missing.push(format!("{} ({error})", name.label()));
+                    }
+                    if !is_strict || what.found.is_ok() {
+                        name.found(what.found.clone());
+                    }
+                }
+            }
+        }
         missing.sort();
-        missing
+        Ok(missing)
     }
 
-    /// Goes on looking names up, those of the configuration at work: from time to time and when one of `calls`
-    /// names a server. What is looked up comes back by way of `caller`, the other end of `calls`.
-    pub fn run(mut self, shared: &Shared, calls: &Receiver<Call>, caller: &Sender<Call>) {
-        // Apart, so that requests with many names do not keep groups waiting.
-        let mut of_groups = Lookups::new(self.preferences.clone(), Call::FoundForGroups);
-        let mut of_requests = Lookups::new(self.preferences.clone(), Call::FoundForRequests);
+    /// Goes on looking names up, those of the configuration at work: from time to time and when a call names a
+    /// server; and those that requests come with.
+    ///
+    /// # Errors
+    ///
+    /// The kernel gives no poller, or cannot wait any more.
+    pub fn run(mut self, shared: &Shared, called: Called) -> io::Result<()> {
+        let Called { calls, selector } = called;
+        let mut lookups = Lookups::new(selector, self.preferences.clone())?;
         loop {
             let now = Instant::now();
             for name in self.names.iter_mut().filter(|name| name.due.is_some_and(|due| due <= now)) {
                 (name.due, name.begun) = (None, now);
-                of_groups.begin(&name.question, name.of, caller);
+                lookups.begin(name.question.clone(), Asker::Server(name.of), now + LONG);
             }
-            let call = match self.names.iter().filter_map(|name| name.due).min() {
-                Some(due) => calls.recv_timeout(due.saturating_duration_since(now)),
-                // There is nothing to come back for.
-                None => calls.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match call {
-                Ok(Call::Suspect(of)) => {
-                    self.names.iter_mut().filter(|name| name.of == of).for_each(Name::suspect);
-                }
-                Ok(Call::Reloaded) => self.follow(&shared.generation()),
-                Ok(Call::FoundForGroups(LookedUp { question, found })) => {
-                    let askers = of_groups.ended(&question, caller);
-                    for name in self.names.iter_mut().filter(|name| askers.contains(&name.of)) {
-                        name.found(found.clone());
+            let due = self.names.iter().filter_map(|name| name.due).min();
+            for ended in lookups.turn(due)? {
+                self.tell(ended, shared);
+            }
+            for call in calls.try_iter() {
+                match call {
+                    Call::Suspect(of) => {
+                        self.names.iter_mut().filter(|name| name.of == of).for_each(Name::suspect);
                     }
-                    shared.wake_checker();
-                }
-                Ok(Call::Ask(question, mailbox)) if of_requests.is_full() => {
-                    mailbox.tell(LookedUp { question, found: Err(Unresolved::Busy) });
-                }
-                Ok(Call::Ask(question, mailbox)) => of_requests.begin(&question, mailbox, caller),
-                Ok(Call::FoundForRequests(what)) => {
-                    for mailbox in of_requests.ended(&what.question, caller) {
-                        mailbox.tell(what.clone());
+                    Call::Reloaded => self.follow(&shared.generation()),
+                    Call::Ask(question, mailbox) => {
+                        lookups.begin(question, Asker::Requests(mailbox), Instant::now() + LONG);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Tells whoever has asked.
+    fn tell(&mut self, ended: Ended, shared: &Shared) {
+        let Ended { what, askers } = ended;
+        let mut is_news = false;
+        for name in self.names.iter_mut().filter(|name| name.has_asked(&what.question, &askers)) {
+            name.found(what.found.clone());
+            is_news = true;
+        }
+        if is_news {
+            shared.wake_checker();
+        }
+        for asker in askers {
+            if let Asker::Requests(mailbox) = asker {
+                mailbox.tell(what.clone());
             }
         }
     }
@@ -212,6 +205,12 @@ impl Name {
             Some(port) => format!("{}:{port}", self.question.host),
             None => self.question.host.to_string(),
         }
+    }
+
+    /// Whether it is among the askers of this question.
+    fn has_asked(&self, question: &Question, askers: &[Asker]) -> bool {
+        let is_it = |asker: &Asker| matches!(asker, Asker::Server(of) if *of == self.of);
+        self.question == *question && askers.iter().any(is_it)
     }
 
     /// A connection to it failed. Many do at once: one look-up serves them all.

@@ -58,7 +58,8 @@ impl Process<'_> {
         let error_log = logging::open(config.process.error_log.as_deref())?;
         let next = self.shared.next(config);
         let is_strict = next.config.process.strict_names;
-        let missing = Resolver::new(&next).resolve_unknown(is_strict)?;
+        let mut names = Resolver::new(&next);
+        let missing = names.resolve_unknown(is_strict)?;
         if is_strict && !missing.is_empty() {
             return Err(RunError::Names(missing.join(", ")));
         }
@@ -89,7 +90,7 @@ impl Process<'_> {
                 log::error!("{} keeps its old settings: {error}", listener.address);
             }
         }
-        self.publish(next);
+        self.publish(next, names);
         Ok(())
     }
 
@@ -111,7 +112,8 @@ impl Process<'_> {
             log::info!("accepting again");
             self.supply(|_| true);
         }
-        self.publish(next);
+        let names = Resolver::new(&next);
+        self.publish(next, names);
     }
 
     /// What would be lost goes where messages go, once there is no terminal any more.
@@ -132,8 +134,9 @@ impl Process<'_> {
         }
     }
 
-    fn publish(&self, next: Generation) {
+    fn publish(&self, next: Generation, names: Resolver) {
         self.shared.publish(next);
+        self.shared.follow_names(names);
         wake(&self.remotes);
     }
 

@@ -10,7 +10,7 @@ use super::counts::Published;
 use super::generation::{Generation, Registry, SharedGroup};
 use super::mio_net::Remote;
 use super::queue::Mailboxes;
-use super::resolver::{Caller, Mailbox, Question};
+use super::resolver::{Caller, Mailbox, Question, Resolver};
 use crate::config::Config;
 use crate::exchange::{Counters, Sequel};
 use crate::ids::GroupId;
@@ -41,8 +41,8 @@ pub struct Suspect {
 pub enum Call {
     /// A connection to this server failed, its name may have moved.
     Suspect(Suspect),
-    /// Another configuration is at work.
-    Reloaded,
+    /// Another configuration is at work, with these names.
+    Reloaded(Resolver),
     /// A request waits for this.
     Ask(Question, Mailbox),
 }
@@ -108,7 +108,6 @@ impl Shared {
     /// Puts a configuration to work; the workers are to be woken after it.
     pub fn publish(&self, generation: Generation) {
         *self.generation.lock() = Arc::new(generation);
-        self.call(Call::Reloaded);
         self.wake_checker();
     }
 
@@ -211,6 +210,11 @@ impl Shared {
     /// How often that has been the outcome since the start, over all workers.
     pub fn counted(&self, sequel: Sequel) -> u64 {
         self.sequels[sequel as usize].load(Ordering::Relaxed)
+    }
+
+    /// The configuration that has been published has these names, of which some have been looked up.
+    pub fn follow_names(&self, names: Resolver) {
+        self.call(Call::Reloaded(names));
     }
 
     /// A connection to this server failed: has its name looked up again.

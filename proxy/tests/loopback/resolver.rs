@@ -267,6 +267,40 @@ fn many_silent_names_keep_no_other_one_from_being_found() {
     );
 }
 
+/// A reload that brings the service looks it up, and so does whoever keeps its times; one that leaves it as it is too.
+#[test]
+fn reloads_say_once_what_a_service_goes_without() {
+    let ([_first, _second], [a, _], port) = pair();
+    let names = NameServer::start(move |asked| match asked.name.as_str() {
+        "_http._tcp.app.test" => {
+            vec![asked.servers(&[(1, 1, port, "first.test"), (1, 1, port, "unknown.test")], 1)]
+        }
+        "first.test" => vec![asked.addresses(&[a], 1)],
+        _ => vec![asked.failed(3)],
+    });
+    let http = format!(
+        "resolver {} ipv6=off;
+         upstream u {{ server 127.0.0.1:1; }}
+         server {{ listen LISTEN; location / {{ proxy_pass http://u; }} }}",
+        names.address()
+    );
+    let proxy = Proxy::start_with("", &http, |_| {});
+    let file = proxy.folder().join("nginx.conf");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let text = text.replace("server 127.0.0.1:1;", "server app.test service=http resolve;");
+    std::fs::write(&file, text).expect("a file");
+    for nth in 1..3 {
+        proxy.signal(Signal::HUP);
+        let is_done = |line: &&String| line.contains("the new configuration is at work");
+        wait_until("the reload", || proxy.log().iter().filter(is_done).count() == nth);
+        let before = names.asked().len();
+        wait_until("more look-ups", || names.asked().len() > before + 6);
+    }
+    assert_eq!(proxy.get("/"), "first");
+    let lines = proxy.log();
+    assert_eq!(lines.iter().filter(|line| line.contains("without unknown.test")).count(), 1, "{lines:?}");
+}
+
 #[test]
 fn a_reload_goes_on_asking_and_may_have_somebody_else_asked() {
     let ([_first, _second], [a, b], port) = pair();

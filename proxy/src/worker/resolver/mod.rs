@@ -132,7 +132,7 @@ impl Resolver {
     }
 
     /// Goes on looking names up, those of the configuration at work: from time to time and when a call names a
-    /// server; and those that requests come with.
+    /// server; and those that requests come with. `shared` is whose calls come.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl Resolver {
                     Call::Suspect(of) => {
                         self.names.iter_mut().filter(|name| name.of == of).for_each(Name::suspect);
                     }
-                    Call::Reloaded => self.follow(&shared.generation()),
+                    Call::Reloaded(next) => self.follow(next),
                     Call::Ask(question, mailbox) => {
                         lookups.begin(question, Asker::Requests(mailbox), Instant::now() + LONG);
                     }
@@ -182,16 +182,18 @@ impl Resolver {
         }
     }
 
-    /// Goes over to another configuration. What has been said of a name is not said again.
-    fn follow(&mut self, generation: &Generation) {
-        let next = Resolver { preferences: self.preferences.clone(), ..Resolver::new(generation) };
-        let old = std::mem::replace(self, next);
+    /// Goes over to the names of another configuration. What has been said of a name is not said again.
+    fn follow(&mut self, next: Resolver) {
+        let old = std::mem::replace(&mut self.names, next.names);
         for name in &mut self.names {
             let is_same = |old: &&Name| (&old.question.host, old.port) == (&name.question.host, name.port);
-            name.failing = old.names.iter().filter(is_same).any(|old| old.failing);
+            for old in old.iter().filter(is_same) {
+                name.failing |= old.failing;
+                name.left_out.extend_from_slice(&old.left_out);
+            }
             // The same line of the same group: its look-ups go on.
             let is_kept = |old: &&Name| old.of == name.of && old.question == name.question;
-            if let Some(old) = old.names.iter().find(is_kept) {
+            if let Some(old) = old.iter().find(is_kept) {
                 (name.due, name.begun) = (old.due, old.begun);
             }
         }

@@ -17,7 +17,8 @@ const PAGES: &[&str] = &[
 ];
 
 /// Flags of tools that are not the project's, and one that is shown as a slip.
-const FOREIGN_FLAGS: &[&str] = &["--build", "--profile", "--release", "--test", "--upsteam"];
+const FOREIGN_FLAGS: &[&str] =
+    &["--baseline", "--bench", "--build", "--profile", "--release", "--save-baseline", "--test", "--upsteam"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Env, Exchange};
+use crate::site::Routes;
 
 impl Exchange {
     /// A request begins, if it has not: from here on the newest configuration holds.
@@ -26,10 +27,18 @@ impl Exchange {
         self.request.move_input(env);
     }
 
-    /// A new configuration has come. Where it does not have the listener that this client came through, the
-    /// connection ends with the request in hand, and the last configuration that had it goes on to hold.
-    pub fn retire(&mut self, env: &Env) {
-        self.is_retired |= !env.routes.has_listener(self.listener);
+    /// `next` is about to take the place of the configuration in `env`. Where it does not have the listener that this
+    /// client came through, the connection ends with the request in hand, or with the next one, and the last
+    /// configuration that had it goes on to hold.
+    pub fn retire(&mut self, next: &Routes, env: &mut Env) {
+        if next.has_listener(self.listener) {
+            return;
+        }
+        // An idle client may still go by a configuration before that one, whose groups may be gone.
+        if self.is_idle() {
+            self.catch_up(env);
+        }
+        self.is_retired = true;
     }
 
     /// Whether the listener that this client came through is gone.

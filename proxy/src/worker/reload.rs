@@ -46,10 +46,11 @@ impl<N: Net> Worker<N> {
             self.logs.flush();
             self.logs = logs;
         }
-        self.env.routes = Arc::new(Routes::new(config, &newest.ids));
-        self.env.buffers.grow(self.env.routes.buffer_size());
+        let routes = Arc::new(Routes::new(config, &newest.ids));
         // Before it is looked which groups are still in use: such clients may still come to theirs.
-        self.retire_clients();
+        self.retire_clients(&routes);
+        self.env.routes = routes;
+        self.env.buffers.grow(self.env.routes.buffer_size());
         self.renew_pools();
         self.renew_counts();
         self.renew_notes();
@@ -86,10 +87,10 @@ impl<N: Net> Worker<N> {
         }
     }
 
-    /// Clients whose listener is gone are to leave.
-    fn retire_clients(&mut self) {
+    /// Clients whose listener is not in `next` are to leave.
+    fn retire_clients(&mut self, next: &Routes) {
         for client in self.clients.values_mut() {
-            client.exchange.retire(&self.env);
+            client.exchange.retire(next, &mut self.env);
         }
     }
 

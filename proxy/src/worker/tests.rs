@@ -418,3 +418,18 @@ fn a_client_of_a_listener_that_is_gone_is_served_by_a_group_that_is_gone_with_it
     assert_eq!((stage.worker.census().lost, stage.worker.census().clients), (0, 0));
     assert_eq!(stage.worker.census().pools, 1);
 }
+
+#[test]
+fn an_idle_client_that_has_slept_over_a_reload_is_served_when_its_listener_goes() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.serves(client, 1);
+    // Its next request would go to another group; the one that it has been to is gone.
+    reload(&mut stage, |config| config.upstreams[0].keepalive = 3);
+    reload(&mut stage, |config| {
+        config.listeners[0].address = crate::config::Listen::Unix("/elsewhere".into());
+    });
+    stage.serves(client, 2);
+    assert_eq!(stage.worker.census().lost, 0);
+}

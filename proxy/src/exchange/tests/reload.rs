@@ -15,9 +15,10 @@ impl Play {
         change(&mut config);
         let mut ids = Ids::first(&config);
         ids.listeners = vec![number];
-        self.env.routes = Arc::new(Routes::new(&config, &ids));
+        let routes = Arc::new(Routes::new(&config, &ids));
+        self.exchange.retire(&routes, &mut self.env);
+        self.env.routes = routes;
         self.env.buffers.grow(self.env.routes.buffer_size());
-        self.exchange.retire(&self.env);
     }
 }
 

@@ -154,7 +154,8 @@ struct Flags {
 
     /// clients at once, over all workers
     ///
-    /// Those beyond wait in the kernel's queue. Each takes up to two descriptors,
+    /// For those beyond, clients that are idle for longest give way, or else they
+    /// wait in the kernel's queue. Each takes up to two descriptors,
     /// and 20,000 of them are within what most systems allow; the soft limit is
     /// raised at start, and a warning says if that is not enough.
     #[arg(long, value_name = "N", default_value = "10000", value_parser = number::<usize>(1, 10_000_000))]

@@ -111,7 +111,8 @@ impl Config {
 pub struct Process {
     /// Worker threads, at least 1 (`worker_processes`).
     pub workers: usize,
-    /// Client connections over all workers, at least 1; beyond it accepting pauses (`worker_connections`).
+    /// Client connections over all workers, at least 1 (`worker_connections`). Beyond it idle ones give way, or
+    /// accepting pauses.
     pub max_connections: usize,
     /// The least severe message that is logged (`error_log`).
     pub log_level: log::LevelFilter,

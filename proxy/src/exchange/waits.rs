@@ -142,6 +142,19 @@ impl Exchange {
         self.waits.client_at.min(self.waits.upstream_at)
     }
 
+    /// Since when nothing but a request, or the client's closing, has been awaited; `None`: something else is. Where other
+    /// timeouts have come to hold meanwhile, it is as if they had held all the while.
+    pub fn idle_since(&self) -> Option<Time> {
+        let rules = &self.place.client;
+        let timeout = match self.waits.client {
+            ClientWait::First if self.is_idle() => rules.header_timeout,
+            ClientWait::Idle if self.is_idle() => rules.keepalive_timeout,
+            ClientWait::Linger => LINGER,
+            _ => return None,
+        };
+        Some(self.waits.client_at.before(timeout))
+    }
+
     fn resolver_timeout(&self) -> Duration {
         self.place.rules.resolver.as_ref().map_or(Duration::ZERO, |resolver| resolver.timeout)
     }

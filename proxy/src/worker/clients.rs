@@ -97,7 +97,7 @@ impl<N: Net> Worker<N> {
     /// Takes one connection in; says whether there may be more.
     fn accept_one(&mut self, listener: usize) -> bool {
         let most = self.generation.config.process.max_connections;
-        if !self.shared.enter(most) {
+        if !self.shared.enter(most) && !self.enter_for_another(most) {
             if self.accept_failed.is_due(self.env.now) {
                 log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
             }
@@ -154,6 +154,20 @@ impl<N: Net> Worker<N> {
         }
     }
 
+    /// Counts a client in for which an idle one gives way.
+    #[cold]
+    fn enter_for_another(&mut self, most: usize) -> bool {
+        let gave_way = self.give_up_client();
+        if !gave_way {
+            self.shared.want_room(self.number);
+        } else if self.accept_failed.is_due(self.env.now) {
+            log::warn!(
+                "{most} connections are open (--max-connections): whoever is idle for longest gives way"
+            );
+        }
+        gave_way && self.shared.enter(most)
+    }
+
     /// Says whether there may be more.
     fn accept_failed(&mut self, error: &io::Error) -> bool {
         match error.kind() {
@@ -161,7 +175,7 @@ impl<N: Net> Worker<N> {
             // The client has gone while it waited.
             io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => true,
             // A client is worth more than an idle connection, but for the last one, which may serve it.
-            _ if is_local(error) && self.give_up_idle(1) => true,
+            _ if is_local(error) && (self.give_up_idle(1) || self.give_up_client()) => true,
             _ => {
                 if self.accept_failed.is_due(self.env.now) {
                     log::error!(

@@ -14,6 +14,7 @@
 //! - `complaints.rs`: what is logged of a try that failed
 //! - `destinations.rs`: requests to what is no configured group
 //! - `files.rs`: opening and reading files
+//! - `room.rs`: who gives way where connections run out
 //! - `counts.rs`: what `stub_status` tells
 //! - `queue.rs`: requests that wait for a server
 //! - `pool.rs`: a group of servers as one worker sees it
@@ -38,6 +39,7 @@ mod pool;
 mod queue;
 mod reload;
 pub mod resolver;
+mod room;
 pub mod shared;
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,7 @@ use generation::Generation;
 use logs::Logs;
 use net::{ClientKey, Event, Net, Target, UpstreamKey};
 use pool::Pools;
+use room::Spare;
 use shared::{Command, Shared};
 use upstreams::Upstream;
 
@@ -93,6 +96,7 @@ pub struct Worker<N: Net> {
     acceptable: Vec<usize>,
     /// No connection is accepted before.
     accept_after: Time,
+    spare: Spare,
     events: Vec<Event>,
     /// Whose work is being done, so that a panic costs this connection only. `None` in between.
     at_work: Option<ClientKey>,
@@ -158,6 +162,7 @@ impl<N: Net> Worker<N> {
             ready: VecDeque::new(),
             acceptable: Vec::new(),
             accept_after: Time::ZERO,
+            spare: Spare::default(),
             events: Vec::new(),
             at_work: None,
             lost: 0,
@@ -320,6 +325,7 @@ impl<N: Net> Worker<N> {
     fn obey(&mut self) {
         self.take_answers();
         self.take_calls();
+        self.make_room();
         let reopened = self.shared.reopened();
         if reopened != self.reopened {
             self.reopened = reopened;

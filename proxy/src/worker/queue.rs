@@ -50,6 +50,15 @@ impl Mailboxes {
         waker.wake();
     }
 
+    /// Wakes all workers but this one.
+    pub(super) fn wake_all_but(&self, worker: usize) {
+        for (number, mailbox) in self.0.lock().iter().enumerate() {
+            if number != worker {
+                mailbox.waker.wake_by_ref();
+            }
+        }
+    }
+
     fn take(&self, worker: usize) -> Vec<ClientKey> {
         std::mem::take(&mut self.0.lock()[worker].calls)
     }

@@ -1,7 +1,7 @@
 //! What all workers of a process share: the configuration at work with the servers' state, the count of
 //! connections, commands.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -53,6 +53,8 @@ pub struct Shared {
     generation: Mutex<Arc<Generation>>,
     registry: Mutex<Registry>,
     connections: AtomicUsize,
+    /// A worker has clients waiting that are one too many, and none to spare.
+    wants_room: AtomicBool,
     /// Client connections since the start.
     accepted: AtomicU64,
     seed: u64,
@@ -77,6 +79,7 @@ impl Shared {
             generation: Mutex::new(Arc::new(registry.next(config, None))),
             registry: Mutex::new(registry),
             connections: AtomicUsize::new(0),
+            wants_room: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             seed,
             published: Mutex::default(),
@@ -160,6 +163,22 @@ impl Shared {
             self.leave();
         }
         entered
+    }
+
+    /// Has the other workers look for a client to spare; `worker` has none.
+    pub(super) fn want_room(&self, worker: usize) {
+        self.wants_room.store(true, Ordering::Relaxed);
+        self.mailboxes.wake_all_but(worker);
+    }
+
+    /// Whether a worker waits for that.
+    pub(super) fn wants_room(&self) -> bool {
+        self.wants_room.load(Ordering::Relaxed)
+    }
+
+    /// A client has given way.
+    pub(super) fn has_room(&self) {
+        self.wants_room.store(false, Ordering::Relaxed);
     }
 
     /// Counts a client connection as accepted. Returns its number, counted from 1.

@@ -433,3 +433,31 @@ fn an_idle_client_that_has_slept_over_a_reload_is_served_when_its_listener_goes(
     stage.serves(client, 2);
     assert_eq!(stage.worker.census().lost, 0);
 }
+
+#[test]
+fn an_idle_client_gives_way_to_one_of_another_worker() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.serves(client, 1);
+    reload(&mut stage, |config| config.process.max_connections = 1);
+    let other = FakeNet::default();
+    let mut other = Stage {
+        worker: Worker::new(other.clone(), stage.shared.clone()),
+        net: other,
+        shared: stage.shared.clone(),
+    };
+    let late = other.net.connect_client();
+    for (seconds, gives_way) in [(0, false), (1, true)] {
+        for net in [&stage.net, &other.net] {
+            net.0.borrow_mut().time = Duration::from_secs(seconds);
+        }
+        other.settle();
+        stage.net.0.borrow_mut().event(Token::from(Target::Wake));
+        stage.settle();
+        assert_eq!(stage.net.is_closed(client), gives_way, "after {seconds} s");
+    }
+    other.net.0.borrow_mut().time += ACCEPT_PAUSE;
+    other.settle();
+    other.serves(late, 1);
+}

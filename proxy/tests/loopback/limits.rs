@@ -169,6 +169,8 @@ fn connections_beyond_the_bound_wait_and_are_served() {
         for conn in &mut open {
             assert_eq!(conn.get("/").text(), "ok");
         }
+        // Busy ones: an idle one would give way.
+        open.iter_mut().for_each(|conn| conn.send("GET /"));
         let before = proxy.descriptors();
         let mut waiting: Vec<Conn> = (0..3).map(|_| proxy.connect()).collect();
         for conn in &mut waiting {
@@ -177,7 +179,8 @@ fn connections_beyond_the_bound_wait_and_are_served() {
         // Those that are in go on as before; the others stay where they are.
         for _ in 0..50 {
             for conn in &mut open {
-                assert_eq!(conn.get("/").text(), "ok");
+                conn.send(" HTTP/1.1\r\nHost: test\r\n\r\nGET /");
+                assert_eq!(conn.response().text(), "ok");
             }
         }
         assert!(waiting.iter_mut().all(Conn::is_silent));
@@ -190,11 +193,55 @@ fn connections_beyond_the_bound_wait_and_are_served() {
 }
 
 #[test]
+fn clients_that_are_idle_give_way_to_new_ones() {
+    let origin = Origin::named("ok");
+    for workers in [1, 2] {
+        let http = format!("server {{ listen LISTEN; location / {{ proxy_pass http://{origin}; }} }}");
+        let main = format!("worker_processes {workers};");
+        let proxy = Proxy::start_with_events(&main, &format!("worker_connections {};", 20 / workers), &http);
+        let mut busy = proxy.connect();
+        busy.send("GET /");
+        let mut conns: Vec<Conn> = Vec::new();
+        for number in 0..40 {
+            let mut conn = proxy.connect();
+            assert_eq!(conn.get("/").text(), "ok", "{number}");
+            conns.push(conn);
+        }
+        // One that has begun a request is not idle, and who came last is idle for the shortest time.
+        busy.send(" HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(busy.response().text(), "ok");
+        if workers == 1 {
+            conns[0].assert_closed();
+            assert_eq!(conns[39].get("/").text(), "ok");
+        }
+        proxy.wait_log("20 connections are open");
+    }
+}
+
+#[test]
+fn clients_that_are_idle_give_way_where_descriptors_run_out() {
+    let origin = Origin::named("ok");
+    let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "");
+    let mut conns: Vec<Conn> = Vec::new();
+    for number in 0..80 {
+        let mut conn = proxy.connect();
+        assert_eq!(conn.get("/").text(), "ok", "{number}");
+        conns.push(conn);
+    }
+}
+
+#[test]
 fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     let origin = Origin::named("ok");
     let proxy = Proxy::start_with_descriptors(40, origin.to_string(), "--upstream-idle-timeout 1h");
     proxy.wait_log("40 open files are allowed, but --max-connections 10000 may need");
-    let mut conns: Vec<Conn> = (0..100).map(|_| proxy.connect()).collect();
+    // Whoever has begun a request does not give way.
+    let begin = || {
+        let mut conn = proxy.connect();
+        conn.send("GET / HTTP/1.1\r\n");
+        conn
+    };
+    let mut conns: Vec<Conn> = (0..100).map(|_| begin()).collect();
     let line = proxy.wait_log("accepting pauses until");
     assert!(
         line.starts_with("error ") && line.contains("raise the limit of open files (ulimit -n)"),
@@ -202,7 +249,7 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     );
     // All ask at once. Some of those that are in find no descriptor for a connection to the upstream and are told.
     for conn in &mut conns {
-        conn.send("GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        conn.send("Host: test\r\nConnection: close\r\n\r\n");
     }
     let (mut served, mut refused) = (0, 0);
     for conn in &mut conns {
@@ -234,16 +281,26 @@ fn without_descriptors_clients_that_are_in_are_served() {
     // With a pooled connection to the upstream, which serves them all.
     assert_eq!(proxy.get("/"), "ok");
     let mut first = proxy.connect();
-    first.get("/");
-    let mut fill: Vec<Conn> = (0..60).map(|_| proxy.connect()).collect();
+    // It is never idle, nor are the others.
+    first.send("GET /");
+    let mut again = || {
+        first.send(" HTTP/1.1\r\nHost: test\r\n\r\nGET /");
+        assert_eq!(first.response().text(), "ok");
+    };
+    let begin = |_| {
+        let mut conn = proxy.connect();
+        conn.send("GET /");
+        conn
+    };
+    let mut fill: Vec<Conn> = (0..60).map(begin).collect();
     proxy.wait_log("accepting pauses until");
     for _ in 0..100 {
-        assert_eq!(first.get("/").text(), "ok");
+        again();
     }
     // Each that leaves lets another in, and accepting pauses again.
     for conn in fill.drain(..50) {
         drop(conn);
-        first.get("/");
+        again();
     }
     // The log does not grow with every pause.
     let seconds = start.elapsed().as_secs() as usize;
@@ -266,13 +323,20 @@ fn an_idle_connection_makes_room_for_clients_and_for_one_to_another_server() {
         found.expect("an address that is hashed to it")
     });
     // Others take all descriptors but that of one idle connection, which may serve them.
-    let _fill: Vec<Conn> = (0..60).map(|_| proxy.connect()).collect();
+    let fill = |_| {
+        let mut conn = proxy.connect();
+        conn.send("GET /");
+        conn
+    };
+    clients.iter_mut().for_each(|client| client.send("GET /"));
+    let _fill: Vec<Conn> = (0..60).map(fill).collect();
     proxy.wait_log("accepting pauses until");
     wait_until("the others are in", || a.open() + b.open() == 1);
     // It has to give way each time that the other server is asked.
     for _ in 0..5 {
         for (client, name) in clients.iter_mut().zip(["a", "b"]) {
-            assert_eq!(client.get("/").text(), name);
+            client.send(" HTTP/1.1\r\nHost: test\r\n\r\nGET /");
+            assert_eq!(client.response().text(), name);
         }
     }
 }

@@ -159,10 +159,16 @@ fn for_room_for_more_clients() {
     let gate = Arc::default();
     let origin = origin(&gate);
     let few = Proxy::start(origin.to_string(), "--max-connections 2 --workers 2");
-    let _conns: Vec<Conn> = (0..10).map(|_| few.connect()).collect();
+    // Whoever has begun a request does not give way.
+    let begin = |proxy: &Proxy| {
+        let mut conn = proxy.connect();
+        conn.send("GET /");
+        conn
+    };
+    let _conns: Vec<Conn> = (0..10).map(|_| begin(&few)).collect();
     assert_asleep(&few, "clients wait beyond --max-connections");
     let short = Proxy::start_with_descriptors(40, origin.to_string(), "");
-    let _conns: Vec<Conn> = (0..100).map(|_| short.connect()).collect();
+    let _conns: Vec<Conn> = (0..100).map(|_| begin(&short)).collect();
     short.wait_log("accepting pauses until");
     assert_asleep(&short, "clients wait for descriptors");
 }

@@ -61,10 +61,21 @@ impl Proxy {
     /// `fill` has filled before. One worker unless `main`, what stands outside of the block, says otherwise.
     #[track_caller]
     pub(crate) fn start_with(main: &str, http: &str, fill: impl FnOnce(&Path)) -> Proxy {
+        Proxy::start_from(&format!("events {{}} {main}"), http, fill)
+    }
+
+    /// The same with these lines in the `events` block.
+    #[track_caller]
+    pub(crate) fn start_with_events(main: &str, events: &str, http: &str) -> Proxy {
+        Proxy::start_from(&format!("events {{ {events} }} {main}"), http, |_| {})
+    }
+
+    #[track_caller]
+    fn start_from(main: &str, http: &str, fill: impl FnOnce(&Path)) -> Proxy {
         let (address, folder) = (free_address(), tempfile::tempdir().expect("a folder"));
         fill(folder.path());
         let text = format!(
-            "daemon off; pid proxy.pid; error_log stderr info; events {{}} {main} http {{ access_log off; {http} }}"
+            "daemon off; pid proxy.pid; error_log stderr info; {main} http {{ access_log off; {http} }}"
         );
         let text = text.replace("LISTEN", &address.to_string());
         let text = text.replace("FOLDER", &folder.path().display().to_string());

@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Directive] = &[
     )
     .differs(
         "Clients of all workers together are bounded, by this times `worker_processes`; beyond it \
-         accepting pauses.",
+         those idle for longest give way, but for who was busy within the last second, and then accepting pauses.",
     ),
     ignored("use", EVENTS, ONE, "It is epoll."),
     ignored("multi_accept", EVENTS, FLAG, "Each wake accepts what is there, within a budget."),

@@ -9,7 +9,7 @@ use proxy::config::flags;
 use proxy::config::nginx::cli::{self, Command, CommandLine};
 use proxy::config::nginx::{self, Disk, Loaded, Refused};
 use proxy::logging;
-use proxy::process::{self, order};
+use proxy::process::{self, order, successor};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -47,7 +47,7 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
                 eprint!("{}", cli::version(is_long));
             }
             open_log(&line);
-            let loaded = load(&line, is_root()).and_then(open_files);
+            let loaded = load(&line, successor::is_privileged()).and_then(open_files);
             if let Err(refused) = &loaded {
                 log(&emerg(refused));
             }
@@ -59,14 +59,16 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
         }
         Command::Signal(signal) => {
             open_log(&line);
-            let sent = load(&line, is_root()).map_err(|refused| emerg(&refused)).and_then(|loaded| {
-                process::hand_over_log(&loaded.config);
-                let pid_file = loaded.config.process.pid_file.unwrap_or_default();
-                if logging::file().is_some() {
-                    log::info!("signal process started");
-                }
-                order::send(signal, &pid_file)
-            });
+            let sent = load(&line, successor::is_privileged()).map_err(|refused| emerg(&refused)).and_then(
+                |loaded| {
+                    process::hand_over_log(&loaded.config);
+                    let pid_file = loaded.config.process.pid_file.unwrap_or_default();
+                    if logging::file().is_some() {
+                        log::info!("signal process started");
+                    }
+                    order::send(signal, &pid_file)
+                },
+            );
             if let Err(error) = sent {
                 return fail(&error);
             }
@@ -79,7 +81,7 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
 fn run(line: &CommandLine) -> ExitCode {
     open_log(line);
     // As another user it goes on as root's process: a server without `listen` stays where it is.
-    let is_root = is_root();
+    let is_root = successor::is_privileged();
     let loaded = match load(line, is_root) {
         Ok(loaded) => loaded,
         Err(refused) => return fail(&emerg(&refused)),
@@ -152,10 +154,6 @@ fn open_files(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
             is_syntax_ok: true,
         })),
     }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 fn load(line: &CommandLine, is_root: bool) -> Result<Loaded, Box<Refused>> {

@@ -69,7 +69,7 @@ pub fn hand_over<'a>(user: &User, files: impl Iterator<Item = &'a File>) {
 }
 
 /// Becomes `user`, and its group, for good. Where the process is not root's that is impossible: then a line in
-/// the log says so, as with nginx.
+/// the log says so, as with nginx, unless it is that user already.
 ///
 /// To be called before any thread is started.
 ///
@@ -77,7 +77,11 @@ pub fn hand_over<'a>(user: &User, files: impl Iterator<Item = &'a File>) {
 ///
 /// See [`UserError`].
 pub fn become_user(user: &User) -> Result<(), UserError> {
-    if !unistd::geteuid().is_root() {
+    let uid = unistd::geteuid();
+    if !uid.is_root() {
+        if unistd::User::from_name(&user.name).is_ok_and(|account| account.is_some_and(|it| it.uid == uid)) {
+            return Ok(());
+        }
         log::warn!(
             "\"user\" makes sense only if the process runs with super-user privileges: {} is ignored",
             user.name

@@ -188,6 +188,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
         workers.push(Worker::new(net, shared.clone()));
     }
     let pid_file = process.pid_file.as_deref().map(PidFile::write).transpose()?;
+    let is_privileged = successor::is_privileged();
     if let Some(user) = &process.user {
         background::become_user(user)?;
     }
@@ -213,6 +214,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
         is_ending: false,
         pid_file,
         in_background,
+        is_privileged,
         inheritance,
         successor: None,
         remotes,
@@ -239,6 +241,8 @@ struct Process<'a> {
     pid_file: Option<PidFile>,
     /// No terminal is there that could have changed its size (WINCH).
     in_background: bool,
+    /// It had root's privileges at first.
+    is_privileged: bool,
     inheritance: Inheritance,
     /// The process that is to take this one's place.
     successor: Option<Child>,
@@ -366,7 +370,7 @@ impl Process<'_> {
             return;
         }
         let listeners = self.bound.values().flat_map(|bound| &bound.sockets);
-        match successor::start(listeners) {
+        match successor::start(listeners, self.is_privileged) {
             Ok(child) => {
                 log::info!("changing the binary: the new process is {}", child.id());
                 self.successor = Some(child);

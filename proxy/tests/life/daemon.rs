@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, getsid, getuid, kill_process};
@@ -13,30 +13,48 @@ use crate::support::process::PROXY;
 use crate::support::{Conn, Origin, free_address, wait_for, wait_until};
 
 /// A proxy in the background, or one that has failed to get there. Dropping it ends it.
-struct Daemon {
+pub(crate) struct Daemon {
     folder: TempDir,
-    address: SocketAddr,
+    program: PathBuf,
+    pub(crate) address: SocketAddr,
     /// What the process that was started has said, and its end.
     output: Option<Output>,
 }
 
 impl Daemon {
     /// With `directives` in the main context, and `inner` ones in its server.
-    fn start(origin: &Origin, directives: &str, inner: &str) -> Daemon {
-        let address = free_address();
+    pub(crate) fn start(origin: &Origin, directives: &str, inner: &str) -> Daemon {
+        Daemon::prepare(|_| PROXY.into()).run(origin, directives, inner)
+    }
+
+    /// With a program that another user may start, too.
+    pub(crate) fn start_as_root(origin: &Origin, directives: &str, inner: &str) -> Daemon {
+        let copy = |folder: &Path| {
+            let program = folder.join("proxy");
+            fs::copy(PROXY, &program).expect("a copy");
+            program
+        };
+        Daemon::prepare(copy).run(origin, directives, inner)
+    }
+
+    fn prepare(program: impl FnOnce(&Path) -> PathBuf) -> Daemon {
         let folder = tempfile::tempdir().expect("a folder");
         // Another user has to reach its files.
         let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(folder.path(), all).expect("permissions");
-        let mut daemon = Daemon { folder, address, output: None };
-        daemon.write(origin, directives, inner);
+        let program = program(folder.path());
+        Daemon { folder, program, address: free_address(), output: None }
+    }
+
+    fn run(mut self, origin: &Origin, directives: &str, inner: &str) -> Daemon {
+        self.write(origin, directives, inner);
         // Its streams end with the last process that has them: the one in the background must not.
-        daemon.output = Some(daemon.command(&[]));
-        daemon
+        self.output = Some(self.command(&[]));
+        self
     }
 
     /// Writes its configuration.
-    fn write(&self, origin: &Origin, directives: &str, inner: &str) {
+    pub(crate) fn write(&self, origin: &Origin, directives: &str, inner: &str) {
         let address = self.address;
         let text = format!(
             "error_log error.log notice;\npid proxy.pid;\nworker_processes 2;\n{directives}\nevents {{}}\n\
@@ -47,33 +65,33 @@ impl Daemon {
     }
 
     /// Runs the program over its folder to its end.
-    fn command(&self, more: &[&str]) -> Output {
+    pub(crate) fn command(&self, more: &[&str]) -> Output {
         let prefix = format!("{}/", self.folder.path().display());
-        let mut command = Command::new(PROXY);
+        let mut command = Command::new(&self.program);
         command.args(["-p", &prefix, "-c", "nginx.conf", "-e", "error.log"]).args(more);
         command.stdin(Stdio::null()).output().expect("it starts")
     }
 
-    fn started(&self) -> &Output {
+    pub(crate) fn started(&self) -> &Output {
         self.output.as_ref().expect("it was started")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("error.log")).expect("it is there from the start")
     }
 
-    fn pid(&self) -> Option<Pid> {
+    pub(crate) fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.path("proxy.pid")).ok()?;
         Pid::from_raw(text.trim().parse().expect("a pid"))
     }
 
     /// Whether it is ready, which takes a moment longer than the end of the process that was started.
     #[track_caller]
-    fn ready(&self) -> Pid {
+    pub(crate) fn ready(&self) -> Pid {
         let errors = String::from_utf8_lossy(&self.started().stderr);
         let status = self.started().status;
         assert!(status.success(), "{status}: {errors}{}", self.log());
@@ -81,7 +99,7 @@ impl Daemon {
     }
 
     #[track_caller]
-    fn end(self, signal: Signal) {
+    pub(crate) fn end(self, signal: Signal) {
         kill_process(self.ready(), signal).expect("a signal");
         wait_until("the pid file's end", || self.pid().is_none());
     }
@@ -96,7 +114,7 @@ impl Drop for Daemon {
     }
 }
 
-fn status(pid: Pid, word: &str) -> String {
+pub(crate) fn status(pid: Pid, word: &str) -> String {
     let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).expect("a process");
     let line = text.lines().find_map(|line| line.strip_prefix(word)).expect("a line");
     line.trim().to_owned()

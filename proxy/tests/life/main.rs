@@ -9,4 +9,5 @@ mod change;
 mod daemon;
 mod load;
 mod reload;
+mod user;
 mod within;

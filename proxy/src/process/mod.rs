@@ -190,6 +190,8 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let pid_file = process.pid_file.as_deref().map(PidFile::write).transpose()?;
     let is_privileged = successor::is_privileged();
     if let Some(user) = &process.user {
+        // A successor writes to it in place where the folder is root's.
+        background::hand_over(user, pid_file.iter().map(PidFile::file));
         background::become_user(user)?;
     }
     // Not joined: it may hang in a look-up for as long as the system's resolver likes.

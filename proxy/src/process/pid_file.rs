@@ -1,8 +1,8 @@
 //! The pid file: the sign that every listener is bound, and whom to signal.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file with this process's id and a line feed. Dropping it removes the file, unless another process has
@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 pub struct PidFile {
     path: PathBuf,
     text: String,
+    /// Open for writing: by its end the process may be a user who could not open it.
+    file: File,
+    /// A process that is to take this one's place writes to it, too, as it could not be renamed.
+    is_shared: bool,
 }
 
 /// The pid file could not be written.
@@ -27,7 +31,7 @@ impl PidFile {
     /// Writes the file, in place of one that is there. To be called once every listener is bound.
     ///
     /// The file appears whole: a supervisor that waits for it never reads half a number. Where only the file itself may
-    /// be written to, as in many a container, or it is a device, it is written in place.
+    /// be written to, as in many a container, or it is a device or a symbolic link, it is written in place.
     ///
     /// # Errors
     ///
@@ -38,22 +42,21 @@ impl PidFile {
         let mut scratch = path.as_os_str().to_owned();
         scratch.push(format!(".{pid}"));
         let scratch = PathBuf::from(scratch);
-        let is_special = fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
-        let in_place =
-            || fs::OpenOptions::new().write(true).truncate(true).open(path)?.write_all(text.as_bytes());
-        let new =
-            if is_special { Err(io::ErrorKind::PermissionDenied.into()) } else { write_new(&scratch, &text) };
-        if new.as_ref().is_err_and(|error| is_refused(error.kind())) && in_place().is_ok() {
-            return Ok(PidFile { path: path.to_owned(), text });
-        }
-        new.and_then(|()| {
-            fs::rename(&scratch, path).inspect_err(|_| {
-                // The error that counts is the first one.
-                let _ = fs::remove_file(&scratch);
-            })
-        })
-        .map_err(|source| PidFileError { path: path.to_owned(), source })?;
-        Ok(PidFile { path: path.to_owned(), text })
+        let is_special = fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+        let file = if is_special {
+            write_in_place(path, &text)
+        } else {
+            match write_new(&scratch, &text) {
+                Ok(file) => fs::rename(&scratch, path).map(|()| file).inspect_err(|_| {
+                    // The error that counts is the first one.
+                    let _ = fs::remove_file(&scratch);
+                }),
+                Err(error) if is_refused(error.kind()) => write_in_place(path, &text).map_err(|_| error),
+                Err(error) => Err(error),
+            }
+        };
+        let file = file.map_err(|source| PidFileError { path: path.to_owned(), source })?;
+        Ok(PidFile { path: path.to_owned(), text, file, is_shared: false })
     }
 
     /// Sees whether the file can be written, without a change to one that is there: one that is not is made, empty, and
@@ -70,24 +73,44 @@ impl PidFile {
 }
 
 impl PidFile {
+    /// The file, open for writing.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Makes room for the file of a process that is to take this one's place: renames this one by adding
-    /// `.oldbin`, as nginx does.
+    /// `.oldbin`, as nginx does. Where that is refused, as in a folder of root's once the process is another user's, it
+    /// stays, and the other process has to write to it in place.
     ///
     /// # Errors
     ///
-    /// When the folder may not be written to, or the file is gone.
+    /// When the file is gone.
     pub fn set_aside(&mut self) -> io::Result<()> {
         let mut aside = self.path.as_os_str().to_owned();
         aside.push(".oldbin");
-        self.rename(aside.into())
+        match self.rename(aside.into()) {
+            Err(error) if is_refused(error.kind()) => {
+                log::warn!(
+                    "there is no .oldbin: the pid file {} cannot be renamed: {error}",
+                    self.path.display()
+                );
+                self.is_shared = true;
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// Undoes [`PidFile::set_aside`], now that the other process is no more.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// When the file is gone, or the folder may no longer be written to.
     pub fn take_back(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.is_shared) {
+            self.file.write_all_at(self.text.as_bytes(), 0)?;
+            return self.file.set_len(self.text.len() as u64);
+        }
         match self.path.extension() {
             Some(extension) if extension == "oldbin" => self.rename(self.path.with_extension("")),
             _ => Ok(()),
@@ -98,11 +121,6 @@ impl PidFile {
         fs::rename(&self.path, &to)?;
         self.path = to;
         Ok(())
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -117,14 +135,18 @@ impl Drop for PidFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(_) => false,
         };
+        if !ours && self.is_shared {
+            return;
+        }
         if !ours {
             log::warn!("the pid file {} is not ours any more; leaving it", self.path.display());
             return;
         }
+        // Where it cannot be removed, or is a link, what stays is to name nobody.
+        let is_emptied = self.file.set_len(0).is_ok();
         match fs::remove_file(&self.path) {
             Ok(()) => {}
-            // It was written in place; empty, it names nobody.
-            Err(error) if is_refused(error.kind()) && fs::write(&self.path, "").is_ok() => {}
+            Err(error) if is_refused(error.kind()) && is_emptied => {}
             Err(error) => log::warn!("cannot remove the pid file {}: {error}", self.path.display()),
         }
     }
@@ -136,7 +158,7 @@ fn is_refused(kind: io::ErrorKind) -> bool {
 
 /// Writes a file that must not be there, so that no link laid in its way is followed. One left by a crash
 /// (in a container every process has the same id) is removed first.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
+fn write_new(path: &Path, text: &str) -> io::Result<File> {
     let open = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
     let mut file = match open() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -147,7 +169,14 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     };
     file.write_all(text.as_bytes()).inspect_err(|_| {
         let _ = fs::remove_file(path);
-    })
+    })?;
+    Ok(file)
+}
+
+fn write_in_place(path: &Path, text: &str) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -215,6 +244,23 @@ mod tests {
         let file = PidFile::write(Path::new("/dev/null")).expect("it takes anything");
         drop(file);
         assert!(!fs::metadata("/dev/null").expect("it is there").is_file());
+    }
+
+    #[test]
+    fn a_link_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, target) = (folder.path().join("link"), folder.path().join("target"));
+        // Its target need not be there.
+        for _ in 0..2 {
+            std::os::unix::fs::symlink("target", &path).expect("a link");
+            let file = PidFile::write(&path).expect("a pid file");
+            assert!(path.is_symlink());
+            assert_eq!(fs::read_to_string(&target).expect("text"), format!("{}\n", std::process::id()));
+            drop(file);
+            // As with nginx it is the link that goes.
+            assert!(!path.is_symlink());
+            assert_eq!(fs::read_to_string(&target).expect("text"), "", "what is left names nobody");
+        }
     }
 
     #[test]

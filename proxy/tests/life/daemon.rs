@@ -86,7 +86,8 @@ impl Daemon {
 
     pub(crate) fn pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.path("proxy.pid")).ok()?;
-        Pid::from_raw(text.trim().parse().expect("a pid"))
+        // Where it cannot be removed at the end, it is emptied.
+        if text.is_empty() { None } else { Pid::from_raw(text.trim().parse().expect("a pid")) }
     }
 
     /// Whether it is ready, which takes a moment longer than the end of the process that was started.

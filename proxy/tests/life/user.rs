@@ -1,5 +1,8 @@
 //! `user`: what becomes of a process that root has started. Where the tests are not root's, little of it can be seen.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use rustix::process::{Signal, getuid, kill_process};
 
 use crate::daemon::{Daemon, status};
@@ -26,4 +29,30 @@ fn a_successor_of_a_process_that_was_root_s_reads_its_file_as_root_would() {
     wait_until("the old one's end", || !daemon.path("proxy.pid.oldbin").exists());
     assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
     daemon.end(Signal::QUIT);
+}
+
+#[test]
+fn a_pid_file_in_a_folder_of_root_s_does_for_a_new_binary_and_names_nobody_at_the_end() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start_as_root(&origin, "user daemon root;", "");
+    let old = daemon.ready();
+    fs::set_permissions(daemon.path(""), Permissions::from_mode(0o755)).expect("permissions");
+    let pid = || daemon.pid();
+    // First the new one ends, which undoes it, then the old one.
+    for (ending, left) in [(1, 0), (0, 1)] {
+        kill_process(old, Signal::USR2).expect("a signal");
+        let new = wait_for("the new process", || pid().filter(|pid| *pid != old));
+        let processes = [old, new];
+        kill_process(processes[ending], Signal::QUIT).expect("a signal");
+        if left == 0 {
+            wait_until("the old one's return", || pid() == Some(old));
+        } else {
+            let is_alone = || status(new, "PPid:") != old.as_raw_nonzero().to_string();
+            wait_until("the old one's end", is_alone);
+        }
+        assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+        assert_eq!(pid(), Some(processes[left]));
+    }
+    assert_eq!(daemon.log().matches(" is not ours any more").count(), 0, "{}", daemon.log());
+    daemon.end(Signal::TERM);
 }

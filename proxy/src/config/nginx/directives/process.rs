@@ -17,7 +17,8 @@ pub(super) const ROWS: &[Directive] = &[
     row("user", MAIN, ONE_OR_TWO, "", "The user, and the group, to become after binding.")
         .differs(
             "The whole process becomes that user, as there is no master that stays root: what only root may bind or \
-             open has to be there from the start.",
+             open has to be there from the start. Where the pid file's folder is root's, there is no `.oldbin`, and at the \
+             end the file is emptied instead of removed.",
         ),
     row("worker_processes", MAIN, ONE, "1", "How many workers serve: a number, or `auto` for one per core.")
         .differs("Workers are threads of one process. A reload does not change their number; a new binary (USR2) does."),

@@ -7,10 +7,12 @@
 //!
 //! The log is never worth the process: what cannot be written is dropped, and the error log says so once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::log_file::{self, OpenError};
 
 /// Lines are written when they are this many bytes together, unless [`Writer::flush`] comes first.
 pub const BUFFER_SIZE: usize = 64 << 10;
@@ -31,17 +33,7 @@ pub struct Writer {
 #[derive(Debug)]
 enum Target {
     Stdout,
-    File(File, PathBuf),
-}
-
-/// The log file could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the access log {path:?}: {source}; give a file that may be written to, - or off")]
-pub struct OpenError {
-    /// The file, as configured.
-    pub path: PathBuf,
-    /// What failed.
-    pub source: io::Error,
+    File(Arc<File>, PathBuf),
 }
 
 impl Writer {
@@ -54,7 +46,7 @@ impl Writer {
     pub fn open(path: &str) -> Result<Writer, OpenError> {
         let target = match path {
             "-" | "/dev/stdout" => Target::Stdout,
-            path => Target::File(open(Path::new(path))?, PathBuf::from(path)),
+            path => Target::File(log_file::open(Path::new(path))?, PathBuf::from(path)),
         };
         Ok(Writer { target, buffer: Vec::with_capacity(BUFFER_SIZE), dropped: 0 })
     }
@@ -70,11 +62,6 @@ impl Writer {
         self.buffer.push(b'\n');
     }
 
-    /// Whether there are lines that wait to be written: whether the worker has to come back for them.
-    pub fn is_pending(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// Writes all lines. The worker calls this a second after the first line that is pending, when it
     /// drains, and before it reopens.
     pub fn flush(&mut self) {
@@ -86,7 +73,7 @@ impl Writer {
                 let mut out = io::stdout().lock();
                 out.write_all(&self.buffer).and_then(|()| out.flush())
             }
-            Target::File(file, _) => file.write_all(&self.buffer),
+            Target::File(file, _) => file.as_ref().write_all(&self.buffer),
         };
         let size = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         match result {
@@ -115,7 +102,7 @@ impl Writer {
     pub fn reopen(&mut self) {
         self.flush();
         if let Target::File(file, path) = &mut self.target {
-            match open(path) {
+            match log_file::open(path) {
                 Ok(new) => *file = new,
                 Err(error) => log::error!("{error}; going on with the old file"),
             }
@@ -145,15 +132,6 @@ impl Drop for Writer {
     }
 }
 
-fn open(path: &Path) -> Result<File, OpenError> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o644)
-        .open(path)
-        .map_err(|source| OpenError { path: path.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -175,13 +153,13 @@ mod tests {
         let path = folder.path().join("access.log");
         fs::write(&path, "old\n").expect("written");
         let mut log = writer(&path);
-        assert!(!log.is_pending());
+        assert!(log.buffer.is_empty());
         log.push(b"one");
         log.push(b"two");
-        assert!(log.is_pending());
+        assert!(!log.buffer.is_empty());
         assert_eq!(read(&path), "old\n");
         log.flush();
-        assert!(!log.is_pending());
+        assert!(log.buffer.is_empty());
         assert_eq!(read(&path), "old\none\ntwo\n");
         log.push(b"three");
         drop(log);
@@ -266,11 +244,11 @@ mod tests {
         log.push(b"lost too");
         log.flush();
         assert_eq!(log.dropped, 14);
-        assert!(!log.is_pending());
+        assert!(log.buffer.is_empty());
 
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        log.target = Target::File(open(&path).expect("a file"), path.clone());
+        log.target = Target::File(log_file::open(&path).expect("a file"), path.clone());
         log.push(b"kept");
         log.flush();
         assert_eq!(log.dropped, 0);
@@ -282,8 +260,8 @@ mod tests {
         let error = Writer::open("/nonexistent/access.log").expect_err("no folder");
         assert_eq!(
             error.to_string(),
-            "cannot open the access log \"/nonexistent/access.log\": No such file or directory (os error 2); \
-             give a file that may be written to, - or off"
+            "cannot open the log /nonexistent/access.log: No such file or directory (os error 2); \
+             give a file that may be written to"
         );
     }
 }

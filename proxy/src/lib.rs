@@ -15,7 +15,7 @@
 //! | [`site`] | what the configuration says about a request: its site, its location, its rules | [`config`]'s values |
 //! | [`exchange`] | one client's requests and responses: the automaton, without sockets | [`http`], [`buffer`], [`time`] |
 //! | [`worker`] | poll, dispatch, drive, expire: the only code that knows the kernel | all of these |
-//! | [`process`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`] |
+//! | [`process`] | one process: bind, start the workers, obey signals | all, and [`access_log`], [`logging`], [`log_file`] |
 //!
 //! Invariants that hold everywhere: no clock is read and no socket touched below [`worker`]; nothing waits
 //! without a deadline; nothing that comes from outside is held without a bound; a connection is found
@@ -46,6 +46,7 @@ pub mod exchange;
 pub mod http;
 pub mod ids;
 pub mod key;
+pub mod log_file;
 pub mod logging;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;

@@ -12,35 +12,27 @@
 //! of that level.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
 
-static LOGGER: Logger = Logger { file: Mutex::new(None) };
+use crate::log_file::{self, OpenError};
 
-/// The error log could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot open the error log {}: {source}; give a file that may be written to", path.display())]
-pub struct OpenError {
-    /// The file, as configured.
-    pub path: PathBuf,
-    /// What failed.
-    pub source: io::Error,
-}
+static LOGGER: Logger = Logger { file: Mutex::new(None) };
 
 /// A place for the error log that is open and not yet in use.
 #[derive(Debug)]
-pub struct Opened(Option<(File, PathBuf)>);
+pub struct Opened(Option<(Arc<File>, PathBuf)>);
 
 impl Opened {
     /// The file, where it is one.
     pub fn file(&self) -> Option<&File> {
-        self.0.as_ref().map(|(file, _)| file)
+        self.0.as_ref().map(|(file, _)| file.as_ref())
     }
 }
 
@@ -50,10 +42,7 @@ impl Opened {
 ///
 /// When the file cannot be opened for appending.
 pub fn open(path: Option<&Path>) -> Result<Opened, OpenError> {
-    let open = |path: &Path| match append(path) {
-        Ok(file) => Ok((file, path.to_owned())),
-        Err(source) => Err(OpenError { path: path.to_owned(), source }),
-    };
+    let open = |path: &Path| Ok((log_file::open(path)?, path.to_owned()));
     Ok(Opened(path.map(open).transpose()?))
 }
 
@@ -70,30 +59,23 @@ pub fn direct(place: Opened, level: LevelFilter) {
 pub fn reopen() {
     let mut place = LOGGER.file.lock();
     let Some((file, path)) = place.as_mut() else { return };
-    let error = match append(path) {
-        Ok(new) => {
-            *file = new;
-            return;
+    match log_file::open(path) {
+        Ok(new) => *file = new,
+        Err(error) => {
+            drop(place);
+            log::error!("{error}; going on with the old file");
         }
-        Err(source) => OpenError { path: path.clone(), source },
-    };
-    drop(place);
-    log::error!("{error}; going on with the old file");
+    }
 }
 
-/// The file that is in use, as another handle.
-pub fn file() -> Option<File> {
-    let place = LOGGER.file.lock();
-    place.as_ref().and_then(|(file, _)| file.try_clone().ok())
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o644).open(path)
+/// The file that is in use.
+pub fn file() -> Option<Arc<File>> {
+    LOGGER.file.lock().as_ref().map(|(file, _)| file.clone())
 }
 
 /// Where lines go: the file and its path, or standard error.
 struct Logger {
-    file: Mutex<Option<(File, PathBuf)>>,
+    file: Mutex<Option<(Arc<File>, PathBuf)>>,
 }
 
 impl Log for Logger {
@@ -107,7 +89,7 @@ impl Log for Logger {
         }
         // A log that cannot be written has nobody to tell.
         let _ = match self.file.lock().as_mut() {
-            Some((file, _)) => file.write_all(nginx_line(&Zoned::now(), record).as_bytes()),
+            Some((file, _)) => file.as_ref().write_all(nginx_line(&Zoned::now(), record).as_bytes()),
             None => io::stderr().write_all(own_line(Timestamp::now(), log::max_level(), record).as_bytes()),
         };
     }
@@ -226,8 +208,6 @@ mod tests {
         assert!(path.exists());
         direct(open(None).expect("standard error"), LevelFilter::Off);
         let missing = folder.path().join("no/error.log");
-        assert!(
-            open(Some(&missing)).expect_err("no folder").to_string().starts_with("cannot open the error")
-        );
+        assert!(open(Some(&missing)).expect_err("no folder").to_string().starts_with("cannot open the log"));
     }
 }

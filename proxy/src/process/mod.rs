@@ -36,10 +36,10 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::{Handle, Signals};
 use socket2::Socket;
 
-use crate::access_log;
 use crate::config::nginx::shown;
 use crate::config::{Config, Listener};
 use crate::exchange::Sequel;
+use crate::log_file::OpenError;
 use crate::logging;
 use crate::worker::Worker;
 use crate::worker::checker::Checker;
@@ -69,12 +69,9 @@ pub enum RunError {
     /// An address was taken each time that it was tried, as has been said each time. In nginx's words.
     #[error("still could not bind()")]
     StillTaken,
-    /// The access log cannot be opened.
+    /// A log cannot be opened.
     #[error(transparent)]
-    AccessLog(#[from] access_log::OpenError),
-    /// The error log cannot be opened.
-    #[error(transparent)]
-    ErrorLog(#[from] logging::OpenError),
+    Log(#[from] OpenError),
     /// The pid file cannot be written.
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -103,8 +100,7 @@ impl RunError {
             RunError::Listen(error) => {
                 format!("bind() to {} failed ({})", error.listen, shown(&error.source))
             }
-            RunError::AccessLog(error) => open(&error.path, &error.source),
-            RunError::ErrorLog(error) => open(&error.path, &error.source),
+            RunError::Log(error) => open(&error.path, &error.source),
             RunError::PidFile(error) => open(&error.path, &error.source),
             RunError::User(UserError::NoUser(name)) => format!("getpwnam(\"{name}\") failed"),
             RunError::User(UserError::NoGroup(name)) => format!("getgrnam(\"{name}\") failed"),
@@ -170,7 +166,7 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
     let logs = open_logs(&generation.config)?;
     if let Some(user) = &process.user {
         let error_log = logging::file();
-        background::hand_over(user, logs.iter().flat_map(Logs::files).chain(&error_log));
+        background::hand_over(user, logs.iter().flat_map(Logs::files).chain(error_log.as_deref()));
     }
     generation.supply_logs(logs);
 
@@ -492,12 +488,12 @@ pub fn open_all_files(config: &Config) -> Result<(), RunError> {
 /// Has the log of this process, which may have made it, belong to the user whose process goes on with it.
 pub fn hand_over_log(config: &Config) {
     if let Some(user) = &config.process.user {
-        background::hand_over(user, logging::file().iter());
+        background::hand_over(user, logging::file().as_deref().into_iter());
     }
 }
 
 /// The logs of requests for each worker.
-fn open_logs(config: &Config) -> Result<Vec<Logs>, access_log::OpenError> {
+fn open_logs(config: &Config) -> Result<Vec<Logs>, OpenError> {
     (0..config.process.workers).map(|_| Logs::open(config)).collect()
 }
 

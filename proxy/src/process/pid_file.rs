@@ -133,6 +133,8 @@ impl Drop for PidFile {
         let ours = match fs::read_to_string(&self.path) {
             Ok(text) => text == self.text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            // Its folder may not be entered. If another one has taken its place, emptying it changes nothing.
+            Err(error) if is_refused(error.kind()) => !self.is_shared,
             Err(_) => false,
         };
         if !ours && self.is_shared {

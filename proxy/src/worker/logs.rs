@@ -2,9 +2,10 @@
 
 use std::fs::File;
 
-use crate::access_log::{OpenError, Writer};
+use crate::access_log::Writer;
 use crate::config::Config;
 use crate::config::site::{Location, Log};
+use crate::log_file::OpenError;
 use crate::time::{Duration, Time};
 
 /// So many files are kept open whose paths come from requests: these may be as many as a client thinks of. The one that

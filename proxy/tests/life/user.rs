@@ -1,12 +1,12 @@
 //! `user`: what becomes of a process that root has started. Where the tests are not root's, little of it can be seen.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 
 use rustix::process::{Signal, getuid, kill_process};
 
 use crate::daemon::{Daemon, status};
-use crate::support::{Conn, Origin, free_address, wait_for, wait_until};
+use crate::support::{Conn, Origin, Proxy, free_address, wait_for, wait_until};
 
 #[test]
 fn a_successor_of_a_process_that_was_root_s_reads_its_file_as_root_would() {
@@ -55,4 +55,42 @@ fn a_pid_file_in_a_folder_of_root_s_does_for_a_new_binary_and_names_nobody_at_th
     }
     assert_eq!(daemon.log().matches(" is not ours any more").count(), 0, "{}", daemon.log());
     daemon.end(Signal::TERM);
+}
+
+#[test]
+fn logs_on_pipes_outlive_a_reload() {
+    let origin = Origin::named("ok");
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = |name: &str, place: &str| {
+        let path = folder.path().join(name);
+        symlink(place, &path).expect("a link");
+        path.display().to_string()
+    };
+    let main = format!("user daemon root; error_log {} notice;", log("error.log", "/dev/stderr"));
+    let http = format!(
+        "log_format l $request; access_log {} l; server {{ listen LISTEN; location / {{ proxy_pass http://{origin}; }} }}",
+        log("access.log", "/dev/stdout")
+    );
+    let mut proxy = Proxy::start_logging(&main, &http);
+    for folder in [folder.path(), proxy.folder()] {
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("permissions");
+    }
+    let access = fs::metadata(format!("/proc/{}/fd/1", proxy.pid())).expect("a pipe");
+    assert!(access.file_type().is_fifo());
+    proxy.signal(Signal::HUP);
+    proxy.wait_log(": the new configuration is at work");
+    assert_eq!(proxy.get("/after"), "ok");
+    proxy.wait_output("GET /after ");
+    proxy.signal(Signal::USR1);
+    proxy.wait_log("requests whose connection to a server failed");
+    assert!(proxy.log().iter().all(|line| !line.contains("going on with the old file")));
+    assert_eq!(proxy.get("/reopened"), "ok");
+    proxy.wait_output("GET /reopened ");
+    if getuid().is_root() {
+        // A folder that it may not even enter.
+        fs::set_permissions(proxy.folder(), Permissions::from_mode(0o700)).expect("permissions");
+        proxy.signal(Signal::TERM);
+        assert!(proxy.wait_exit().success());
+        assert_eq!(fs::read_to_string(proxy.pid_file()).expect("a file"), "");
+    }
 }

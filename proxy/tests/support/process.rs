@@ -16,6 +16,8 @@ use super::{Conn, DEADLINE, free_address, wait_for};
 /// The binary under test.
 pub(crate) const PROXY: &str = env!("CARGO_BIN_EXE_proxy");
 
+const ERROR_LOG: &str = "error_log stderr info;";
+
 /// A running proxy. Dropping it kills it and fails where it panicked.
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -61,22 +63,31 @@ impl Proxy {
     /// `fill` has filled before. One worker unless `main`, what stands outside of the block, says otherwise.
     #[track_caller]
     pub(crate) fn start_with(main: &str, http: &str, fill: impl FnOnce(&Path)) -> Proxy {
-        Proxy::start_from(&format!("events {{}} {main}"), http, fill)
+        Proxy::start_from(
+            &format!("{ERROR_LOG} events {{}} {main}"),
+            &format!("access_log off; {http}"),
+            fill,
+        )
     }
 
-    /// The same with these lines in the `events` block.
+    /// The same where `main` says where the error log is and `http` where the access log is.
+    #[track_caller]
+    pub(crate) fn start_logging(main: &str, http: &str) -> Proxy {
+        Proxy::start_from(&format!("events {{}} {main}"), http, |_| {})
+    }
+
+    /// The same as `start_with`, with these lines in the `events` block.
     #[track_caller]
     pub(crate) fn start_with_events(main: &str, events: &str, http: &str) -> Proxy {
-        Proxy::start_from(&format!("events {{ {events} }} {main}"), http, |_| {})
+        let main = format!("{ERROR_LOG} events {{ {events} }} {main}");
+        Proxy::start_from(&main, &format!("access_log off; {http}"), |_| {})
     }
 
     #[track_caller]
     fn start_from(main: &str, http: &str, fill: impl FnOnce(&Path)) -> Proxy {
         let (address, folder) = (free_address(), tempfile::tempdir().expect("a folder"));
         fill(folder.path());
-        let text = format!(
-            "daemon off; pid proxy.pid; error_log stderr info; {main} http {{ access_log off; {http} }}"
-        );
+        let text = format!("daemon off; pid proxy.pid; {main} http {{ {http} }}");
         let text = text.replace("LISTEN", &address.to_string());
         let text = text.replace("FOLDER", &folder.path().display().to_string());
         std::fs::write(folder.path().join("nginx.conf"), text).expect("a file");

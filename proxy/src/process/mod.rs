@@ -220,11 +220,18 @@ fn start(config: Config, source: Option<&Source<'_>>) -> Result<(), RunError> {
         threads: Vec::new(),
         clock,
     };
-    for (number, worker) in workers.into_iter().enumerate() {
-        process.enlist(format!("worker {number}"), || worker.run())?;
+    let result = workers
+        .into_iter()
+        .enumerate()
+        .try_for_each(|(number, worker)| process.enlist(format!("worker {number}"), || worker.run()))
+        .and_then(|()| process.check_health(&generation));
+    if result.is_err() {
+        // Those that do run are to let go of their listeners.
+        process.shared.order(Command::Stop);
+        wake(&process.remotes);
     }
-    process.check_health(&generation)?;
     drop(generation);
+    result?;
     process.serve(signals)
 }
 
@@ -280,14 +287,16 @@ impl Process<'_> {
         run: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let crew = self.crew.clone();
+        // Before it runs: whoever ends is not to take itself for the last one.
         crew.left.fetch_add(1, Ordering::AcqRel);
-        let on_duty = OnDuty(crew);
         let body = move || {
-            let result = run();
-            drop(on_duty);
-            result
+            let _on_duty = OnDuty(crew);
+            run()
         };
-        self.threads.push(thread::Builder::new().name(name).spawn(body)?);
+        let started = thread::Builder::new().name(name).spawn(body);
+        self.threads.push(started.inspect_err(|_| {
+            self.crew.left.fetch_sub(1, Ordering::AcqRel);
+        })?);
         Ok(())
     }
 
@@ -299,8 +308,11 @@ impl Process<'_> {
         }
         let (net, remote) = MioNet::new(Vec::new(), self.clock)?;
         let checker = Checker::new(net, self.shared.clone());
+        self.enlist("checker".into(), || checker.run())?;
         self.shared.set_checker(remote);
-        self.enlist("checker".into(), || checker.run())
+        // What has happened in between.
+        self.shared.wake_checker();
+        Ok(())
     }
 
     fn obey(&mut self, signal: i32) {

@@ -2,8 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
-use rustix::process::{Signal, getuid, kill_process};
+use rustix::process::{Resource, Signal, getrlimit, getuid, kill_process};
 
 use crate::daemon::{Daemon, status};
 use crate::support::{Conn, Origin, Proxy, free_address, wait_for, wait_until};
@@ -93,4 +95,36 @@ fn logs_on_pipes_outlive_a_reload() {
         assert!(proxy.wait_exit().success());
         assert_eq!(fs::read_to_string(proxy.pid_file()).expect("a file"), "");
     }
+}
+
+/// Root's threads are not counted, those of the user are.
+#[test]
+fn a_reload_that_finds_no_room_for_a_thread_changes_nothing() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "user daemon root;", "");
+    let pid = daemon.ready();
+    // It is the user by then.
+    wait_until("its threads", || daemon.log().contains("listening on "));
+    let number = |word| status(pid, word).split('\t').next().and_then(|id| id.parse().ok()).expect("an id");
+    // A user may limit what is its own.
+    let limit = |soft: &str| {
+        let mut command = Command::new("prlimit");
+        command.args([&format!("--pid={}", pid.as_raw_nonzero()), &format!("--nproc={soft}:")]);
+        if getuid().is_root() {
+            command.uid(number("Uid:")).gid(number("Gid:"));
+        }
+        assert!(command.status().expect("it is there (util-linux)").success());
+    };
+    let before = getrlimit(Resource::Nproc).current.map_or("unlimited".to_owned(), |most| most.to_string());
+    limit("0");
+    let checked = "location /checked { proxy_pass http://u; health_check; }";
+    daemon.write(&origin, "user daemon root;", checked);
+    kill_process(pid, Signal::HUP).expect("a signal");
+    wait_until("a complaint", || daemon.log().contains("cannot start: Resource temporarily unavailable"));
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    limit(&before);
+    kill_process(pid, Signal::HUP).expect("a signal");
+    wait_until("the reload", || daemon.log().contains("the new configuration is at work"));
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    daemon.end(Signal::QUIT);
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use proxy::config::flags;
 use proxy::config::nginx::cli::{self, Command, CommandLine};
-use proxy::config::nginx::{self, Disk, Loaded, Refused};
+use proxy::config::nginx::{self, Disk, Loaded, Refused, Warning};
 use proxy::logging;
 use proxy::process::{self, order, successor};
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match process::run(config, None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proxy: {error}");
+            tell(&format!("proxy: {error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -35,40 +35,40 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
     let line = match cli::parse(args, &folder.to_string_lossy()) {
         Ok(line) => line,
         Err(error) => {
-            eprintln!("nginx: {error}");
+            tell(&format!("nginx: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
     match line.command {
-        Command::Version { is_long } => eprint!("{}", cli::version(is_long)),
-        Command::Help => eprint!("{}", cli::help()),
+        Command::Version { is_long } => tell(&cli::version(is_long)),
+        Command::Help => tell(&cli::help()),
         Command::Test { .. } => {
             if let Some(is_long) = line.version {
-                eprint!("{}", cli::version(is_long));
+                tell(&cli::version(is_long));
             }
             open_log(&line);
-            let loaded = load(&line, successor::is_privileged()).and_then(open_files);
+            let loaded = load(&line, successor::is_privileged());
+            log_warnings(&loaded);
+            let loaded = loaded.and_then(open_files);
             if let Err(refused) = &loaded {
                 log(&emerg(refused));
             }
             let report = cli::report(&line, &loaded);
-            eprint!("{}", report.stderr);
+            tell(&report.stderr);
             // Whoever reads it may have gone.
             let _ = std::io::stdout().write_all(&report.stdout);
             return if report.is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Command::Signal(signal) => {
             open_log(&line);
-            let sent = load(&line, successor::is_privileged()).map_err(|refused| emerg(&refused)).and_then(
-                |loaded| {
-                    process::hand_over_log(&loaded.config);
-                    let pid_file = loaded.config.process.pid_file.unwrap_or_default();
-                    if logging::file().is_some() {
-                        log::info!("signal process started");
-                    }
-                    order::send(signal, &pid_file)
-                },
-            );
+            let sent = load_aloud(&line, successor::is_privileged()).and_then(|loaded| {
+                process::hand_over_log(&loaded.config);
+                let pid_file = loaded.config.process.pid_file.unwrap_or_default();
+                if logging::file().is_some() {
+                    log::info!("signal process started");
+                }
+                order::send(signal, &pid_file)
+            });
             if let Err(error) = sent {
                 return fail(&error);
             }
@@ -82,24 +82,21 @@ fn run(line: &CommandLine) -> ExitCode {
     open_log(line);
     // As another user it goes on as root's process: a server without `listen` stays where it is.
     let is_root = successor::is_privileged();
-    let loaded = match load(line, is_root) {
+    let loaded = match load_aloud(line, is_root) {
         Ok(loaded) => loaded,
-        Err(refused) => return fail(&emerg(&refused)),
+        Err(error) => return fail(&error),
     };
-    for warning in &loaded.warnings {
-        eprintln!("nginx: [warn] {warning}");
-    }
     let reload = || {
-        let loaded = load(line, is_root).map_err(|refused| emerg(&refused))?;
-        for warning in &loaded.warnings {
+        let loaded = load(line, is_root);
+        for warning in warnings(&loaded) {
             log::warn!("{warning}");
         }
-        Ok(loaded.config)
+        loaded.map(|loaded| loaded.config).map_err(|refused| emerg(&refused))
     };
     match process::run(loaded.config, Some(&reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("nginx: [emerg] {}", error.as_nginx());
+            tell(&format!("nginx: [emerg] {}\n", error.as_nginx()));
             ExitCode::FAILURE
         }
     }
@@ -114,12 +111,17 @@ fn open_log(line: &CommandLine) {
     let path: PathBuf = Path::new(&line.prefix).join(&line.error_log);
     match logging::open(Some(&path)) {
         Ok(file) => logging::direct(file, log::LevelFilter::Info),
-        Err(error) => eprintln!(
-            "nginx: [alert] could not open error log file: open() \"{}\" failed ({})",
+        Err(error) => tell(&format!(
+            "nginx: [alert] could not open error log file: open() \"{}\" failed ({})\n",
             path.display(),
             nginx::shown(&error.source)
-        ),
+        )),
     }
+}
+
+/// Writes to standard error. Whoever reads it may have gone, which is no reason to do anything else.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn emerg(refused: &Refused) -> String {
@@ -128,7 +130,7 @@ fn emerg(refused: &Refused) -> String {
 
 /// Tells standard error and the log of an error, which ends the program.
 fn fail(error: &str) -> ExitCode {
-    eprintln!("nginx: {error}");
+    tell(&format!("nginx: {error}\n"));
     log(error);
     ExitCode::FAILURE
 }
@@ -159,4 +161,30 @@ fn open_files(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
 fn load(line: &CommandLine, is_root: bool) -> Result<Loaded, Box<Refused>> {
     let name = rustix::system::uname();
     nginx::load(&Disk, &line.options(is_root, &name.nodename().to_string_lossy()))
+}
+
+/// Reads the configuration, and tells standard error and the log's file of what is doubtful in it.
+fn load_aloud(line: &CommandLine, is_root: bool) -> Result<Loaded, String> {
+    let loaded = load(line, is_root);
+    for warning in warnings(&loaded) {
+        tell(&format!("nginx: [warn] {warning}\n"));
+    }
+    log_warnings(&loaded);
+    loaded.map_err(|refused| emerg(&refused))
+}
+
+/// Tells the log's file alone.
+fn log_warnings(loaded: &Result<Loaded, Box<Refused>>) {
+    if logging::file().is_some() {
+        for warning in warnings(loaded) {
+            log::warn!("{warning}");
+        }
+    }
+}
+
+fn warnings(loaded: &Result<Loaded, Box<Refused>>) -> &[Warning] {
+    match loaded {
+        Ok(loaded) => &loaded.warnings,
+        Err(refused) => &refused.warnings,
+    }
 }

@@ -502,3 +502,14 @@ fn a_test_finds_logs_that_cannot_be_opened() {
     assert_eq!(Conn::to(daemon.address).get("/").text(), "ok", "no signal was sent");
     daemon.end(Signal::QUIT);
 }
+
+#[test]
+fn what_is_doubtful_is_said_on_both_sides() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "server_name a/b;");
+    daemon.ready();
+    let text = String::from_utf8_lossy(&daemon.started().stderr).into_owned();
+    let warning = text.strip_prefix("nginx: [warn] ").expect("a warning");
+    assert!(daemon.log().contains(&format!(": {warning}")), "{}", daemon.log());
+    daemon.end(Signal::TERM);
+}

@@ -1,6 +1,7 @@
 //! Flags, listening, and what happens where that fails.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 use rustix::process::Signal;
 
@@ -221,4 +222,23 @@ fn an_address_in_time_wait_can_be_listened_on_again() {
         // The proxy closed first, so its side of the connection waits.
         conn.assert_closed();
     }
+}
+
+#[test]
+fn a_standard_error_that_cannot_be_written_is_no_obstacle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is on every Linux");
+    let path = folder.path().join("nginx.conf");
+    let run = |more: &[&str]| {
+        let mut command = Command::new(process::PROXY);
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "stderr"]).args(more);
+        command.stderr(full()).status().expect("it starts").code()
+    };
+    std::fs::write(&path, "pid x.pid; error_log stderr; events {} http { access_log off; server {} }")
+        .expect("a file");
+    for (more, status) in [(&["-t"][..], 0), (&["-v"], 0), (&["-h"], 0), (&["-s", "stop"], 1), (&["-x"], 1)] {
+        assert_eq!(run(more), Some(status), "{more:?}");
+    }
+    std::fs::write(&path, "foo;").expect("a file");
+    assert_eq!((run(&[]), run(&["-t"])), (Some(1), Some(1)));
 }

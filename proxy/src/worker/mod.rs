@@ -333,7 +333,11 @@ impl<N: Net> Worker<N> {
         }
         match self.shared.command() {
             Command::Run => self.follow(),
-            Command::Drain if !self.ending => self.drain(),
+            Command::Drain if !self.ending => {
+                // A configuration that came just before holds for the end, too.
+                self.follow();
+                self.drain();
+            }
             Command::Drain | Command::Stop => {}
         }
     }

@@ -461,3 +461,22 @@ fn an_idle_client_gives_way_to_one_of_another_worker() {
     other.settle();
     other.serves(late, 1);
 }
+
+#[test]
+fn a_configuration_that_came_just_before_the_end_holds_for_it() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    stage.net.send(client, REQUEST);
+    stage.settle();
+    let mut config = stage.shared.generation().config.clone();
+    config.process.shutdown_timeout = Some(Duration::from_secs(5));
+    stage.shared.publish(stage.shared.next(config));
+    stage.shared.order(Command::Drain);
+    stage.net.0.borrow_mut().event(Token::from(Target::Wake));
+    stage.settle();
+    assert_eq!(stage.shared.generation().adoptions(), 1);
+    stage.net.0.borrow_mut().time = Duration::from_secs(5);
+    assert_eq!(stage.worker.turn().expect("a turn"), Turn::End);
+    assert!(stage.net.is_closed(client));
+}

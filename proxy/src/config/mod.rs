@@ -114,6 +114,8 @@ pub struct Process {
     /// Client connections over all workers, at least 1 (`worker_connections`). Beyond it idle ones give way, or
     /// accepting pauses.
     pub max_connections: usize,
+    /// What messages call the settings that they advise to change.
+    pub terms: Terms,
     /// The least severe message that is logged (`error_log`).
     pub log_level: log::LevelFilter,
     /// Where messages go, a file that is opened for appending (`error_log`); `None`: standard error.
@@ -141,6 +143,7 @@ impl Default for Process {
         Process {
             workers: workers_auto(),
             max_connections: 10_000,
+            terms: Terms::FLAGS,
             log_level: log::LevelFilter::Info,
             error_log: None,
             logs_tries: false,
@@ -153,6 +156,30 @@ impl Default for Process {
             resolve_interval: Duration::from_secs(10),
         }
     }
+}
+
+/// What a person knows settings by: each knows those of the language that the configuration was written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What bounds the connections of clients.
+    pub connections: &'static str,
+    /// Whether that is for each worker.
+    pub is_per_worker: bool,
+    /// What the limit of open files is raised with.
+    pub open_files: &'static str,
+}
+
+impl Terms {
+    /// Those of the command line.
+    pub const FLAGS: Terms = Terms {
+        connections: "--max-connections",
+        is_per_worker: false,
+        open_files: "ulimit -Hn, LimitNOFILE=",
+    };
+
+    /// Those of `nginx.conf`.
+    pub const NGINX: Terms =
+        Terms { connections: "worker_connections", is_per_worker: true, open_files: "worker_rlimit_nofile" };
 }
 
 /// A user by name, and a group where it is called otherwise (`user`).

@@ -41,6 +41,7 @@ pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
     // Each worker has its own listeners, a poller with its waker, and idle connections to servers.
     let idle = config.upstreams.iter().fold(0, |sum: u64, group| sum.saturating_add(count(group.keepalive)));
     let per_worker = count(config.listeners.len()).saturating_add(idle).saturating_add(2);
+    // At so many addresses at once; names, which are not resolved yet, are taken to have one.
     let checks: usize = config.upstreams.iter().map(|group| group.checks.len() * group.servers.len()).sum();
     let fixed = workers.saturating_mul(per_worker).saturating_add(count(checks.min(VISITS_MAX)));
     let fixed = fixed.saturating_add(OTHER_FILES);
@@ -49,20 +50,26 @@ pub fn open_files_warning(limit: u64, config: &Config) -> Option<String> {
     if limit >= needed {
         return None;
     }
-    let or = match limit.saturating_sub(fixed) / 2 {
+    let terms = &config.process.terms;
+    // As it is written: for one worker, or for all of them.
+    let share = if terms.is_per_worker { workers.max(1) } else { 1 };
+    let or = match limit.saturating_sub(fixed) / 2 / share {
         0 => String::new(),
-        fitting => format!(", or lower --max-connections to {fitting}"),
+        fitting => format!(", or lower {} to {fitting}", terms.connections),
     };
     Some(format!(
-        "{limit} open files are allowed, but --max-connections {} may need {needed}; beyond the limit \
-         accepting pauses; raise it (ulimit -Hn, LimitNOFILE=){or}",
-        config.process.max_connections
+        "{limit} open files are allowed, but {} {} may need {needed}; beyond the limit accepting pauses; \
+         raise it ({}){or}",
+        terms.connections,
+        clients / share,
+        terms.open_files
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Terms;
 
     fn config(max_connections: usize, workers: usize) -> Config {
         let mut config = Config::new(Vec::new());
@@ -99,6 +106,19 @@ mod tests {
             Some(
                 "64 open files are allowed, but --max-connections 1000 may need 2198; beyond the limit \
                  accepting pauses; raise it (ulimit -Hn, LimitNOFILE=)"
+            )
+        );
+    }
+
+    #[test]
+    fn it_is_explained_in_the_words_of_the_configuration() {
+        let mut config = config(1_000, 2);
+        config.process.terms = Terms::NGINX;
+        assert_eq!(
+            open_files_warning(2_197, &config).as_deref(),
+            Some(
+                "2197 open files are allowed, but worker_connections 500 may need 2198; beyond the limit accepting \
+                 pauses; raise it (worker_rlimit_nofile), or lower worker_connections to 499"
             )
         );
     }

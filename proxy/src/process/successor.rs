@@ -23,6 +23,7 @@ use rustix::process::{Pid, geteuid, getppid};
 use socket2::Socket;
 
 use crate::config::Listen;
+use crate::worker::listen::address;
 use crate::worker::mio_net::Listener;
 
 /// The first descriptor behind the standard streams.
@@ -95,14 +96,6 @@ impl Inheritance {
     /// Whether that one is still there. Once it has gone, this process has another parent.
     pub fn predecessor_lives(&self) -> bool {
         self.predecessor.is_some() && self.predecessor == getppid()
-    }
-}
-
-fn address(socket: &Socket) -> Option<Listen> {
-    let address = socket.local_addr().ok()?;
-    match address.as_socket() {
-        Some(address) => Some(Listen::Tcp(address)),
-        None => address.as_pathname().map(|path| Listen::Unix(path.to_owned())),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io;
 
 use super::generation::SharedGroup;
+use super::local::is_local;
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::queue::Waiting;
-use super::upstreams::is_local;
 use super::{ACCEPT_PAUSE, Worker};
 use crate::exchange::{Env, Exchange, Ready, Side, Stage, Step};
 use crate::ids::GroupId;
@@ -99,7 +99,7 @@ impl<N: Net> Worker<N> {
         let most = self.generation.config.process.max_connections;
         if !self.shared.enter(most) && !self.enter_for_another(most) {
             if self.accept_failed.is_due(self.env.now) {
-                log::warn!("accepting pauses until a connection ends: {most} are open (--max-connections)");
+                log::warn!("accepting pauses until a connection ends: {}", self.bound_reached());
             }
             self.accept_after = self.env.now + ACCEPT_PAUSE;
             return false;
@@ -108,7 +108,7 @@ impl<N: Net> Worker<N> {
             Ok(accepted) => accepted,
             Err(error) => {
                 self.shared.leave();
-                return self.accept_failed(&error);
+                return self.accept_failed(listener, &error);
             }
         };
         let mut exchange = Exchange::new(listener, address, &self.env);
@@ -149,27 +149,13 @@ impl<N: Net> Worker<N> {
             }
             Err(error) => {
                 self.shared.leave();
-                self.accept_failed(&error)
+                self.accept_failed(listener, &error)
             }
         }
     }
 
-    /// Counts a client in for which an idle one gives way.
-    #[cold]
-    fn enter_for_another(&mut self, most: usize) -> bool {
-        let gave_way = self.give_up_client();
-        if !gave_way {
-            self.shared.want_room(self.number);
-        } else if self.accept_failed.is_due(self.env.now) {
-            log::warn!(
-                "{most} connections are open (--max-connections): whoever is idle for longest gives way"
-            );
-        }
-        gave_way && self.shared.enter(most)
-    }
-
     /// Says whether there may be more.
-    fn accept_failed(&mut self, error: &io::Error) -> bool {
+    fn accept_failed(&mut self, listener: usize, error: &io::Error) -> bool {
         match error.kind() {
             io::ErrorKind::WouldBlock => false,
             // The client has gone while it waited.
@@ -178,10 +164,7 @@ impl<N: Net> Worker<N> {
             _ if is_local(error) && (self.give_up_idle(1) || self.give_up_client()) => true,
             _ => {
                 if self.accept_failed.is_due(self.env.now) {
-                    log::error!(
-                        "accepting pauses until a connection ends: {error}; raise the limit of open files \
-                         (ulimit -n)"
-                    );
+                    self.say_accept_failed(listener, error);
                 }
                 self.accept_after = self.env.now + ACCEPT_PAUSE;
                 false

@@ -138,6 +138,15 @@ pub fn bind(
     bound.map_err(|source| ListenError { listen: address.clone(), hint: hint(address, &source), source })
 }
 
+/// Where a socket listens; `None`: nowhere that has a name.
+pub fn address(socket: &Socket) -> Option<Listen> {
+    let address = socket.local_addr().ok()?;
+    match address.as_socket() {
+        Some(address) => Some(Listen::Tcp(address)),
+        None => address.as_pathname().map(|path| Listen::Unix(path.to_owned())),
+    }
+}
+
 fn hint(listen: &Listen, error: &io::Error) -> &'static str {
     let is_socket = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     match (listen, error.kind()) {

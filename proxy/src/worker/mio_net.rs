@@ -20,6 +20,8 @@ use rustix::io::pread;
 use rustix::net::{self, RecvFlags, SendAncillaryBuffer, SendFlags, SocketFlags};
 use socket2::{Domain, Protocol, SockRef, Type};
 
+use super::listen::address;
+use super::local::BindError;
 use super::net::{Event, Net, Target, Token};
 use crate::exchange::{FileKind, Found};
 use crate::time::{Duration, Time};
@@ -209,8 +211,10 @@ impl Net for MioNet {
         }
         let supplies = std::mem::take(&mut *self.supplies.lock());
         for (number, listener) in supplies.into_iter().filter(|(number, _)| listeners.contains(number)) {
+            let address = address(&listener);
             if let Err(error) = self.add(number, listener) {
-                log::error!("a worker cannot accept from a new listener: {error}");
+                let address = address.map_or_else(String::new, |address| address.to_string());
+                log::error!("a worker cannot accept from the new listener {address}: {error}");
             }
         }
     }
@@ -303,7 +307,17 @@ impl Net for MioNet {
     }
 
     fn read(&mut self, file: &mut OwnedFd, offset: u64, space: &mut [u8]) -> io::Result<usize> {
-        Ok(pread(file, space, offset)?)
+        pread(&*file, space, offset).map_err(|errno| of_file(file, errno))
+    }
+}
+
+/// An error that names the file.
+#[cold]
+fn of_file(file: &OwnedFd, errno: Errno) -> io::Error {
+    let error = io::Error::from(errno);
+    match std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        Ok(path) => io::Error::new(error.kind(), format!("{}: {error}", path.display())),
+        Err(_) => error,
     }
 }
 
@@ -317,9 +331,26 @@ fn connect_from(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
         let _ = setsockopt(&socket, IpBindAddressNoPort, &true);
     }
     // Whatever is wrong with the address, it is no fault of the server.
-    socket.bind(&from.into()).map_err(|_| Errno::ADDRNOTAVAIL)?;
+    socket.bind(&from.into()).map_err(BindError::wrap)?;
     match socket.connect(&to.into()) {
         Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
         _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut net, _) = MioNet::new(Vec::new(), Instant::now()).expect("a loop");
+        let path = folder.path().as_os_str().as_encoded_bytes();
+        let (mut file, found) = net.open(path).expect("a folder can be opened");
+        assert_eq!(found.kind, FileKind::Folder);
+        let error = net.read(&mut file, 0, &mut [0]).expect_err("but not be read");
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(error.to_string(), format!("{}: Is a directory (os error 21)", folder.path().display()));
     }
 }

@@ -15,6 +15,7 @@
 //! - `destinations.rs`: requests to what is no configured group
 //! - `files.rs`: opening and reading files
 //! - `room.rs`: who gives way where connections run out
+//! - `local.rs`: what fails for want of something on this machine
 //! - `counts.rs`: what `stub_status` tells
 //! - `queue.rs`: requests that wait for a server
 //! - `pool.rs`: a group of servers as one worker sees it
@@ -31,6 +32,7 @@ mod destinations;
 mod files;
 pub mod generation;
 pub mod listen;
+mod local;
 pub mod logs;
 pub mod mio_net;
 pub mod net;

@@ -4,6 +4,9 @@
 //! No list of idle clients is kept, which each request would have to pay for. They are looked for when there is no room,
 //! all at once, and not again before they are used up and a pause is over.
 
+use std::io::Error;
+
+use super::local::{is_local, remedy};
 use super::net::{ClientKey, Net};
 use super::{ACCEPT_PAUSE, Worker};
 use crate::time::{Duration, Time};
@@ -22,6 +25,38 @@ pub(super) struct Spare {
 }
 
 impl<N: Net> Worker<N> {
+    /// Counts a client in for which an idle one gives way.
+    #[cold]
+    pub(super) fn enter_for_another(&mut self, most: usize) -> bool {
+        let gave_way = self.give_up_client();
+        if !gave_way {
+            self.shared.want_room(self.number);
+        } else if self.accept_failed.is_due(self.env.now) {
+            log::warn!("whoever is idle for longest gives way: {}", self.bound_reached());
+        }
+        gave_way && self.shared.enter(most)
+    }
+
+    /// `20 are open (--max-connections)`.
+    pub(super) fn bound_reached(&self) -> String {
+        let process = &self.generation.config.process;
+        let of_all = if process.terms.is_per_worker { " of all workers" } else { "" };
+        format!("{} are open ({}{of_all})", process.max_connections, process.terms.connections)
+    }
+
+    /// Says why no client could be taken in.
+    pub(super) fn say_accept_failed(&self, listener: usize, error: &Error) {
+        let config = &self.generation.config;
+        if is_local(error) {
+            let remedy = remedy(error, &config.process);
+            return log::error!("accepting pauses until a connection ends: {error}{remedy}");
+        }
+        let mut listeners = self.generation.ids.listeners.iter().zip(&config.listeners);
+        let address = listeners.find(|(number, _)| **number == listener).map(|(_, found)| &found.address);
+        let address = address.map_or_else(String::new, |address| format!(" at {address}"));
+        log::error!("accepting{address} pauses for {} ms: {error}", ACCEPT_PAUSE.as_millis());
+    }
+
     /// Closes the client that has been idle for longest. Says whether there was one.
     #[cold]
     pub(super) fn give_up_client(&mut self) -> bool {

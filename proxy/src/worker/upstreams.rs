@@ -6,6 +6,7 @@ use super::Worker;
 use super::clients::{Chosen, Client, Readiness};
 use super::complaints::{Stage, complain};
 use super::generation::SharedGroup;
+use super::local::{is_local, is_short, remedy};
 use super::net::{ClientKey, Event, Net, Target, Token, UpstreamKey};
 use super::pool::{Pool, Pools};
 use super::queue::{Waiting, waiter};
@@ -129,13 +130,24 @@ impl<N: Net> Worker<N> {
         match connection {
             Ok(up) => client.upstream = Some(up),
             Err(error) if is_local(&error) => {
-                if self.connect_failed.is_due(self.env.now) {
-                    log::error!("no connection to a server could be opened: {error}");
-                }
                 client.exchange.connect_failed(Failure::Local(error.kind()));
+                self.say_local(key, chosen, &error);
             }
             Err(error) => client.exchange.connect_failed(Failure::Connect(error.kind())),
         }
+    }
+
+    fn say_local(&mut self, key: ClientKey, chosen: Chosen, error: &std::io::Error) {
+        let Some(client) = self.clients.get(key).filter(|_| self.connect_failed.is_due(self.env.now)) else {
+            return;
+        };
+        let group = group_of(client, &self.pools, chosen.group);
+        // Not locked while the line is written.
+        let to = group.and_then(|group| Some(group.lock().peer(chosen.peer)?.address_text().clone()));
+        let (to, from) = (to.as_deref().unwrap_or("a server"), client.exchange.local());
+        let from = from.map(|from| format!(" from {}", from.ip())).unwrap_or_default();
+        let remedy = remedy(error, &self.generation.config.process);
+        log::error!("no connection to {to} could be opened{from}: {error}{remedy}");
     }
 
     /// Opens a connection to the chosen server for a client.
@@ -498,18 +510,4 @@ pub(super) fn close_pooled<N: Net>(
     for key in idle.drain() {
         close(net, upstreams, key);
     }
-}
-
-/// Whether this machine's limits are to blame for an error, not the server.
-pub(super) fn is_local(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    // No address, or no port, to connect from.
-    is_short(error) || error.raw_os_error() == Some(Errno::ADDRNOTAVAIL.raw_os_error())
-}
-
-/// Whether closing a connection may help against it.
-fn is_short(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| short.iter().any(|errno| errno.raw_os_error() == code))
 }

@@ -88,6 +88,9 @@ fn an_address_that_cannot_be_connected_from_is_no_failure_of_the_server() {
     for address in ["192.0.2.1", "[::1]"] {
         assert_eq!(proxy.status(&format!("/from?a={address}")), 503, "{address}");
     }
+    let line = proxy.wait_log(&format!("no connection to {origin} could be opened from 192.0.2.1: "));
+    assert!(line.contains("Cannot assign requested address (os error 99); "), "{line}");
+    assert!(line.contains("\"proxy_bind\""), "{line}");
     assert_eq!(proxy.get("/from?a=127.0.0.9"), "ok");
     assert_eq!(proxy.get("/"), "ok");
     assert!(proxy.log().iter().all(|line| !line.contains("is down")));
@@ -214,7 +217,9 @@ fn clients_that_are_idle_give_way_to_new_ones() {
             conns[0].assert_closed();
             assert_eq!(conns[39].get("/").text(), "ok");
         }
-        proxy.wait_log("20 connections are open");
+        proxy.wait_log(
+            "whoever is idle for longest gives way: 20 are open (worker_connections of all workers)",
+        );
     }
 }
 
@@ -244,7 +249,8 @@ fn without_descriptors_accepting_pauses_and_nothing_is_lost() {
     let mut conns: Vec<Conn> = (0..100).map(|_| begin()).collect();
     let line = proxy.wait_log("accepting pauses until");
     assert!(
-        line.starts_with("error ") && line.contains("raise the limit of open files (ulimit -n)"),
+        line.starts_with("error ")
+            && line.contains("raise the limit of open files (ulimit -Hn, LimitNOFILE=)"),
         "{line}"
     );
     // All ask at once. Some of those that are in find no descriptor for a connection to the upstream and are told.

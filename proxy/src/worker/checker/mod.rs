@@ -18,9 +18,9 @@ use slotmap::{SecondaryMap, SlotMap};
 
 use super::Seldom;
 use super::generation::{Generation, SharedGroup};
+use super::local::{is_local, remedy};
 use super::net::{Event, Net, Target, Token, UpstreamKey};
 use super::shared::{Command, Shared, Suspect};
-use super::upstreams::is_local;
 use crate::exchange::Failure;
 use crate::ids::GroupId;
 use crate::probe::Report;
@@ -164,7 +164,9 @@ impl<N: Net> Checker<N> {
             Ok(_) => {}
             Err(error) if is_local(&error) => {
                 if self.local_failed.is_due(self.now) {
-                    log::error!("the health of {} cannot be checked: {error}", due.address);
+                    let process = &self.shared.generation().config.process;
+                    let remedy = remedy(&error, process);
+                    log::error!("the health of {} cannot be checked: {error}{remedy}", due.address);
                 }
                 self.report(id, &due, Checked::NotAsked, "");
             }

@@ -7,7 +7,7 @@ use super::super::error::Error;
 use super::super::reader::Statement;
 use super::Builder;
 use super::slots::{flag, number, number_of, once, text, time};
-use crate::config::{Process, User, workers_auto};
+use crate::config::{Process, Terms, User, workers_auto};
 use crate::time::Duration;
 
 /// The most workers.
@@ -134,6 +134,7 @@ impl Builder<'_> {
             max_connections: usize::try_from(connections).unwrap_or(usize::MAX),
             log_level: *log_level,
             error_log: (path != "stderr").then(|| full(path).into()),
+            terms: Terms::NGINX,
             logs_tries: true,
             daemon: settings.daemon.unwrap_or(true),
             user: settings.user.clone(),

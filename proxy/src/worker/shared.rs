@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::counts::Published;
-use super::generation::{Generation, Registry, SharedGroup};
+use super::generation::{Generation, Registry};
 use super::mio_net::Remote;
 use super::queue::Mailboxes;
 use super::resolver::{Caller, Mailbox, Question, Resolver};
@@ -95,11 +95,6 @@ impl Shared {
     /// The configuration at work.
     pub fn generation(&self) -> Arc<Generation> {
         self.generation.lock().clone()
-    }
-
-    /// A group of the configuration at work, by its index there.
-    pub fn group(&self, index: usize) -> SharedGroup {
-        self.generation.lock().groups[index].clone()
     }
 
     /// What would follow with `config`. Nothing is different before it is published.

@@ -208,7 +208,7 @@ impl Stage {
     }
 
     fn active(&self) -> u32 {
-        self.shared.group(0).lock().peers().map(|(_, peer)| peer.active()).sum()
+        self.shared.generation().groups[0].lock().peers().map(|(_, peer)| peer.active()).sum()
     }
 
     /// `client` asks, and `server` (the wire that its request goes to) answers.
@@ -264,7 +264,7 @@ fn a_panic_over_what_a_server_sends_costs_its_client_only() {
     assert_eq!((census.clients, census.upstreams, census.idle, census.lost), (1, 1, 1, 1));
     assert_eq!((census.buffers, stage.shared.connections(), stage.active()), (0, 1, 0));
     assert!(
-        !stage.shared.group(0).lock().servers_state(stage.worker.env.now).contains("down"),
+        !stage.shared.generation().groups[0].lock().servers_state(stage.worker.env.now).contains("down"),
         "the server is not to blame"
     );
 
@@ -364,7 +364,7 @@ fn a_group_that_is_gone_stays_for_the_requests_under_way_to_it() {
     stage.settle();
     stage.net.send(client, REQUEST);
     stage.settle();
-    let old = stage.shared.group(0);
+    let old = stage.shared.generation().groups[0].clone();
     reload(&mut stage, |config| config.upstreams[0].keepalive = 3);
     assert_eq!(stage.worker.census().pools, 2);
     stage.net.send(1, ANSWER);

@@ -104,7 +104,7 @@ fn turn_once((worker, shared): &mut Subject) -> Result<Turn, String> {
         return Err(why.clone());
     }
     conserved(worker, shared)?;
-    if !shared.group(0).lock().queue().is_empty() {
+    if !shared.generation().groups[0].lock().queue().is_empty() {
         worker.net_mut().ledger.see("a request that waited for a server");
     }
     Ok(turn)
@@ -116,7 +116,7 @@ fn conserved(worker: &Worker<SimNet>, shared: &Shared) -> Result<(), String> {
     if census.lost > 0 {
         return Err("a panic, survived; it stands in the output".into());
     }
-    let group = shared.group(0);
+    let group = shared.generation().groups[0].clone();
     let mut group = group.lock();
     let active: u32 = group.peers().map(|(_, peer)| peer.active()).sum();
     let waiting = group.queue().len();
@@ -220,9 +220,9 @@ fn build(seed: u64, traced: bool) -> Subject {
         net.add_client(client, after);
     }
     net.add_happening(Happening::ClearUp, CLEAR_UP);
-    if shared.group(0).lock().names().count() > 0 {
+    if shared.generation().groups[0].lock().names().count() > 0 {
         let first = net::addresses(&mut net.w.chance);
-        shared.group(0).lock().resolved(0, &first);
+        shared.generation().groups[0].lock().resolved(0, &first);
         for _ in 0..net.w.chance.below(4) {
             let after = net.w.chance.span(Duration::from_secs(10));
             net.add_happening(Happening::Resolve, after);

@@ -162,7 +162,7 @@ impl SimNet {
                 self.w.trace.note(self.w.now, || format!("{addresses:?}"));
                 self.ledger.fault(self.w.now);
                 self.ledger.see("a name resolved anew");
-                self.shared.group(0).lock().resolved(0, &addresses);
+                self.shared.generation().groups[0].lock().resolved(0, &addresses);
             }
             Happening::Reload => {
                 let mut config = self.shared.generation().config.clone();

@@ -280,7 +280,7 @@ impl Stage {
 
     /// The states of the servers, in short: `u` for up, `x` for unhealthy, `?` for not checked.
     fn states(&self) -> String {
-        let state = self.shared.group(0).lock().servers_state(self.net.now());
+        let state = self.shared.generation().groups[0].lock().servers_state(self.net.now());
         let short = |state: &str| match state.split_once(' ').expect("a name").1 {
             "up" => 'u',
             "not checked yet" => '?',

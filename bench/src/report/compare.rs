@@ -37,21 +37,20 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
         id: "compare",
         title: "Side by side",
         how: format!(
-            "The subject has core {} to itself, with one worker; load and origins share core {}. A round visits every subject \
-             under one load, the next begins with another one; {} good rounds, of which medians are shown with their \
-             {}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
-             lie too far apart is not shown (–). Cores without work {}. \
+            "The subject has core {subject_core} to itself, with one worker; load and origins share core {load_core}. A round visits every \
+             subject under one load, the next begins with another one; {rounds} good rounds, of which medians are shown with their \
+             {interval}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
+             lie too far apart is not shown (–). Cores without work {idle_cores}. \
              Where > stands before a throughput, the load's core was the limit. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
-             split into user and system, which is taken from all good rounds together and shown where it has {} clock ticks. At an offered rate latency counts from when a request was due. Direct is \
+             split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Direct is \
              the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
              It is none for new connections and uploads: it opens a connection to a server for each of a client, and who shares \
              its own among clients can be cheaper.",
-            run.subject_core,
-            run.load_core,
-            run.rounds,
-            run.interval_in_words(),
-            TICKS_MIN,
-            if run.is_awake { "stay awake" } else { "are halted" }
+            subject_core = run.subject_core,
+            load_core = run.load_core,
+            rounds = run.rounds,
+            interval = run.interval_in_words(),
+            idle_cores = if run.is_awake { "stay awake" } else { "are halted" },
         ),
         data: vec!["run.json".into()],
         blocks,

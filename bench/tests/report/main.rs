@@ -137,6 +137,9 @@ fn a_page_claims_no_more_than_its_rounds_give() {
     // It has three.
     assert!(!markdown.contains("95 % confidence") && markdown.contains("covers less than 95 %"));
     assert!(markdown.contains("p99.99, µs") && markdown.contains("saturated, KiB"));
+    assert!(markdown.contains("3 good rounds, of which") && markdown.contains("core 0 to itself"));
+    assert!(markdown.contains("Cores without work stay awake."));
+    assert!(markdown.contains("shown where it has 100 clock ticks"));
     // One subject's CPU time has no split; that of direct is not known.
     let plot = fs::read_to_string(folder.path().join("plots/cpu-rate-8000.svg")).unwrap();
     assert!(plot.contains("split not known") && plot.contains("pingora") && !plot.contains("direct"));

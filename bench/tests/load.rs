@@ -199,6 +199,20 @@ fn nobody_listens() {
     assert_eq!((outcome.answered_in_all, outcome.tally.failures.connect), (0, 5));
 }
 
+/// Of a proxy that sends more than it was asked for each answer is right, and what follows it belongs to nobody.
+#[test]
+fn bytes_that_nobody_asked_for_fail() {
+    let address = once(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n");
+    let target = request(address, "GET", "/", b"", true);
+    let plan = Plan { connections: 1, ..limited(address, target, 20) };
+    let outcome = load::run(&plan).unwrap();
+    assert_eq!((outcome.answered_in_all, outcome.failed_in_all), (20, 20));
+    assert_eq!((outcome.tally.failures.malformed, outcome.tally.failures.sum()), (20, 20));
+    // In the warm-up it fails as well, and is no figure.
+    let outcome = load::run(&Plan { warm_up: Duration::from_secs(60), ..plan }).unwrap();
+    assert_eq!((outcome.failed_in_all, outcome.tally.failures.sum()), (20, 0));
+}
+
 /// How many hits the backend has counted: the number of the next one, less one.
 fn hits(address: SocketAddr) -> u64 {
     let mut stream = std::net::TcpStream::connect(address).unwrap();

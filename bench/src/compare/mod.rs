@@ -200,11 +200,12 @@ impl Comparison<'_> {
         let origins = Origins::start(&self.binaries, self.cores)?;
         let mut contenders = self.start(&origins, &scratch.path().join("plain"), run)?;
         run.subjects = contenders.iter().map(info).collect();
+        let page_length = lab::page_length(origins.addresses[0])?;
         for scenario in Scenario::all(&self.settings) {
-            self.compare(&scenario, &mut contenders, run)?;
+            self.compare(&scenario.with_page_length(page_length), &mut contenders, run)?;
         }
         if self.settings.is_full && self.settings.wants("sweep") {
-            sweep::of_all(&contenders, self.cores, run)?;
+            sweep::of_all(&contenders, self.cores, page_length, run)?;
         }
         // These start each subject anew, alone.
         let launches: Vec<Launch> = contenders

@@ -18,7 +18,9 @@ pub(super) struct Scenario {
     upload: usize,
     pub(super) connections: usize,
     pub(super) pace: Pace,
-    keep_alive: bool,
+    pub(super) keep_alive: bool,
+    /// The length that the page has to have; `None` where it changes, with the hits in it, or its path says so.
+    length: Option<u64>,
     pub(super) duration: Duration,
     /// Whether system calls are counted under it, too.
     pub(super) counts_calls: bool,
@@ -42,6 +44,7 @@ impl Scenario {
             connections,
             pace: Pace::Saturate,
             keep_alive: true,
+            length: None,
             duration: Duration::from_secs_f64(settings.seconds),
             counts_calls: false,
         };
@@ -116,9 +119,16 @@ impl Scenario {
             connections: 64,
             pace: Pace::Poisson(rate),
             keep_alive: true,
+            length: None,
             duration: Duration::from_millis(700),
             counts_calls: false,
         }
+    }
+
+    /// The same, with the small page to be as long as the origin makes it.
+    #[must_use]
+    pub(super) fn with_page_length(self, length: u64) -> Scenario {
+        if self.path == "/" { Scenario { length: Some(length), ..self } } else { self }
     }
 
     /// As a load on one address. Requests come at the same times for all subjects of a round, and at others in each.
@@ -134,7 +144,7 @@ impl Scenario {
             keep_alive: self.keep_alive,
         };
         let prefix = if self.path == "/" { BODY_MARK.to_vec() } else { Vec::new() };
-        let check = Check { status: Some(200), length: None, prefix }.and_pattern_of(self.path);
+        let check = Check { status: Some(200), length: self.length, prefix }.and_pattern_of(self.path);
         let target = Target { bytes: request.bytes(), weight: 1, is_head: false, check };
         Plan {
             pace: self.pace,

@@ -25,9 +25,14 @@ const P99_US_MAX: f64 = 5000.0;
 
 /// Of all contenders, in turn at each rate, so that they share the machine's moods. What there is when an error ends it is in
 /// `run` as well.
-pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores, run: &mut Run) -> Result<(), CompareError> {
+pub(super) fn of_all(
+    contenders: &[Contender<'_>],
+    cores: Cores,
+    page_length: u64,
+    run: &mut Run,
+) -> Result<(), CompareError> {
     let mut climbs: Vec<Climb<'_>> = contenders.iter().map(Climb::new).collect();
-    let result = climb_all(&mut climbs, cores);
+    let result = climb_all(&mut climbs, cores, page_length);
     for climb in climbs {
         run.voids.extend(climb.void);
         match climb.left_out {
@@ -38,12 +43,13 @@ pub(super) fn of_all(contenders: &[Contender<'_>], cores: Cores, run: &mut Run) 
     result
 }
 
-fn climb_all(climbs: &mut [Climb<'_>], cores: Cores) -> Result<(), CompareError> {
+fn climb_all(climbs: &mut [Climb<'_>], cores: Cores, page_length: u64) -> Result<(), CompareError> {
     let mut rate = FIRST_PER_S;
     for _ in 0..POINTS {
+        let scenario = Scenario::sweep(rate).with_page_length(page_length);
         output::tell(format_args!("sweep: {rate:.0} requests per second"));
         for climb in climbs.iter_mut().filter(|climb| !climb.is_over) {
-            if let Err(error) = climb.at(rate, cores) {
+            if let Err(error) = climb.at(rate, &scenario, cores) {
                 climb.left_out = Some(climb.contender.excuse(error)?);
                 climb.is_over = true;
             }
@@ -79,9 +85,9 @@ impl<'a> Climb<'a> {
     }
 
     /// One point; where it fails, a second try, since a moment's disturbance is no knee.
-    fn at(&mut self, rate: f64, cores: Cores) -> Result<(), CompareError> {
+    fn at(&mut self, rate: f64, scenario: &Scenario, cores: Cores) -> Result<(), CompareError> {
         for attempt in 1..=2 {
-            let (round, _) = visit(self.contender, &Scenario::sweep(rate), cores, attempt)?;
+            let (round, _) = visit(self.contender, scenario, cores, attempt)?;
             self.void = self
                 .void
                 .take()

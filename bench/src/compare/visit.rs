@@ -114,6 +114,6 @@ pub(super) fn visit(
         steal: subject_core.steal.max(load_core.steal),
         voids: Vec::new(),
     };
-    round.voids = void::of_round(&round);
+    round.voids = void::of_round(&round, scenario.keep_alive);
     Ok((round, outcome))
 }

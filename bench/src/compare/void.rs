@@ -51,10 +51,16 @@ const STEADY: [(&str, &[&str]); 3] = [
 /// So large a share of the comparisons of CPU time may be withheld.
 const WITHHELD_MAX: f64 = 0.25;
 
-/// Why a round does not count.
-pub(super) fn of_round(round: &Round) -> Vec<String> {
+/// Why a round does not count; `keep_alive`: whether a connection was to serve many requests.
+pub(super) fn of_round(round: &Round, keep_alive: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     reasons.extend(of_answers(&round.load));
+    if keep_alive && round.load.reopened > 0 {
+        let count = round.load.reopened;
+        reasons.push(format!(
+            "{count} connections ended and were opened again, which costs more than keeping them"
+        ));
+    }
     if round.load.offered_per_s.is_some() {
         reasons.extend(of_generator(&round.load, round.load_core_busy));
     }

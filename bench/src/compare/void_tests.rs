@@ -64,6 +64,28 @@ fn a_wrong_status_voids_round_and_run() {
     server.stop();
 }
 
+/// A page that begins as it should and has a byte too many, or too few, is no answer.
+#[test]
+fn a_page_of_another_length_voids_the_round() {
+    let mut options = Options::new(vec!["app1=127.0.0.1:0".parse().unwrap()]);
+    options.plain = true;
+    let server = Server::start(options).unwrap();
+    let address = server.address("app1").unwrap().to_string().parse().unwrap();
+    let contender = Contender { name: "direct", address, what: What::Origin(None) };
+    let length = lab::page_length(address).unwrap();
+    assert_eq!(length, "Hello from app1!\n".len() as u64);
+    let failures = |length| {
+        let scenario = scenario::Scenario::sweep(200.0).with_page_length(length);
+        visit(&contender, &scenario, CORES, 1).unwrap().0.load.failures
+    };
+    assert_eq!(failures(length).sum(), 0);
+    for wrong in [length - 1, length + 1] {
+        let failures = failures(wrong);
+        assert!(failures.length > 0 && failures.sum() == failures.length, "{failures:?}");
+    }
+    server.stop();
+}
+
 #[cfg(debug_assertions)]
 #[derive(clap::Parser)]
 struct Line {
@@ -192,24 +214,30 @@ fn disturbances_void_a_round() {
     let mut load = quiet.load.clone();
     load.lag_us.p99 = 100.0;
     let quiet = Round { load, ..quiet };
-    assert_eq!(of_round(&quiet), [""; 0]);
+    assert_eq!(of_round(&quiet, true), [""; 0]);
     for (round, reason) in [
         (Round { steal: 0.05, ..quiet.clone() }, "hypervisor took 5 %"),
         (Round { subject_core_others: 0.3, waited: 0.2, ..quiet.clone() }, "other processes used 30 %"),
         (Round { load_core_busy: 0.99, ..quiet.clone() }, "load's core was 99 % busy"),
     ] {
-        let reasons = of_round(&round).join("; ");
+        let reasons = of_round(&round, true).join("; ");
         assert!(reasons.contains(reason), "{reasons}");
     }
     // Nobody else is there, or nobody is in the way.
     for round in [Round { waited: 0.5, ..quiet.clone() }, Round { subject_core_others: 0.5, ..quiet.clone() }]
     {
-        assert_eq!(of_round(&round), [""; 0]);
+        assert_eq!(of_round(&round, true), [""; 0]);
     }
+    let mut load = quiet.load.clone();
+    load.reopened = 2;
+    let reopened = Round { load, ..quiet.clone() };
+    let reasons = of_round(&reopened, true).join("; ");
+    assert!(reasons.starts_with("2 connections ended and were opened again"), "{reasons}");
+    assert_eq!(of_round(&reopened, false), [""; 0]);
     // In a closed loop the load's core is busy, of course.
     let mut load = quiet.load.clone();
     load.offered_per_s = None;
-    assert_eq!(of_round(&Round { load, load_core_busy: 1.0, ..quiet }), [""; 0]);
+    assert_eq!(of_round(&Round { load, load_core_busy: 1.0, ..quiet }, true), [""; 0]);
 }
 
 /// A subject that is gone, before an origin.

@@ -33,7 +33,7 @@ pub use awake::Awake;
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
 pub use ending::{end_on_signals, is_gone};
-pub use process::{Process, allowed_cores, installed, on_core, stay_on_core, version_line};
+pub use process::{Process, allowed_cores, installed, on_core, page_length, stay_on_core, version_line};
 pub use scripted::{Decide, Reply, Scripted, Then};
 pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};

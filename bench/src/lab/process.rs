@@ -268,15 +268,29 @@ pub fn allowed_cores() -> io::Result<Vec<usize>> {
 }
 
 fn answers(address: SocketAddr) -> bool {
-    let ask = || -> io::Result<bool> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET / HTTP/1.0\r\nHost: ready\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(answer.windows(BODY_MARK.len()).any(|window| window == BODY_MARK))
-    };
-    ask().unwrap_or(false)
+    page(address).is_ok_and(|page| page.windows(BODY_MARK.len()).any(|window| window == BODY_MARK))
+}
+
+/// The length of the body that an origin without a counter makes of `/`.
+///
+/// # Errors
+///
+/// Where it does not answer.
+pub fn page_length(address: SocketAddr) -> io::Result<u64> {
+    let page = page(address)?;
+    let head = page.windows(4).position(|window| window == b"\r\n\r\n");
+    let head = head.ok_or_else(|| io::Error::other(format!("{address} does not answer with a page")))?;
+    Ok((page.len() - head - 4) as u64)
+}
+
+/// `/`, head and body.
+fn page(address: SocketAddr) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET / HTTP/1.0\r\nHost: ready\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
 }
 
 /// Whether a program is in the search path, where Debian keeps servers, or where `scripts/peers.sh` puts them.

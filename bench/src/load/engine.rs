@@ -311,8 +311,8 @@ impl<'a> Engine<'a> {
                 return self.broken(number, Failure::Closed);
             }
             if matches!(opened, Ok(Progress::Opened)) && self.plan.keep_alive {
-                self.counts.tally.reopened += 1;
                 let now_ns = self.now_ns();
+                self.counts.tally.reopened += u64::from(now_ns >= self.warm_up_ns);
                 self.offer(number, now_ns);
             }
         }
@@ -381,6 +381,9 @@ impl<'a> Engine<'a> {
             Failure::Closed if !connection.is_open() => Failure::Connect,
             other => other,
         };
+        if failure == Failure::Malformed && connection.oldest().is_none() {
+            self.counts.unasked(self.plan, now_ns);
+        }
         while let Some(flight) = connection.oldest() {
             connection.answered(true);
             self.counts.failed(self.plan, flight, failure, now_ns);
@@ -454,7 +457,7 @@ impl Counts {
             self.in_flight -= 1;
             self.answered_in_all += 1;
         }
-        if let Some(number) = interval(plan, flight, now_ns) {
+        if let Some(number) = interval(plan, flight.due_ns, now_ns) {
             *self.tally.statuses.entry(complete.status).or_default() += 1;
             self.tally.body_bytes += complete.body;
             if complete.verdict.is_ok() {
@@ -467,8 +470,16 @@ impl Counts {
     fn failed(&mut self, plan: &Plan, flight: Flight, failure: Failure, now_ns: u64) {
         self.in_flight -= 1;
         self.failed_in_all += 1;
-        if let Some(number) = interval(plan, flight, now_ns) {
+        if let Some(number) = interval(plan, flight.due_ns, now_ns) {
             self.tally.failed(number, failure);
+        }
+    }
+
+    /// Bytes that no request asked for are a failure of their own: no flight is there to bear it.
+    fn unasked(&mut self, plan: &Plan, now_ns: u64) {
+        self.failed_in_all += 1;
+        if let Some(number) = interval(plan, now_ns, now_ns) {
+            self.tally.failed(number, Failure::Malformed);
         }
     }
 
@@ -480,9 +491,9 @@ impl Counts {
 }
 
 /// The interval that a request is counted in; `None` where it was due in the warm-up.
-fn interval(plan: &Plan, flight: Flight, now_ns: u64) -> Option<u64> {
+fn interval(plan: &Plan, due_ns: u64, now_ns: u64) -> Option<u64> {
     let warm_up_ns = nanoseconds(plan.warm_up);
-    (flight.due_ns >= warm_up_ns).then(|| (now_ns - warm_up_ns) / nanoseconds(plan.interval))
+    (due_ns >= warm_up_ns).then(|| (now_ns - warm_up_ns) / nanoseconds(plan.interval))
 }
 
 /// CPU time of this thread.

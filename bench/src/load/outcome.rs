@@ -43,7 +43,7 @@ pub struct Tally {
     pub statuses: BTreeMap<u16, u64>,
     /// Bytes of response bodies.
     pub body_bytes: u64,
-    /// Connections that opened after the start: in place of one that ended. Attempts do not count.
+    /// Connections that opened after the warm-up in place of one that ended. Attempts do not count.
     pub reopened: u64,
     /// From when a request was due to the end of its response.
     pub from_due: Histogram<u64>,

@@ -132,6 +132,18 @@ fn an_open_loop_sends_what_is_due_and_measures_from_then() {
     server.stop();
 }
 
+/// However long they take: no rate is above what the answers allow.
+#[test]
+fn answers_after_the_end_do_not_raise_the_rate() {
+    let (server, address) = server();
+    let target = request(address, "GET", "/delay/200", b"", true);
+    let outcome = load::run(&Plan::saturate(target, address, 4, Duration::from_millis(250))).unwrap();
+    assert_eq!(outcome.tally.failures.sum(), 0);
+    // Four connections, each with an answer every 200 ms.
+    assert!(outcome.tally.answered >= 4 && outcome.rate() <= 20.0, "{} {}", outcome.rate(), outcome.tally.answered);
+    server.stop();
+}
+
 #[test]
 fn what_is_not_as_expected_fails() {
     let (server, address) = server();

@@ -16,6 +16,7 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogIterator, IntervalLogWriterBuilder, IntervalLogWriterError, LogEntry, Tag,
 };
 use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Failures, Outcome, Tally, add};
 
@@ -36,14 +37,19 @@ struct Entry {
     histogram: Histogram<u64>,
 }
 
-/// Counts that are no histogram.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    failures: Failures,
-    unsent: u64,
-    /// Requests per second.
-    offered: f64,
-}
+/// Counts that are no histogram; in a file they stand in this order.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Counts(
+    Failures,
+    /// Never sent.
+    u64,
+    /// Requests per second that were offered; of several runs the sum.
+    f64,
+    /// Requests that were due while it was measured: what the rates of runs of any length add up to. A file that was written
+    /// before this was kept has none.
+    #[serde(default)]
+    Option<f64>,
+);
 
 const TAGS: [&str; 3] = ["due", "sent", "lag"];
 
@@ -68,12 +74,9 @@ impl Log {
         for (tag, histogram) in [("sent", &outcome.tally.from_sent), ("lag", &outcome.tally.lag)] {
             entries.push(Entry { tag, start, length: outcome.measured, histogram: histogram.clone() });
         }
-        let counts = Counts {
-            failures: outcome.tally.failures,
-            unsent: outcome.tally.unsent,
-            offered: outcome.offered.unwrap_or_default(),
-        };
-        Log { entries, counts }
+        let offered = outcome.offered.unwrap_or_default();
+        let due = offered * outcome.measured.as_secs_f64();
+        Log { entries, counts: Counts(outcome.tally.failures, outcome.tally.unsent, offered, Some(due)) }
     }
 
     /// Reads a file.
@@ -91,9 +94,7 @@ impl Log {
         let comment = String::from_utf8_lossy(bytes);
         let counts = comment.lines().find_map(|line| line.strip_prefix('#')?.strip_prefix(COUNTS));
         let counts = counts.ok_or_else(|| bad("it has no counts"))?;
-        let (failures, unsent, offered) =
-            serde_json::from_str(counts).map_err(|error| bad(&error.to_string()))?;
-        log.counts = Counts { failures, unsent, offered };
+        log.counts = serde_json::from_str(counts).map_err(|error| bad(&error.to_string()))?;
         let mut base = Duration::ZERO;
         let mut deserializer = Deserializer::new();
         for entry in IntervalLogIterator::new(bytes) {
@@ -116,21 +117,47 @@ impl Log {
         Ok(log)
     }
 
-    /// Adds another generator's.
+    /// Adds another generator's, or another run's of the same one.
     pub fn add(&mut self, other: Log) {
+        let due = self.due() + other.due();
         self.entries.extend(other.entries);
         self.entries.sort_by_key(|entry| entry.start);
-        self.counts.failures.add(&other.counts.failures);
-        self.counts.unsent += other.counts.unsent;
-        self.counts.offered += other.counts.offered;
+        let Counts(failures, unsent, offered, _) = other.counts;
+        self.counts.0.add(&failures);
+        self.counts.1 += unsent;
+        self.counts.2 += offered;
+        self.counts.3 = Some(due);
+    }
+
+    /// When each run was measured: its start and its length, in order.
+    fn runs(&self) -> impl Iterator<Item = (Duration, Duration)> {
+        let runs = self.entries.iter().filter(|entry| entry.tag == "sent");
+        runs.map(|entry| (entry.start, entry.length))
+    }
+
+    /// Requests that were due. A file without their number is of one run, or of several that were alike.
+    fn due(&self) -> f64 {
+        let Counts(_, _, offered, due) = self.counts;
+        let seconds: f64 = self.runs().map(|(_, length)| length.as_secs_f64()).sum();
+        due.unwrap_or_else(|| offered * seconds / self.runs().count().max(1) as f64)
+    }
+
+    /// The time in which at least one run was measured: of generators at the same time it is that of one of them, of
+    /// runs one after the other the sum, without the pauses between them.
+    fn measured(&self) -> Duration {
+        let (mut sum, mut end) = (Duration::ZERO, Duration::ZERO);
+        for (start, length) in self.runs() {
+            sum += (start + length).saturating_sub(end.max(start));
+            end = end.max(start + length);
+        }
+        sum.max(Duration::from_nanos(1))
     }
 
     /// The whole as one run's outcome; what a log does not keep is 0.
     pub fn outcome(&self) -> Outcome {
-        let mut tally =
-            Tally { failures: self.counts.failures, unsent: self.counts.unsent, ..Tally::default() };
+        let Counts(failures, unsent, ..) = self.counts;
+        let mut tally = Tally { failures, unsent, ..Tally::default() };
         let start = self.entries.iter().map(|entry| entry.start).min().unwrap_or_default();
-        let mut measured = Duration::from_nanos(1);
         for entry in &self.entries {
             let to = match entry.tag {
                 "due" => &mut tally.from_due,
@@ -138,16 +165,13 @@ impl Log {
                 _ => &mut tally.lag,
             };
             add(to, &entry.histogram);
-            if entry.tag != "due" {
-                // Generators that ran one after the other have measured that much longer.
-                measured = measured.max(entry.start + entry.length - start);
-            }
         }
         tally.answered = tally.from_due.len();
+        let measured = self.measured();
         Outcome {
             started: UNIX_EPOCH + start,
             measured,
-            offered: Some(self.counts.offered).filter(|offered| *offered > 0.0),
+            offered: Some(self.due() / measured.as_secs_f64()).filter(|offered| *offered > 0.0),
             answered_in_all: tally.answered,
             failed_in_all: tally.failures.sum(),
             tally,
@@ -170,8 +194,7 @@ impl Log {
         let start = self.entries.iter().map(|entry| entry.start).min().unwrap_or_default();
         // The format has milliseconds.
         let start = Duration::from_millis(start.as_millis() as u64);
-        let Counts { failures, unsent, offered } = self.counts;
-        let counts = serde_json::to_string(&(failures, unsent, offered)).expect("numbers");
+        let counts = serde_json::to_string(&self.counts).expect("numbers");
         let mut serializer = V2DeflateSerializer::new();
         let mut log = IntervalLogWriterBuilder::new()
             .add_comment("latency in ns; due: from when requests were due, by interval; sent: from when they were sent")
@@ -236,6 +259,38 @@ mod tests {
         assert_eq!(sum.tally.lag.len(), 3);
         let max_ms = sum.tally.from_due.max() as f64 / 1e6;
         assert!((max_ms / 30.0 - 1.0).abs() < 2e-3, "{max_ms}");
+    }
+
+    #[test]
+    fn runs_one_after_the_other_average() {
+        let second = Duration::from_secs(1);
+        let mut sum = Log::default();
+        let start = UNIX_EPOCH + 1_000_000 * second;
+        // Each of 2 s, with pauses between them; of the third one half lies in the second.
+        for after in [0, 60, 61] {
+            sum.add(through_a_file(&Log::of(&outcome(start + after * second, &[10, 20]), second)));
+        }
+        let sum = through_a_file(&sum).outcome();
+        assert_eq!(sum.measured, 5 * second);
+        assert_eq!(sum.offered, Some(6000.0 / 5.0));
+        assert_eq!(sum.rate(), 6.0 / 5.0);
+        // A run that lies within another one adds no time.
+        let long = Outcome { measured: 9 * second, ..outcome(start, &[10]) };
+        let mut sum = Log::of(&long, second);
+        sum.add(Log::of(&outcome(start + second, &[10]), second));
+        assert_eq!(sum.outcome().measured, 9 * second);
+        assert_eq!(sum.outcome().offered, Some(11_000.0 / 9.0));
+    }
+
+    /// As they were written before the number of requests due stood in them.
+    #[test]
+    fn older_files_are_understood() {
+        let second = Duration::from_secs(1);
+        let start = UNIX_EPOCH + 1_000_000 * second;
+        let text = String::from_utf8(Log::of(&outcome(start, &[10]), second).bytes().unwrap()).unwrap();
+        let older = text.replace(",3,1000.0,2000.0]", ",3,1000.0]");
+        assert_ne!(text, older);
+        assert_eq!(Log::parse(older.as_bytes()).unwrap().outcome().offered, Some(1000.0));
     }
 
     #[test]

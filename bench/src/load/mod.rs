@@ -123,7 +123,14 @@ pub fn run_shared(plan: &Plan, shared: &Arc<Shared>) -> Result<Outcome, LoadErro
         }
     }
     let mut outcome = outcome.expect("a plan has a thread");
-    // It is over early where all requests of a limited plan were sent, or it was stopped.
-    outcome.measured = plan.duration.min(ran.saturating_sub(plan.warm_up)).max(Duration::from_nanos(1));
+    let ran = ran.saturating_sub(plan.warm_up);
+    let measured = match plan.pace {
+        // Answers that come after the end are counted. With a warm-up as many of its own, which come after it, are not; without
+        // one they would make the rate too high.
+        Pace::Saturate if plan.warm_up.is_zero() => ran,
+        // It is over early where all requests of a limited plan were sent, or it was stopped.
+        _ => plan.duration.min(ran),
+    };
+    outcome.measured = measured.max(Duration::from_nanos(1));
     Ok(outcome)
 }

@@ -140,7 +140,12 @@ fn answers_after_the_end_do_not_raise_the_rate() {
     let outcome = load::run(&Plan::saturate(target, address, 4, Duration::from_millis(250))).unwrap();
     assert_eq!(outcome.tally.failures.sum(), 0);
     // Four connections, each with an answer every 200 ms.
-    assert!(outcome.tally.answered >= 4 && outcome.rate() <= 20.0, "{} {}", outcome.rate(), outcome.tally.answered);
+    assert!(
+        outcome.tally.answered >= 4 && outcome.rate() <= 20.0,
+        "{} {}",
+        outcome.rate(),
+        outcome.tally.answered
+    );
     server.stop();
 }
 

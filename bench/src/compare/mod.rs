@@ -165,7 +165,7 @@ impl Comparison<'_> {
         run.left_out.dedup();
         run.voids.extend(error.as_ref().map(void::of_early_end));
         run.voids.extend(void::of_siblings(self.cores));
-        run.voids.extend(void::of_run(&run.scenarios));
+        run.voids.extend(void::of_run(&run.scenarios, run.rounds));
         run.is_awake = awake.is_some() && Awake::count(self.cores.load) > awake_before;
         run.took_s = start.elapsed().as_secs_f64();
         Ok((run, error))

@@ -347,8 +347,39 @@ impl Entry {
         if is_closed && is_idle && is_limited { "> " } else { "" }
     }
 
+    /// A mark before latencies where [`Entry::at_least`] marks throughput: requests waited for the load's core, and would
+    /// have waited less.
+    pub fn at_most(&self) -> &'static str {
+        if self.at_least().is_empty() { "" } else { "< " }
+    }
+
     /// A figure's median.
     pub fn median(&self, name: &str) -> Option<f64> {
         Some(self.sample(name)?.median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_load_limits_is_marked() {
+        let entry = |offered_per_s, load_core_busy, busy| {
+            let load = Summary { offered_per_s, ..Summary::default() };
+            let sample = Sample::of([busy]);
+            let figure = Figure { sample, to_floor: None, to_nginx: None };
+            Entry {
+                rounds: vec![Round { load, load_core_busy, ..Round::default() }],
+                figures: [(figure::BUSY.to_owned(), figure)].into(),
+                ..Entry::new("x")
+            }
+        };
+        let marks = |entry: Entry| [entry.at_least(), entry.at_most()];
+        assert_eq!(marks(entry(None, 0.99, 0.8)), ["> ", "< "]);
+        // The subject was full, the load was not, or its rate was its own.
+        for entry in [entry(None, 0.99, 0.99), entry(None, 0.9, 0.8), entry(Some(8000.0), 0.99, 0.8)] {
+            assert_eq!(marks(entry), ["", ""]);
+        }
     }
 }

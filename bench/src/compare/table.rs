@@ -13,7 +13,8 @@ pub(super) fn text(run: &Run) -> String {
     let mut text = format!(
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
          Cores without work {}. Good rounds: {}. Medians, with the {}; ratios are taken round by \
-         round. –: not there, or not shown for the reason below.\n",
+         round. –: not there, or not shown for the reason below. > and <: the load's core was the limit, at least so many \
+         requests and at most such a latency.\n",
         run.started,
         if run.revision.is_empty() { "an unknown revision" } else { &run.revision },
         run.took_s,
@@ -82,7 +83,8 @@ fn of_scenario(scenario: &Scenario) -> Table {
         };
         let cpu = entry.figure(figure::CPU);
         let ratio = |to: fn(&Figure) -> Option<&Sample>| with_interval(cpu.and_then(to), 2);
-        let tail = |us: f64| number(Some(us).filter(|us| *us > 0.0), 0);
+        let latency = |text: String| if text == none() { text } else { entry.at_most().to_owned() + &text };
+        let tail = |us: f64| latency(number(Some(us).filter(|us| *us > 0.0), 0));
         table.add_row([
             entry.subject.clone(),
             entry.at_least().to_owned() + &median(figure::REQUESTS, 0),
@@ -91,8 +93,8 @@ fn of_scenario(scenario: &Scenario) -> Table {
             ratio(|figure| figure.to_nginx.as_ref()),
             median(figure::CPU_USER, 2),
             entry.median(figure::BUSY).map_or_else(none, |busy| format!("{:.0} %", 100.0 * busy)),
-            median(if moves_bodies { figure::MB_PER_CPU_S } else { figure::P50 }, 0),
-            with_interval(entry.sample(figure::P99), 0),
+            if moves_bodies { median(figure::MB_PER_CPU_S, 0) } else { latency(median(figure::P50, 0)) },
+            latency(with_interval(entry.sample(figure::P99), 0)),
             tail(entry.latency_us.p99_9),
             tail(entry.latency_us.p99_99),
             median(figure::ADDED_P50, 0),

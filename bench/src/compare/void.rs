@@ -6,8 +6,8 @@
 //! - A *figure* is withheld where its rounds lie too far apart, and a ratio where its rounds do. A machine may drift by more than
 //!   subjects differ; a ratio taken within rounds does not drift with it, so it is held to a bound of its own, a
 //!   tighter one.
-//! - A *run* is void where a response was not what it should be, a subject left its core, or too much is
-//!   withheld. It is shown, with the reasons, and ends with an error.
+//! - A *run* is void where a response was not what it should be, a subject left its core, the generator could not offer
+//!   what it was told to, or too much is withheld. It is shown, with the reasons, and ends with an error.
 //!
 //! An unoptimised build is not even begun with ([`crate::lab::refuse_debug_build`]), nor two sides on one core
 //! ([`crate::lab::Cores::new`]).
@@ -61,9 +61,7 @@ pub(super) fn of_round(round: &Round, keep_alive: bool) -> Vec<String> {
             "{count} connections ended and were opened again, which costs more than keeping them"
         ));
     }
-    if round.load.offered_per_s.is_some() {
-        reasons.extend(of_generator(&round.load, round.load_core_busy));
-    }
+    reasons.extend(of_generator(round).or_else(|| of_backlog(&round.load)));
     reasons.extend(of_surroundings(round));
     reasons
 }
@@ -97,7 +95,8 @@ pub(super) fn of_answers(load: &Summary) -> Option<String> {
             statuses.join(", ")
         ));
     }
-    (load.answered == 0).then(|| "no request was answered".into())
+    // Where none was sent, nobody could answer.
+    (load.answered == 0 && load.unsent == 0).then(|| "no request was answered".into())
 }
 
 /// What is wrong with a subject whose answers in a sweep, which has no rounds, are not what they should be. That it
@@ -113,20 +112,33 @@ pub(super) fn of_visit(what: &str, subject: &str, load: &Summary) -> Option<Void
     of_answers(load).map(of)
 }
 
-/// How the generator fell short of what it should have offered.
-pub(super) fn of_generator(load: &Summary, load_core_busy: f64) -> Option<String> {
+/// How the generator fell short of what it should have offered; in a closed loop it offers what it can.
+fn of_generator(round: &Round) -> Option<String> {
+    let Round { load, load_core_busy, .. } = round;
+    load.offered_per_s?;
     if load.lag_us.p99 > LAG_P99_US_MAX {
         return Some(format!(
             "the generator lagged: {:.0} µs at its 99th percentile, {LAG_P99_US_MAX} µs are allowed",
             load.lag_us.p99
         ));
     }
-    if load_core_busy > LOAD_CORE_BUSY_MAX {
+    if *load_core_busy > LOAD_CORE_BUSY_MAX {
         return Some(format!(
             "the load's core was {:.0} % busy: it limits what is offered",
             100.0 * load_core_busy
         ));
     }
+    let is_behind = load.answered == 0 && load.failed_in_all == 0 && load.unsent > 0;
+    is_behind.then(|| {
+        format!(
+            "the generator was late: it sent none of the {} requests that were due while it was measured",
+            load.unsent
+        )
+    })
+}
+
+/// What a subject, or the generator, left behind.
+fn of_backlog(load: &Summary) -> Option<String> {
     let due = load.answered + load.failed_in_all + load.unsent;
     (load.unsent as f64 > UNSENT_MAX * due as f64).then(|| {
         format!("{} of {due} requests that were due were never sent, as no connection was free", load.unsent)
@@ -244,11 +256,31 @@ fn causes(scenario: &Scenario) -> String {
     reasons.join("; ")
 }
 
-/// Why a run is void, by all its loads, after what they withhold.
-pub(super) fn of_run(scenarios: &[Scenario]) -> Vec<Void> {
+/// Whether a load is withheld since the generator could not put it on.
+fn of_starved_generator(scenario: &Scenario, rounds: u32) -> Option<Void> {
+    if good_rounds(scenario).len() >= rounds as usize {
+        return None;
+    }
+    let of = |entry: &Entry| {
+        let reason = entry.rounds.iter().find_map(of_generator)?;
+        Some(Void {
+            scenario: scenario.key.clone(),
+            subject: entry.subject.clone(),
+            figure: String::new(),
+            reason: format!(
+                "{reason}, so that too few rounds are good; offer less, or leave the machine alone"
+            ),
+        })
+    };
+    scenario.entries.iter().find_map(of)
+}
+
+/// Why a run is void, by all its loads, after what they withhold; `rounds` are those asked for.
+pub(super) fn of_run(scenarios: &[Scenario], rounds: u32) -> Vec<Void> {
     let mut voids = Vec::new();
     let (mut wanted, mut withheld) = (0, 0);
     for scenario in scenarios {
+        voids.extend(of_starved_generator(scenario, rounds));
         let mut add = |entry: &Entry, figure: &str, reason: String| {
             let (scenario, subject) = (scenario.key.clone(), entry.subject.clone());
             voids.push(Void { scenario, subject, figure: figure.into(), reason });

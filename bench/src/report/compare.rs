@@ -41,7 +41,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              subject under one load, the next begins with another one; {rounds} good rounds, of which medians are shown with their \
              {interval}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
              lie too far apart is not shown (–). Cores without work {idle_cores}. \
-             Where > stands before a throughput, the load's core was the limit. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
+             Where > stands before a throughput and < before a latency, the load's core was the limit: the subject could do more, in less time. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
              split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Direct is \
              the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
              It is none for new connections and uploads: it opens a connection to a server for each of a client, and who shares \
@@ -90,13 +90,17 @@ fn table(scenario: &Scenario) -> Table {
         ("core busy, %", has(figure::BUSY), |entry| {
             Some(plot::number(&(100.0 * entry.median(figure::BUSY)?)))
         }),
-        ("p50, µs", has(figure::P50), |entry| Some(plot::number(&entry.median(figure::P50)?))),
+        ("p50, µs", has(figure::P50), |entry| {
+            Some(entry.at_most().to_owned() + &plot::number(&entry.median(figure::P50)?))
+        }),
         ("over direct, µs", has(figure::ADDED_P50), |entry| {
             Some(plot::number(&entry.median(figure::ADDED_P50)?))
         }),
-        ("p99, µs", has(figure::P99), |entry| with_interval(entry.sample(figure::P99)?)),
-        ("p99.9, µs", has(figure::P99), |entry| tail(entry.latency_us.p99_9)),
-        ("p99.99, µs", has_last, |entry| tail(entry.latency_us.p99_99)),
+        ("p99, µs", has(figure::P99), |entry| {
+            Some(entry.at_most().to_owned() + &with_interval(entry.sample(figure::P99)?)?)
+        }),
+        ("p99.9, µs", has(figure::P99), |entry| tail(entry, entry.latency_us.p99_9)),
+        ("p99.99, µs", has_last, |entry| tail(entry, entry.latency_us.p99_99)),
         ("MB per CPU second", has(figure::MB_PER_CPU_S), |entry| {
             Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))
         }),
@@ -113,8 +117,8 @@ fn table(scenario: &Scenario) -> Table {
 }
 
 /// A percentile of all rounds together; `None` where too few requests lie beyond it.
-fn tail(us: f64) -> Option<String> {
-    (us > 0.0).then(|| plot::number(&us))
+fn tail(entry: &Entry, us: f64) -> Option<String> {
+    (us > 0.0).then(|| entry.at_most().to_owned() + &plot::number(&us))
 }
 
 /// The median and, where rounds differ, its confidence interval.

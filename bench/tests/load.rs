@@ -166,6 +166,7 @@ fn what_is_not_as_expected_fails() {
     let plan = limited(address, request(address, "GET", "/delay/5000", b"", true), 8);
     let outcome = load::run(&Plan { timeout: Duration::from_millis(200), ..plan }).unwrap();
     assert_eq!((outcome.answered_in_all, outcome.tally.failures.timeout), (0, 8));
+    assert!(outcome.tally.slowest_failure >= Duration::from_millis(200));
     server.stop();
 }
 

@@ -86,7 +86,7 @@ pub struct Figures {
     pub failed: u64,
     /// Requests that were due and not sent, as the load ended before it had the time: nobody's failure.
     pub unsent: u64,
-    /// How late the load was at most with a request: so much of the slowest answer may be its own doing.
+    /// How late the load was at most with a request: so much of `worst_ms` may be its own doing.
     pub load_late_ms: f64,
     /// The failed ones by how, without ways of which there were none.
     pub failures: BTreeMap<String, u64>,
@@ -95,7 +95,7 @@ pub struct Figures {
     /// From the end of the fault until the bucket ended in which the server answered again; `None` where it was not
     /// out, or never came back.
     pub return_ms: Option<f64>,
-    /// The slowest answer, from when its request was due.
+    /// The longest that a client waited, from when its request was due to the end of its answer or to its failure.
     pub worst_ms: f64,
     /// The median of all answers.
     pub median_ms: f64,

@@ -189,7 +189,7 @@ fn seen(outcome: &Outcome, moments: &Moments, ejections: &[SystemTime], hits: u6
         failures,
         eject_ms,
         return_ms: eject_ms.and_then(|_| return_ms(&buckets, mended_ms, rules.bucket_ms)),
-        worst_ms: tally.from_due.max() as f64 / 1e6,
+        worst_ms: 1e3 * tally.slowest_failure.max(Duration::from_nanos(tally.from_due.max())).as_secs_f64(),
         median_ms: tally.from_due.value_at_quantile(0.5) as f64 / 1e6,
         hits,
         answers: tally.answered,
@@ -210,6 +210,43 @@ fn return_ms(buckets: &[Bucket], mended_ms: f64, bucket_ms: u64) -> Option<f64> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Tally;
+
+    /// Whoever waits five seconds for an error has waited for five seconds.
+    #[test]
+    fn the_worst_is_what_a_client_waited_for() {
+        let rules = Rules {
+            rate_per_s: 100.0,
+            connections: 1,
+            max_fails: 1,
+            fail_timeout_ms: 1000,
+            connect_timeout_ms: 500,
+            read_timeout_ms: 500,
+            slow_ms: 100,
+            calm_ms: 200,
+            fault_ms: 2000,
+            after_ms: 800,
+            bucket_ms: 100,
+        };
+        let worst_ms = |answer_ms: u64, failure_ms: u64| {
+            let mut tally = Tally { slowest_failure: ms(failure_ms), ..Tally::default() };
+            tally.from_due.record(1_000_000 * answer_ms).unwrap();
+            let outcome = Outcome {
+                started: SystemTime::UNIX_EPOCH,
+                measured: ms(3000),
+                offered: None,
+                tally,
+                answered_in_all: 1,
+                failed_in_all: 1,
+                cpu: Duration::ZERO,
+                busy: 0.0,
+            };
+            let moments = [(outcome.started, "broken"), (outcome.started, "mended")];
+            seen(&outcome, &moments, &[], 1, &rules).figures.worst_ms.round()
+        };
+        assert_eq!(worst_ms(20, 5000), 5000.0);
+        assert_eq!(worst_ms(20, 10), 20.0);
+    }
 
     #[test]
     fn a_server_is_back_when_it_answers_after_the_end_of_the_fault() {

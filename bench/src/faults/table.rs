@@ -13,6 +13,7 @@ pub(super) fn text(run: &Run) -> String {
          moves on.\n\
          out: from the fault until its log says so. back: from the fault's end until it answers, to {} ms.\n\
          hits: requests that reached the servers. answers: whole 200s that came back.\n\
+         worst: the longest that a client waited for an answer or a failure, from when its request was due.\n\
          load late: how late the load itself was at most; what is slow by no more says nothing of the subject.\n\n",
         rules.rate_per_s,
         rules.connections,

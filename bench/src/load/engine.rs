@@ -471,7 +471,7 @@ impl Counts {
         self.in_flight -= 1;
         self.failed_in_all += 1;
         if let Some(number) = interval(plan, flight.due_ns, now_ns) {
-            self.tally.failed(number, failure);
+            self.tally.failed(number, failure, now_ns - flight.due_ns);
         }
     }
 
@@ -479,7 +479,7 @@ impl Counts {
     fn unasked(&mut self, plan: &Plan, now_ns: u64) {
         self.failed_in_all += 1;
         if let Some(number) = interval(plan, now_ns, now_ns) {
-            self.tally.failed(number, Failure::Malformed);
+            self.tally.failed(number, Failure::Malformed, 0);
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Tally {
     pub from_due: Histogram<u64>,
     /// From when it was sent.
     pub from_sent: Histogram<u64>,
+    /// The longest time from when a request was due to its failure.
+    pub slowest_failure: Duration,
     /// How late the generator was: from when the request was due and a connection was free to when it was handed to
     /// the kernel.
     pub lag: Histogram<u64>,
@@ -159,6 +161,7 @@ impl Default for Tally {
             reopened: 0,
             from_due: histogram(),
             from_sent: histogram(),
+            slowest_failure: Duration::ZERO,
             lag: histogram(),
             intervals: Vec::new(),
         }
@@ -181,9 +184,10 @@ impl Tally {
         }
     }
 
-    /// A failure in interval `number`.
-    pub(super) fn failed(&mut self, number: u64, failure: Failure) {
+    /// A failure in interval `number`, `took_ns` after its request was due.
+    pub(super) fn failed(&mut self, number: u64, failure: Failure, took_ns: u64) {
         self.failures.count(failure);
+        self.slowest_failure = self.slowest_failure.max(Duration::from_nanos(took_ns));
         self.interval(number).failed += 1;
     }
 
@@ -211,6 +215,7 @@ impl Tally {
         self.reopened += other.reopened;
         add(&mut self.from_due, &other.from_due);
         add(&mut self.from_sent, &other.from_sent);
+        self.slowest_failure = self.slowest_failure.max(other.slowest_failure);
         add(&mut self.lag, &other.lag);
         for interval in &other.intervals {
             match self.intervals.binary_search_by_key(&interval.number, |mine| mine.number) {
@@ -391,11 +396,12 @@ mod tests {
         for tally in [&mut one, &mut other] {
             tally.served(2, ServerName::new(b"app1"));
         }
-        other.failed(2, Failure::Timeout);
+        other.failed(2, Failure::Timeout, 5_000_000_000);
         other.statuses.insert(200, 1);
         one.add(&other);
         assert_eq!(one.answered, 3);
         assert_eq!(one.failures, Failures { timeout: 1, ..Failures::default() });
+        assert_eq!(one.slowest_failure, Duration::from_secs(5));
         assert_eq!(one.from_due.len(), 3);
         let numbers: Vec<_> = one.intervals.iter().map(|i| (i.number, i.failed, i.from_due.len())).collect();
         assert_eq!(numbers, [(0, 0, 1), (1, 0, 1), (2, 1, 1)]);

@@ -37,7 +37,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              repeats nothing. Rules of all subjects: max_fails {}, fail_timeout {} ms, connect timeout {} ms, read timeout {} ms, \
              and a 500 moves on; HAProxy has health checks besides, every half of that fail_timeout, as its passive rules \
              do not bring a server back. Out: from the fault until the subject's log says so. Back: from the fault's end until app2 \
-             answers, to {} ms. Hits: requests that reached the servers, as they counted them. Load late: how late \
+             answers, to {} ms. Worst: the longest that a client waited for an answer or a failure, from when its request was due; the curves are of answers. Hits: requests that reached the servers, as they counted them. Load late: how late \
              the load itself was at most; what is slow by no more says nothing of the subject.",
             rules.rate_per_s,
             rules.connections,

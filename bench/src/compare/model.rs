@@ -153,7 +153,7 @@ pub mod figure {
     pub const ADDED_P50: &str = "added_p50_us";
     /// The 99th percentile less that of direct in the same round, in µs.
     pub const ADDED_P99: &str = "added_p99_us";
-    /// Resident memory after the load, in KiB.
+    /// The most resident memory under the load, in KiB.
     pub const MEMORY: &str = "memory_kib";
 }
 
@@ -186,7 +186,7 @@ pub struct Round {
     pub user_ticks: u64,
     /// How long the visit took, in seconds.
     pub seconds: f64,
-    /// Resident memory of the subject after it, in KiB; of direct, that of the origin.
+    /// The most resident memory of the subject meanwhile, in KiB; of direct, that of the origin. In older runs: after it.
     pub memory_kib: u64,
     /// How busy the load's core was, 0 to 1, whoever used it.
     pub load_core_busy: f64,
@@ -291,7 +291,7 @@ impl Run {
         }
     }
 
-    /// Resident memory of a subject under the saturated load, in KiB.
+    /// The most resident memory of a subject under the saturated load, in KiB.
     pub fn memory_under_load_kib(&self, subject: &str) -> Option<f64> {
         self.scenario("saturated")?.entry(subject)?.median(figure::MEMORY)
     }

@@ -331,7 +331,7 @@ fn memory(run: &Run) -> Option<Block> {
         ]);
     }
     let text = format!(
-        "Resident memory of all processes of a subject together; pages that they share count in each. Saturated is after a round of that load, the median; \
+        "Resident memory of all processes of a subject together; pages that they share count in each. Saturated is the most that was seen in a round of that load, the median; \
          idle are {} client \
          connections, each answered once.",
         first.idle_connections

@@ -79,7 +79,8 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
         });
     }
     let direct = entries.iter().find(|entry| entry.subject == super::DIRECT);
-    if let Some(direct) = direct.filter(|direct| direct.subject != entry.subject) {
+    let direct = direct.filter(|direct| direct.subject != entry.subject);
+    if let Some(direct) = direct.filter(|_| scenario.model().has_added_latency()) {
         let added = |of: fn(&Percentiles) -> f64| {
             let pair = |at: &usize| of(latency(&entry.rounds[*at])) - of(latency(&direct.rounds[*at]));
             Sample::of(good.iter().map(pair))

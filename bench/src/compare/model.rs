@@ -149,7 +149,8 @@ pub mod figure {
     pub const P50: &str = "p50_us";
     /// See [`P50`].
     pub const P99: &str = "p99_us";
-    /// The median latency less that of direct in the same round, in µs.
+    /// The median latency less that of direct in the same round, in µs; see
+    /// [`has_added_latency`](super::Scenario::has_added_latency).
     pub const ADDED_P50: &str = "added_p50_us";
     /// The 99th percentile less that of direct in the same round, in µs.
     pub const ADDED_P99: &str = "added_p99_us";
@@ -321,6 +322,12 @@ impl Sweep {
 }
 
 impl Scenario {
+    /// Whether latency less that of direct is what a subject adds. In a closed loop of many connections all of them always wait:
+    /// latency is the length of that queue over the throughput.
+    pub fn has_added_latency(&self) -> bool {
+        self.offered_per_s.is_some() || self.connections == 1
+    }
+
     /// What was measured of a subject.
     pub fn entry(&self, subject: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.subject == subject)

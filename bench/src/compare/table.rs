@@ -14,7 +14,7 @@ pub(super) fn text(run: &Run) -> String {
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
          Cores without work {}. Good rounds: {}. Medians, with the {}; ratios are taken round by \
          round. –: not there, or not shown for the reason below. > and <: the load's core was the limit, at least so many \
-         requests and at most such a latency.\n",
+         requests and at most such a latency. Percentiles are those of all rounds together, by round the median of each.\n",
         run.started,
         if run.revision.is_empty() { "an unknown revision" } else { &run.revision },
         run.took_s,
@@ -71,7 +71,9 @@ fn of_scenario(scenario: &Scenario) -> Table {
     let mut header =
         vec!["subject", "requests/s", "CPU µs/request", "to floor", "to nginx", "user µs", "core busy"];
     header.push(if moves_bodies { "MB/CPU s" } else { "p50 µs" });
-    header.extend(["p99 µs", "p99.9 µs", "p99.99 µs", "p50 over direct"]);
+    header.extend(["p99 µs", "p99.9 µs", "p99.99 µs", "p99 by round"]);
+    let has_added = scenario.has_added_latency();
+    header.extend(has_added.then_some("p50 over direct"));
     let mut table = table(&header);
     for entry in &scenario.entries {
         let median = |name: &str, digits: usize| number(entry.median(name), digits);
@@ -84,8 +86,8 @@ fn of_scenario(scenario: &Scenario) -> Table {
         let cpu = entry.figure(figure::CPU);
         let ratio = |to: fn(&Figure) -> Option<&Sample>| with_interval(cpu.and_then(to), 2);
         let latency = |text: String| if text == none() { text } else { entry.at_most().to_owned() + &text };
-        let tail = |us: f64| latency(number(Some(us).filter(|us| *us > 0.0), 0));
-        table.add_row([
+        let pooled = |us: f64| latency(number(Some(us).filter(|us| *us > 0.0), 0));
+        let mut row = vec![
             entry.subject.clone(),
             entry.at_least().to_owned() + &median(figure::REQUESTS, 0),
             with_interval(entry.sample(figure::CPU), 2),
@@ -93,12 +95,14 @@ fn of_scenario(scenario: &Scenario) -> Table {
             ratio(|figure| figure.to_nginx.as_ref()),
             median(figure::CPU_USER, 2),
             entry.median(figure::BUSY).map_or_else(none, |busy| format!("{:.0} %", 100.0 * busy)),
-            if moves_bodies { median(figure::MB_PER_CPU_S, 0) } else { latency(median(figure::P50, 0)) },
+            if moves_bodies { median(figure::MB_PER_CPU_S, 0) } else { pooled(entry.latency_us.p50) },
+            pooled(entry.latency_us.p99),
+            pooled(entry.latency_us.p99_9),
+            pooled(entry.latency_us.p99_99),
             latency(with_interval(entry.sample(figure::P99), 0)),
-            tail(entry.latency_us.p99_9),
-            tail(entry.latency_us.p99_99),
-            median(figure::ADDED_P50, 0),
-        ]);
+        ];
+        row.extend(has_added.then(|| median(figure::ADDED_P50, 0)));
+        table.add_row(row);
     }
     table
 }

@@ -29,10 +29,10 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
         blocks.push(Block {
             title: title(&group[0].servers),
             plots: vec![shares(group)?, latencies(group)?],
-            table: Some(Table {
+            tables: vec![Table {
                 rows: group.iter().map(|case| row(case).into()).collect(),
                 ..Table::new(&HEADER)
-            }),
+            }],
             ..Block::default()
         });
     }

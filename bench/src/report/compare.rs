@@ -42,7 +42,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              {interval}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
              lie too far apart is not shown (–). Cores without work {idle_cores}. \
              Where > stands before a throughput and < before a latency, the load's core was the limit: the subject could do more, in less time. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
-             split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Direct is \
+             split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Percentiles are those of all good rounds together, in the plots too, or where a column says so the median of those of each round. Direct is \
              the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
              It is none for new connections and uploads: it opens a connection to a server for each of a client, and who shares \
              its own among clients can be cheaper.",
@@ -72,53 +72,63 @@ fn block(scenario: &Scenario) -> Result<Block> {
     }
     let title = scenario.title.clone();
     let data = scenario.entries.iter().filter_map(|entry| entry.hlog.clone()).collect();
-    Ok(Block { title, plots, table: Some(table(scenario)), data, ..Block::default() })
+    Ok(Block { title, plots, tables: tables(scenario), data, ..Block::default() })
 }
 
-fn table(scenario: &Scenario) -> Table {
-    let has = |name: &str| scenario.entries.iter().any(|entry| entry.figure(name).is_some());
-    let has_calls = scenario.entries.iter().any(|entry| entry.calls.is_some());
-    type Column = (&'static str, bool, fn(&Entry) -> Option<String>);
-    let has_last = scenario.entries.iter().any(|entry| entry.latency_us.p99_99 > 0.0);
-    let columns: [Column; 12] = [
-        ("requests/s", has(figure::REQUESTS), |entry| {
+/// What a column shows of a subject; `None` where there is nothing to show.
+type Cell = fn(&Entry) -> Option<String>;
+
+/// A table each for throughput, cost and latency: in one they would not fit on a page.
+fn tables(scenario: &Scenario) -> Vec<Table> {
+    let throughput: [(&str, Cell); 3] = [
+        ("requests/s", |entry| {
             Some(entry.at_least().to_owned() + &with_interval(entry.sample(figure::REQUESTS)?)?)
         }),
-        ("CPU, µs/request", has(figure::CPU), |entry| tenths(entry.sample(figure::CPU)?)),
-        ("to relay", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_floor.as_ref()?)),
-        ("to nginx", has(figure::CPU), |entry| ratio(entry.figure(figure::CPU)?.to_nginx.as_ref()?)),
-        ("core busy, %", has(figure::BUSY), |entry| {
-            Some(plot::number(&(100.0 * entry.median(figure::BUSY)?)))
-        }),
-        ("p50, µs", has(figure::P50), |entry| {
-            Some(entry.at_most().to_owned() + &plot::number(&entry.median(figure::P50)?))
-        }),
-        ("over direct, µs", has(figure::ADDED_P50), |entry| {
-            Some(plot::number(&entry.median(figure::ADDED_P50)?))
-        }),
-        ("p99, µs", has(figure::P99), |entry| {
-            Some(entry.at_most().to_owned() + &with_interval(entry.sample(figure::P99)?)?)
-        }),
-        ("p99.9, µs", has(figure::P99), |entry| tail(entry, entry.latency_us.p99_9)),
-        ("p99.99, µs", has_last, |entry| tail(entry, entry.latency_us.p99_99)),
-        ("MB per CPU second", has(figure::MB_PER_CPU_S), |entry| {
-            Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))
-        }),
-        ("system calls/request", has_calls, |entry| Some(format!("{:.2}", entry.calls.as_ref()?.all))),
+        ("core busy, %", |entry| Some(plot::number(&(100.0 * entry.median(figure::BUSY)?)))),
+        ("MB per CPU second", |entry| Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))),
     ];
-    let columns: Vec<&Column> = columns.iter().filter(|(_, is_there, _)| *is_there).collect();
+    let cost: [(&str, Cell); 4] = [
+        ("CPU, µs/request", |entry| tenths(entry.sample(figure::CPU)?)),
+        ("to relay", |entry| ratio(entry.figure(figure::CPU)?.to_floor.as_ref()?)),
+        ("to nginx", |entry| ratio(entry.figure(figure::CPU)?.to_nginx.as_ref()?)),
+        ("system calls/request", |entry| Some(format!("{:.2}", entry.calls.as_ref()?.all))),
+    ];
+    let latency: [(&str, Cell); 7] = [
+        ("p50, µs", |entry| pooled(entry, entry.latency_us.p50)),
+        ("p99, µs", |entry| pooled(entry, entry.latency_us.p99)),
+        ("p99.9, µs", |entry| pooled(entry, entry.latency_us.p99_9)),
+        ("p99.99, µs", |entry| pooled(entry, entry.latency_us.p99_99)),
+        ("p50 by round, µs", |entry| by_round(entry, figure::P50)),
+        ("p99 by round, µs", |entry| by_round(entry, figure::P99)),
+        ("p50 over direct, µs", |entry| Some(plot::number(&entry.median(figure::ADDED_P50)?))),
+    ];
+    // In a run that was made before that was left out it is a queue.
+    let latency = if scenario.has_added_latency() { &latency[..] } else { &latency[..6] };
+    let tables = [&throughput[..], &cost, latency].map(|columns| table(scenario, columns));
+    tables.into_iter().filter(|table| table.header.len() > 1).collect()
+}
+
+/// The columns in which there is something.
+fn table(scenario: &Scenario, columns: &[(&str, Cell)]) -> Table {
+    let has = |cell: Cell| scenario.entries.iter().any(|entry| cell(entry).is_some());
+    let columns: Vec<&(&str, Cell)> = columns.iter().filter(|(_, cell)| has(*cell)).collect();
     let mut table = Table::new(&["subject"]);
-    table.header.extend(columns.iter().map(|(title, ..)| (*title).to_owned()));
+    table.header.extend(columns.iter().map(|(title, _)| (*title).to_owned()));
     for entry in &scenario.entries {
-        let cells = columns.iter().map(|(_, _, cell)| cell(entry).unwrap_or_else(|| "–".into()));
+        let cells = columns.iter().map(|(_, cell)| cell(entry).unwrap_or_else(|| "–".into()));
         table.rows.push(std::iter::once(entry.subject.clone()).chain(cells).collect());
     }
     table
 }
 
 /// A percentile of all rounds together; `None` where too few requests lie beyond it.
-fn tail(entry: &Entry, us: f64) -> Option<String> {
+fn pooled(entry: &Entry, us: f64) -> Option<String> {
     (us > 0.0).then(|| entry.at_most().to_owned() + &plot::number(&us))
+}
+
+/// The median of the rounds' percentiles.
+fn by_round(entry: &Entry, name: &str) -> Option<String> {
+    Some(entry.at_most().to_owned() + &with_interval(entry.sample(name)?)?)
 }
 
 /// The median and, where rounds differ, its confidence interval.
@@ -313,7 +323,7 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         text.push_str(&format!(" Not shown, since its last point was disturbed: {}.", disturbed.join("; ")));
     }
     let title = "Latency against offered load".into();
-    Ok(Block { title, text, plots: vec![plot], table: Some(table), ..Block::default() })
+    Ok(Block { title, text, plots: vec![plot], tables: vec![table], ..Block::default() })
 }
 
 fn memory(run: &Run) -> Option<Block> {
@@ -336,7 +346,7 @@ fn memory(run: &Run) -> Option<Block> {
          connections, each answered once.",
         first.idle_connections
     );
-    Some(Block { title: "Memory".into(), text, table: Some(table), ..Block::default() })
+    Some(Block { title: "Memory".into(), text, tables: vec![table], ..Block::default() })
 }
 
 fn instructions(run: &Run) -> Option<Block> {
@@ -351,7 +361,7 @@ fn instructions(run: &Run) -> Option<Block> {
     (!table.rows.is_empty()).then(|| Block {
         title: "Instructions".into(),
         text: text.into(),
-        table: Some(table),
+        tables: vec![table],
         ..Block::default()
     })
 }

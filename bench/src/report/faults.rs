@@ -74,7 +74,7 @@ fn overview(run: &Run) -> Block {
     }
     let text = "A fault can be hidden from clients where a healthy server is left and no byte of the answer is \
                 with the client yet.";
-    Block { title: "Failed requests".into(), text: text.into(), table: Some(table), ..Block::default() }
+    Block { title: "Failed requests".into(), text: text.into(), tables: vec![table], ..Block::default() }
 }
 
 fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
@@ -110,7 +110,7 @@ fn block(cases: &[Case], rules: &Rules) -> Result<Block> {
         table.rows.push(row);
     }
     let title = format!("{}: {}", cases[0].fault, cases[0].what);
-    Ok(Block { title, text, plots, table: Some(table), ..Block::default() })
+    Ok(Block { title, text, plots, tables: vec![table], ..Block::default() })
 }
 
 fn figures(figures: &Figures) -> [String; 9] {

@@ -35,7 +35,7 @@ pub(super) struct Section {
     pub(super) blocks: Vec<Block>,
 }
 
-/// Some plots and a table under a heading; each part may be missing.
+/// Some plots and tables under a heading; each part may be missing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     /// The heading; empty for none.
@@ -45,7 +45,7 @@ pub(super) struct Block {
     /// Side by side where there is room.
     pub(super) plots: Vec<Plot>,
     /// Below them.
-    pub(super) table: Option<Table>,
+    pub(super) tables: Vec<Table>,
     /// A list below that.
     pub(super) notes: Vec<String>,
     /// Raw data of this block alone.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use bench::balance;
 use bench::compare::model::{
-    Calls, Entry, FORMAT, Figure, Machine, Memory, Point, Run, Scenario, SubjectInfo, Sweep, Void, figure,
+    Calls, Entry, FORMAT, Figure, Machine, Memory, Point, Round, Run, Scenario, SubjectInfo, Sweep, Void,
+    figure,
 };
 use bench::faults::model as faults;
 use bench::load::Percentiles;
@@ -64,7 +65,13 @@ fn comparison() -> Run {
         let mut figures = BTreeMap::from([(figure::REQUESTS.into(), of(60_000.0 / cost))]);
         if number > 0 {
             figures.insert(figure::CPU.into(), of(cost));
+            figures.insert(figure::ADDED_P50.into(), of(3.0 * cost));
         }
+        figures.insert(figure::BUSY.into(), of(0.7));
+        figures.insert(figure::MB_PER_CPU_S.into(), of(12_000.0 / cost));
+        // The median of rounds, one of which was slow, is not the percentile of all of them.
+        figures.insert(figure::P50.into(), of(19.0 * cost));
+        figures.insert(figure::P99.into(), of(700.0 * cost));
         // Of the last one too few clock ticks were sampled.
         if (1..SUBJECTS.len() - 1).contains(&number) {
             figures.insert(figure::CPU_USER.into(), of(0.2 * cost));
@@ -89,6 +96,16 @@ fn comparison() -> Run {
         seconds: 2.0,
         entries: (0..SUBJECTS.len()).map(entry).collect(),
     };
+    // What is seen of a queue; the load's core is what limits it.
+    let mut saturated = Scenario {
+        key: "saturated".into(),
+        title: "small page, 64 connections, as fast as they are answered".into(),
+        offered_per_s: None,
+        ..scenario.clone()
+    };
+    for entry in &mut saturated.entries {
+        entry.rounds = vec![Round { load_core_busy: 0.99, ..Round::default() }];
+    }
     let sweep = |number: usize| {
         let knee_per_s = 90_000.0 / (number + 1) as f64;
         let point = |step: u32| {
@@ -136,7 +153,7 @@ fn comparison() -> Run {
         rounds: 3,
         subjects: SUBJECTS.iter().map(info).collect(),
         left_out: vec!["envoy is not installed".into()],
-        scenarios: vec![scenario],
+        scenarios: vec![scenario, saturated],
         sweeps: (0..SUBJECTS.len()).map(sweep).collect(),
         memory: SUBJECTS[1..].iter().map(memory).collect(),
         instructions: [("proxy".into(), 6_000.0), ("nginx".into(), 20_000.0)].into(),

@@ -16,6 +16,13 @@
   if (document.documentElement.scrollWidth > document.documentElement.clientWidth) {
     problems.push(`the page is ${document.documentElement.scrollWidth} px wide and has to be scrolled sideways`);
   }
+  // On a narrow screen a table may scroll in its own frame; on a wide one nobody looks for columns that are not there.
+  for (const frame of document.querySelectorAll(".scroll")) {
+    if (window.innerWidth >= 1200 && frame.scrollWidth > frame.clientWidth) {
+      const head = frame.querySelector("tr").textContent;
+      problems.push(`the table "${head}" is ${frame.scrollWidth} px wide, ${frame.clientWidth} are there`);
+    }
+  }
   const plots = document.querySelectorAll("svg.plot");
   for (const plot of plots) {
     const name = plot.getAttribute("aria-label");

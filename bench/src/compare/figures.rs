@@ -62,7 +62,11 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
     };
     add(figure::REQUESTS, &|round| round.load.answered_per_s);
     add(figure::P50, &|round| latency(round).p50);
-    add(figure::P99, &|round| latency(round).p99);
+    // Of a large body a round has a few hundred: their 99th percentile would be one of the slowest.
+    let has_p99 = rounds.iter().all(|round| supported(*latency(round), round.load.answered).p99 > 0.0);
+    if has_p99 {
+        add(figure::P99, &|round| latency(round).p99);
+    }
     if entry.rounds.iter().any(|round| round.cpu_ns > 0) {
         let requests = |round: &Round| round.load.answered_in_all.max(1) as f64;
         let cpu_us = move |round: &Round| round.cpu_ns as f64 / 1e3 / requests(round);
@@ -86,7 +90,9 @@ fn values(scenario: &Scenario, entry: &Entry, good: &[usize], entries: &[Entry])
             Sample::of(good.iter().map(pair))
         };
         values.extend(added(|latency| latency.p50).map(|sample| (figure::ADDED_P50, sample)));
-        values.extend(added(|latency| latency.p99).map(|sample| (figure::ADDED_P99, sample)));
+        if has_p99 {
+            values.extend(added(|latency| latency.p99).map(|sample| (figure::ADDED_P99, sample)));
+        }
     }
     values
 }
@@ -107,6 +113,7 @@ fn latency(round: &Round) -> &Percentiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Summary;
 
     #[test]
     fn the_split_of_cpu_time_is_that_of_all_rounds() {
@@ -114,6 +121,33 @@ mod tests {
         let share = |rounds: [Round; 3]| user_share(&rounds.iter().collect::<Vec<_>>());
         assert_eq!(share([round(40, 0), round(50, 20), round(10, 10)]), Some(0.3));
         assert_eq!(share([round(40, 0), round(50, 20), round(9, 9)]), None);
+    }
+
+    #[test]
+    fn a_round_of_few_requests_has_no_p99() {
+        let settings = || crate::compare::options::Settings {
+            is_full: true,
+            redis: false,
+            may_sleep: false,
+            rounds: 2,
+            seconds: 0.6,
+            rate_seconds: 0.6,
+            rates: Vec::new(),
+            only: vec!["body-1m".into()],
+            kinds: Vec::new(),
+        };
+        let scenario = &Scenario::all(&settings())[0];
+        let names = |answered: [u64; 2]| -> Vec<String> {
+            let round = |answered| {
+                let from_sent_us = Percentiles { p50: 1.0, p99: 2.0, ..Percentiles::default() };
+                Round { load: Summary { answered, from_sent_us, ..Summary::default() }, ..Round::default() }
+            };
+            let mut entries = [Entry { rounds: answered.map(round).into(), ..Entry::new("x") }];
+            fill(scenario, &mut entries, &[0, 1]);
+            entries[0].figures.keys().cloned().collect()
+        };
+        assert_eq!(names([1000, 1000]), [figure::P50, figure::P99, figure::REQUESTS]);
+        assert_eq!(names([1000, 600]), [figure::P50, figure::REQUESTS]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Scenario {
         }
     }
 
-    /// Rates of a sweep.
+    /// Rates of a sweep. The lowest one has 1600 requests then, enough for a p99.
     pub(super) fn sweep(rate: f64) -> Scenario {
         Scenario {
             key: "sweep".into(),
@@ -120,7 +120,7 @@ impl Scenario {
             pace: Pace::Poisson(rate),
             keep_alive: true,
             length: None,
-            duration: Duration::from_millis(700),
+            duration: Duration::from_millis(400),
             counts_calls: false,
         }
     }

@@ -17,6 +17,9 @@ const STEP: f64 = 1.25;
 /// Points, at most: 4000 to 350,000 per second.
 const POINTS: u32 = 21;
 
+/// Visits at a rate, of which the middle one counts: in one of them a moment's stall would be a knee.
+const VISITS: u32 = 3;
+
 /// A rate is served if so large a share of it is answered …
 const ANSWERED_MIN: f64 = 0.99;
 
@@ -48,11 +51,22 @@ fn climb_all(climbs: &mut [Climb<'_>], cores: Cores, page_length: u64) -> Result
     for _ in 0..POINTS {
         let scenario = Scenario::sweep(rate).with_page_length(page_length);
         output::tell(format_args!("sweep: {rate:.0} requests per second"));
-        for climb in climbs.iter_mut().filter(|climb| !climb.is_over) {
-            if let Err(error) = climb.at(rate, &scenario, cores) {
-                climb.left_out = Some(climb.contender.excuse(error)?);
-                climb.is_over = true;
+        // Who has failed tries once more: a disturbance may outlast three visits.
+        for attempt in 0..2 {
+            for visit in 1..=VISITS {
+                for climb in climbs.iter_mut().filter(|climb| climb.is_at_work(rate)) {
+                    if let Err(error) = climb.visit(&scenario, cores, attempt * VISITS + visit) {
+                        climb.left_out = Some(climb.contender.excuse(error)?);
+                        climb.is_over = true;
+                    }
+                }
             }
+            for climb in climbs.iter_mut().filter(|climb| climb.is_at_work(rate)) {
+                climb.take_in(rate);
+            }
+        }
+        for climb in climbs.iter_mut() {
+            climb.is_over |= climb.is_at_work(rate);
         }
         if climbs.iter().all(|climb| climb.is_over) {
             break;
@@ -65,6 +79,8 @@ fn climb_all(climbs: &mut [Climb<'_>], cores: Cores, page_length: u64) -> Result
 struct Climb<'a> {
     contender: &'a Contender<'a>,
     sweep: Sweep,
+    /// The visits at the present rate, since the last look at them.
+    visits: Vec<Round>,
     is_over: bool,
     /// An answer was not what it should be.
     void: Option<Void>,
@@ -81,27 +97,30 @@ impl<'a> Climb<'a> {
             limited_by_load: false,
             disturbances: Vec::new(),
         };
-        Climb { contender, sweep, is_over: false, void: None, left_out: None }
+        Climb { contender, sweep, visits: Vec::new(), is_over: false, void: None, left_out: None }
     }
 
-    /// One point; where it fails, a second try, since a moment's disturbance is no knee.
-    fn at(&mut self, rate: f64, scenario: &Scenario, cores: Cores) -> Result<(), CompareError> {
-        for attempt in 1..=2 {
-            let (round, _) = visit(self.contender, scenario, cores, attempt)?;
-            self.void = self
-                .void
-                .take()
-                .or_else(|| void::of_wrong_answers("sweep", self.contender.name, &round.load));
-            if self.take_in(rate, &round) {
-                return Ok(());
-            }
-        }
-        self.is_over = true;
+    /// Whether it has still to be seen whether it serves this rate.
+    fn is_at_work(&self, rate: f64) -> bool {
+        !self.is_over && self.sweep.knee_per_s < rate
+    }
+
+    fn visit(&mut self, scenario: &Scenario, cores: Cores, number: u32) -> Result<(), CompareError> {
+        let (round, _) = visit(self.contender, scenario, cores, number)?;
+        let void = || void::of_wrong_answers("sweep", self.contender.name, &round.load);
+        self.void = self.void.take().or_else(void);
+        self.visits.push(round);
         Ok(())
     }
 
-    /// Notes a try at a rate; says whether the subject kept up.
-    fn take_in(&mut self, rate: f64, round: &Round) -> bool {
+    /// Notes a try at a rate, by the middle one of its visits.
+    fn take_in(&mut self, rate: f64) {
+        let mut visits = std::mem::take(&mut self.visits);
+        visits.sort_by(|one, other| {
+            let p99_us = |round: &Round| round.load.from_due_us.p99;
+            is_served(other).cmp(&is_served(one)).then(p99_us(one).total_cmp(&p99_us(other)))
+        });
+        let round = visits.swap_remove(visits.len() / 2);
         let load = &round.load;
         let point = Point {
             offered_per_s: rate,
@@ -114,17 +133,21 @@ impl<'a> Climb<'a> {
             Some(last) => *last = point,
             None => self.sweep.points.push(point),
         }
-        let is_served = load.failed_in_all == 0
-            && load.answered as f64 >= ANSWERED_MIN * (load.answered + load.unsent) as f64
-            && load.from_due_us.p99 <= P99_US_MAX;
+        let is_served = is_served(&round);
         if is_served {
             self.sweep.knee_per_s = rate;
         }
         // That requests stay unsent says nothing here: a subject that falls behind holds all connections.
         self.sweep.limited_by_load = !is_served && round.load_core_busy > void::LOAD_CORE_BUSY_MAX;
-        self.sweep.disturbances = if is_served { Vec::new() } else { void::of_surroundings(round) };
-        is_served
+        self.sweep.disturbances = if is_served { Vec::new() } else { void::of_surroundings(&round) };
     }
+}
+
+fn is_served(round: &Round) -> bool {
+    let load = &round.load;
+    load.failed_in_all == 0
+        && load.answered as f64 >= ANSWERED_MIN * (load.answered + load.unsent) as f64
+        && load.from_due_us.p99 <= P99_US_MAX
 }
 
 #[cfg(test)]
@@ -145,7 +168,8 @@ mod tests {
         let climb = |rounds: &[Round]| {
             let mut climb = Climb::new(&contender);
             for (number, round) in rounds.iter().enumerate() {
-                climb.take_in(1000.0 * (number + 1) as f64, round);
+                climb.visits.push(round.clone());
+                climb.take_in(1000.0 * (number + 1) as f64);
             }
             climb.sweep
         };
@@ -161,5 +185,30 @@ mod tests {
         assert!(!open.limited_by_load && open.ended_before_knee());
         let at_once = climb(&[round(900, 100, 0.9)]);
         assert!(!at_once.ended_before_knee());
+    }
+
+    #[test]
+    fn the_middle_one_of_three_visits_counts() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let contender = Contender { name: "x", address, what: What::Origin(None) };
+        let with_p99 = |p99_us: f64| {
+            let mut round = round(1000, 0, 0.5);
+            round.load.from_due_us.p99 = p99_us;
+            round
+        };
+        let behind = || round(900, 100, 0.5);
+        let sweep = |visits: [Round; 3]| {
+            let mut climb = Climb::new(&contender);
+            assert!(climb.is_at_work(1000.0));
+            climb.visits.extend(visits);
+            climb.take_in(1000.0);
+            assert_eq!(climb.is_at_work(1000.0), climb.sweep.knee_per_s == 0.0);
+            climb.sweep
+        };
+        let spike = sweep([with_p99(200.0), with_p99(90_000.0), with_p99(300.0)]);
+        assert_eq!((spike.knee_per_s, spike.points[0].latency_us.p99), (1000.0, 300.0));
+        // Who leaves requests unsent has short latencies, and is behind all the same.
+        assert_eq!(sweep([behind(), with_p99(300.0), with_p99(200.0)]).points[0].latency_us.p99, 300.0);
+        assert_eq!(sweep([behind(), with_p99(300.0), behind()]).knee_per_s, 0.0);
     }
 }

@@ -241,6 +241,36 @@ fn a_figure_that_is_not_steady_is_withheld_alone() {
     assert!(entry.sample(figure::REQUESTS).is_some());
 }
 
+/// The median stands, and what lies beyond the 99th percentile falls with it.
+#[test]
+fn a_p99_that_is_not_steady_is_withheld_with_what_lies_beyond() {
+    let scenario = scenario::Scenario::sweep(2000.0);
+    let quiet = calm(good(1, 1_000_000));
+    let rounds_of = |p99: [f64; 3]| -> Vec<Round> {
+        let round = |p99| {
+            let from_due_us = Percentiles { p50: 100.0, p99, ..Percentiles::default() };
+            Round { load: Summary { answered: 1400, from_due_us, ..quiet.load.clone() }, ..quiet.clone() }
+        };
+        p99.map(round).into()
+    };
+    let result = |p99| {
+        let mut result = with_rounds(&scenario, rounds_of(p99));
+        let pooled = Percentiles { p50: 100.0, p99: 300.0, p99_9: 400.0, ..Percentiles::default() };
+        result.entries[0].latency_us = pooled;
+        let voids = withhold(&mut result, 3);
+        (voids, result.entries.remove(0))
+    };
+    let (voids, entry) = result([200.0, 210.0, 290.0]);
+    assert!(voids.is_empty() && entry.sample(figure::P99).is_some(), "{voids:?}");
+    assert_eq!(entry.latency_us.p99_9, 400.0);
+    let (voids, entry) = result([200.0, 210.0, 780.0]);
+    assert_eq!(voids.len(), 1, "{voids:?}");
+    assert_eq!((voids[0].figure.as_str(), entry.sample(figure::P99)), (figure::P99, None));
+    assert!(entry.sample(figure::P50).is_some());
+    let Percentiles { p50, p99, p99_9, .. } = entry.latency_us;
+    assert_eq!([p50, p99, p99_9], [100.0, 0.0, 0.0]);
+}
+
 #[test]
 fn a_ratio_outlives_a_machine_that_drifts_and_a_figure_outlives_its_ratio() {
     let scenario = scenario::Scenario::sweep(200.0);

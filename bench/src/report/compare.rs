@@ -42,7 +42,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
              {interval}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
              lie too far apart is not shown (–). Cores without work {idle_cores}. \
              Where > stands before a throughput and < before a latency, the load's core was the limit: the subject could do more, in less time. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
-             split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Percentiles are those of all good rounds together, in the plots too, or where a column says so the median of those of each round. Direct is \
+             split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Percentiles are those of all good rounds together, in the plots too, or where a column says so the median of those of each round. System calls are counted in one visit, beside the rounds. Direct is \
              the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
              It is none for new connections and uploads: it opens a connection to a server for each of a client, and who shares \
              its own among clients can be cheaper.",
@@ -315,7 +315,7 @@ fn knee(sweeps: &[Sweep]) -> Result<Block> {
         .filter(|sweep| !sweep.disturbances.is_empty())
         .map(|sweep| format!("{}: {}", sweep.subject, sweep.disturbances.join(", ")))
         .collect();
-    let mut text = "The rate rises until a subject no longer keeps up. Its knee, ringed, is the highest rate that was \
+    let mut text = "The rate rises until a subject no longer keeps up; of three short visits at each rate the one with the middle p99 is shown. Its knee, ringed, is the highest rate that was \
                served: nearly all requests answered, and the 99th percentile within bounds. At least means that \
                the core of the load was full before the subject's was, or that the sweep ended before a knee was found."
             .to_owned();
@@ -357,7 +357,7 @@ fn instructions(run: &Run) -> Option<Block> {
         let ratio = nginx.map_or("–".into(), |nginx| format!("{:.2}", count / nginx));
         table.rows.push(vec![name.clone(), plot::number(&count), ratio]);
     }
-    let text = "User space, counted by callgrind over a fixed exchange of N and one of 2N requests: their difference.";
+    let text = "User space, counted by callgrind over a fixed exchange of N and one of 2N requests: their difference, once.";
     (!table.rows.is_empty()).then(|| Block {
         title: "Instructions".into(),
         text: text.into(),

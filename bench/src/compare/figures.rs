@@ -24,30 +24,37 @@ pub(super) fn supported(latency: Percentiles, count: u64) -> Percentiles {
     }
 }
 
+/// The figures that are compared with those of the floor and of nginx.
+const COMPARED: [&str; 4] = [figure::CPU, figure::REQUESTS, figure::P50, figure::P99];
+
 /// Fills in the figures of a scenario's entries from the rounds at `good`.
 pub(super) fn fill(scenario: &Scenario, entries: &mut [Entry], good: &[usize]) {
-    let values: Vec<Values> = entries.iter().map(|entry| values(scenario, entry, good, entries)).collect();
-    let of = |name: &str| entries.iter().position(|entry| entry.subject == name).map(|at| &values[at]);
-    let (floor, nginx) = (of("relay"), of("nginx"));
-    let figures: Vec<BTreeMap<String, Figure>> = values
-        .iter()
-        .map(|values| {
-            let one = |(name, sample): (&&'static str, &Sample)| {
-                let ratio = |to: Option<&Values>| {
-                    let to = to?.get(name)?;
-                    // Throughput is not compared: for the fastest subjects the load's core may be what limits it.
-                    let has_one = *name == figure::CPU && to.rounds.iter().all(|value| *value > 0.0);
-                    Sample::of_ratios(sample, to).filter(|_| has_one)
-                };
-                let figure =
-                    Figure { sample: Some(sample.clone()), to_floor: ratio(floor), to_nginx: ratio(nginx) };
-                ((*name).to_owned(), figure)
+    let all: Vec<Values> = entries.iter().map(|entry| values(scenario, entry, good, entries)).collect();
+    for (entry, values) in entries.iter_mut().zip(&all) {
+        let of = |(name, sample): (&&'static str, &Sample)| {
+            let figure = Figure { sample: Some(sample.clone()), to_floor: None, to_nginx: None };
+            ((*name).to_owned(), figure)
+        };
+        entry.figures = values.iter().map(of).collect();
+    }
+    // What the load's core limits says how fast that is; CPU time is the subject's own all the same.
+    let limited: Vec<bool> = entries.iter().map(|entry| !entry.at_least().is_empty()).collect();
+    let at = |name: &str| entries.iter().position(|entry| entry.subject == name);
+    let (floor, nginx) = (at("relay"), at("nginx"));
+    // At an offered rate all answer as many as are asked for.
+    let is_closed = scenario.pace.rate().is_none();
+    for (mine, entry) in entries.iter_mut().enumerate() {
+        for (name, figure) in &mut entry.figures {
+            let has_ratio = COMPARED.contains(&name.as_str()) && (is_closed || name != figure::REQUESTS);
+            let ratio = |other: Option<usize>| {
+                let other =
+                    other.filter(|other| name == figure::CPU || !limited[mine] && !limited[*other])?;
+                let to = all[other].get(name.as_str())?;
+                let is_positive = to.rounds.iter().all(|value| *value > 0.0);
+                Sample::of_ratios(figure.sample.as_ref()?, to).filter(|_| has_ratio && is_positive)
             };
-            values.iter().map(one).collect()
-        })
-        .collect();
-    for (entry, figures) in entries.iter_mut().zip(figures) {
-        entry.figures = figures;
+            (figure.to_floor, figure.to_nginx) = (ratio(floor), ratio(nginx));
+        }
     }
 }
 
@@ -113,7 +120,7 @@ fn latency(round: &Round) -> &Percentiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Summary;
+    use crate::load::{Pace, Summary};
 
     #[test]
     fn the_split_of_cpu_time_is_that_of_all_rounds() {
@@ -121,6 +128,40 @@ mod tests {
         let share = |rounds: [Round; 3]| user_share(&rounds.iter().collect::<Vec<_>>());
         assert_eq!(share([round(40, 0), round(50, 20), round(10, 10)]), Some(0.3));
         assert_eq!(share([round(40, 0), round(50, 20), round(9, 9)]), None);
+    }
+
+    #[test]
+    fn what_the_load_does_not_limit_is_compared() {
+        let ratios = |scenario: &Scenario, load_core_busy: [f64; 2]| -> Vec<String> {
+            let entry = |(number, load_core_busy): (usize, f64)| {
+                let scale = 1.0 + number as f64;
+                let us = Percentiles { p50: scale, p99: scale, ..Percentiles::default() };
+                let offered_per_s = scenario.pace.rate();
+                let load =
+                    Summary { answered: 2000, answered_in_all: 2000, offered_per_s, ..Summary::default() };
+                let load = Summary { answered_per_s: scale, from_due_us: us, from_sent_us: us, ..load };
+                let round =
+                    Round { load, cpu_ns: 1_000_000, seconds: 1.0, load_core_busy, ..Round::default() };
+                Entry { rounds: vec![round; 3], ..Entry::new(["proxy", "nginx"][number]) }
+            };
+            let mut entries = load_core_busy.into_iter().enumerate().map(entry).collect::<Vec<_>>();
+            fill(scenario, &mut entries, &[0, 1, 2]);
+            let figures = entries[0].figures.iter();
+            let ratio = |(name, figure): (&String, &Figure)| {
+                assert!(figure.to_floor.is_none());
+                Some(format!("{name} {}", figure.to_nginx.as_ref()?.median))
+            };
+            figures.filter_map(ratio).collect()
+        };
+        let open = Scenario::sweep(8000.0);
+        let mut closed = open.clone();
+        closed.pace = Pace::Saturate;
+        assert_eq!(ratios(&open, [0.5, 0.5]), ["cpu_us 1", "p50_us 0.5", "p99_us 0.5"]);
+        let all = ["cpu_us 1", "p50_us 0.5", "p99_us 0.5", "requests_per_s 0.5"];
+        assert_eq!(ratios(&closed, [0.5, 0.5]), all);
+        for limited in [[0.99, 0.5], [0.5, 0.99]] {
+            assert_eq!(ratios(&closed, limited), ["cpu_us 1"]);
+        }
     }
 
     #[test]

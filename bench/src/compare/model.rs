@@ -163,9 +163,10 @@ pub mod figure {
 pub struct Figure {
     /// Its values; `None` where they are withheld.
     pub sample: Option<Sample>,
-    /// CPU time round by round as a ratio to the relay's, where there is one.
+    /// Round by round as a ratio to the relay's, where there is one: of CPU time, and of throughput and latency percentiles that the
+    /// load's core did not limit on either side.
     pub to_floor: Option<Sample>,
-    /// CPU time round by round as a ratio to nginx's, where there is one.
+    /// The same to nginx's.
     pub to_nginx: Option<Sample>,
 }
 

@@ -78,33 +78,43 @@ fn block(scenario: &Scenario) -> Result<Block> {
 /// What a column shows of a subject; `None` where there is nothing to show.
 type Cell = fn(&Entry) -> Option<String>;
 
-/// A table each for throughput, cost and latency: in one they would not fit on a page.
+/// A table each for throughput, cost, and latency in all rounds and in each: in one they would not fit on a page.
 fn tables(scenario: &Scenario) -> Vec<Table> {
-    let throughput: [(&str, Cell); 3] = [
+    let throughput: [(&str, Cell); 5] = [
         ("requests/s", |entry| {
             Some(entry.at_least().to_owned() + &with_interval(entry.sample(figure::REQUESTS)?)?)
         }),
+        ("to relay", |entry| to_floor(entry, figure::REQUESTS)),
+        ("to nginx", |entry| to_nginx(entry, figure::REQUESTS)),
         ("core busy, %", |entry| Some(plot::number(&(100.0 * entry.median(figure::BUSY)?)))),
         ("MB per CPU second", |entry| Some(plot::number(&entry.median(figure::MB_PER_CPU_S)?))),
     ];
     let cost: [(&str, Cell); 4] = [
         ("CPU, µs/request", |entry| tenths(entry.sample(figure::CPU)?)),
-        ("to relay", |entry| ratio(entry.figure(figure::CPU)?.to_floor.as_ref()?)),
-        ("to nginx", |entry| ratio(entry.figure(figure::CPU)?.to_nginx.as_ref()?)),
+        ("to relay", |entry| to_floor(entry, figure::CPU)),
+        ("to nginx", |entry| to_nginx(entry, figure::CPU)),
         ("system calls/request", |entry| Some(format!("{:.2}", entry.calls.as_ref()?.all))),
     ];
-    let latency: [(&str, Cell); 7] = [
+    let latency: [(&str, Cell); 4] = [
         ("p50, µs", |entry| pooled(entry, entry.latency_us.p50)),
         ("p99, µs", |entry| pooled(entry, entry.latency_us.p99)),
         ("p99.9, µs", |entry| pooled(entry, entry.latency_us.p99_9)),
         ("p99.99, µs", |entry| pooled(entry, entry.latency_us.p99_99)),
+    ];
+    let p50: [(&str, Cell); 4] = [
         ("p50 by round, µs", |entry| by_round(entry, figure::P50)),
-        ("p99 by round, µs", |entry| by_round(entry, figure::P99)),
-        ("p50 over direct, µs", |entry| Some(plot::number(&entry.median(figure::ADDED_P50)?))),
+        ("to relay", |entry| to_floor(entry, figure::P50)),
+        ("to nginx", |entry| to_nginx(entry, figure::P50)),
+        ("over direct, µs", |entry| Some(plot::number(&entry.median(figure::ADDED_P50)?))),
     ];
     // In a run that was made before that was left out it is a queue.
-    let latency = if scenario.has_added_latency() { &latency[..] } else { &latency[..6] };
-    let tables = [&throughput[..], &cost, latency].map(|columns| table(scenario, columns));
+    let p50 = if scenario.has_added_latency() { &p50[..] } else { &p50[..3] };
+    let p99: [(&str, Cell); 3] = [
+        ("p99 by round, µs", |entry| by_round(entry, figure::P99)),
+        ("to relay", |entry| to_floor(entry, figure::P99)),
+        ("to nginx", |entry| to_nginx(entry, figure::P99)),
+    ];
+    let tables = [&throughput[..], &cost, &latency, p50, &p99].map(|columns| table(scenario, columns));
     tables.into_iter().filter(|table| table.header.len() > 1).collect()
 }
 
@@ -143,9 +153,17 @@ fn tenths(sample: &Sample) -> Option<String> {
     Some(format!("{:.1} ({low:.1} to {high:.1})", sample.median))
 }
 
-fn ratio(sample: &Sample) -> Option<String> {
+fn to_floor(entry: &Entry, name: &str) -> Option<String> {
+    entry.figure(name)?.to_floor.as_ref().map(ratio)
+}
+
+fn to_nginx(entry: &Entry, name: &str) -> Option<String> {
+    entry.figure(name)?.to_nginx.as_ref().map(ratio)
+}
+
+fn ratio(sample: &Sample) -> String {
     let [low, high] = sample.confidence;
-    Some(format!("{:.2} ({low:.2} to {high:.2})", sample.median))
+    format!("{:.2} ({low:.2} to {high:.2})", sample.median)
 }
 
 /// A bar of the plot of CPU time: its parts, and what they add up to, in µs.

@@ -147,14 +147,19 @@ fn a_page_claims_no_more_than_its_rounds_give() {
         rows.lines().find(|line| line.starts_with(&format!("| {subject} |"))).unwrap().to_owned()
     };
     let (open, closed) = ("small page, 8000", "small page, 64");
-    let percentiles = "p50, µs | p99, µs | p99.9, µs | p99.99, µs | p50 by round, µs | p99 by round, µs";
-    // All of one row are of all rounds, or are called otherwise.
-    let row = table(open, &format!("{percentiles} | p50 over direct, µs"), "proxy");
-    assert!(row.contains("| 280 | 1,120 | 4,200 | 11,200 | 266 (239 to 319) | 9,800"), "{row}");
+    // All of a row are of all rounds, or are called otherwise.
+    let pooled = "p50, µs | p99, µs | p99.9, µs | p99.99, µs";
+    let by_round = "p50 by round, µs | to relay | to nginx";
+    assert!(table(open, pooled, "proxy").contains("| 280 | 1,120 | 4,200 | 11,200 |"));
+    let row = table(open, &format!("{by_round} | over direct, µs"), "proxy");
+    assert!(row.contains("| 266 (239 to 319) |") && row.ends_with("| 42 |"), "{row}");
+    let row = table(open, "p99 by round, µs | to relay | to nginx", "proxy");
+    assert!(row.contains("| 9,800 ("), "{row}");
     // In a queue nothing is added to that of direct, and it would be shorter with another load.
-    let row = table(closed, percentiles, "proxy");
-    assert!(row.contains("| < 280 | < 1,120 |") && row.contains("| < 266 ("), "{row}");
-    assert!(table(closed, "requests/s | core busy, % | MB per CPU second", "proxy").contains("| > 4,286 ("));
+    assert!(table(closed, pooled, "proxy").contains("| < 280 | < 1,120 |"));
+    assert!(table(closed, by_round, "proxy").contains("| < 266 ("));
+    let throughput = "requests/s | to relay | to nginx | core busy, % | MB per CPU second";
+    assert!(table(closed, throughput, "proxy").contains("| > 4,286 ("));
     // One subject's CPU time has no split; that of direct is not known.
     let plot = fs::read_to_string(folder.path().join("plots/cpu-rate-8000.svg")).unwrap();
     assert!(plot.contains("split not known") && plot.contains("pingora") && !plot.contains("direct"));

@@ -15,13 +15,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::load::{Percentiles, Summary};
-use crate::stats::Sample;
+use crate::stats::{self, Sample};
 
 /// The number of this format; it changes when readers have to.
 pub const FORMAT: u32 = 2;
-
-/// So many rounds it takes until the interval of their bootstrap covers what it says.
-pub const ROUNDS_FOR_95: u32 = 6;
 
 /// A whole run of `bench compare`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -283,14 +280,10 @@ impl Void {
 }
 
 impl Run {
-    /// What the intervals of its figures are. Three values lie all on one side of what they are drawn from in a quarter of all
-    /// cases.
-    pub fn interval_in_words(&self) -> &'static str {
-        if self.rounds < ROUNDS_FOR_95 {
-            "interval of their bootstrap, which covers less than 95 %"
-        } else {
-            "95 % confidence interval"
-        }
+    /// What the intervals of its figures are: those of few rounds cover less than one thinks of.
+    pub fn interval_in_words(&self) -> String {
+        let percent = (100.0 * stats::coverage(self.rounds)).floor();
+        format!("bootstrap interval, which covers the true one in {percent} % of all cases")
     }
 
     /// The most resident memory of a subject under the saturated load, in KiB.

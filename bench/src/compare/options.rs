@@ -24,8 +24,8 @@ pub struct Options {
     /// The page with its counter in Redis, too
     #[arg(long)]
     pub redis: bool,
-    /// Good rounds of each load; 3, with --full 9
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=99))]
+    /// Good rounds of each load; 3, which are the fewest, with --full 9
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=99))]
     pub rounds: Option<u32>,
     /// Seconds of load on each subject in a round; 0.4, with --full 0.6 and at offered rates 1.5
     #[arg(long, value_name = "SECONDS")]
@@ -170,6 +170,18 @@ mod tests {
         ] {
             assert_eq!(settings(line).unwrap().only.join(","), only, "{line}");
         }
+    }
+
+    /// One or two have no spread: their interval would be a point, or all there is.
+    #[test]
+    fn a_run_has_three_rounds_or_more() {
+        let parse = |rounds| Line::try_parse_from(["compare", "--rounds", rounds]);
+        assert!(parse("3").is_ok());
+        for few in ["0", "1", "2"] {
+            let error = parse(few).err().expect(few).to_string();
+            assert!(error.contains("3..=99"), "{error}");
+        }
+        assert_eq!(settings("--quick").unwrap().rounds, 3);
     }
 
     #[test]

@@ -34,7 +34,7 @@ const DISPLACED_MAX: f64 = 0.1;
 /// So much may the hypervisor take.
 const STEAL_MAX: f64 = 0.02;
 
-/// So wide may the confidence interval of a figure be, as a share of its median.
+/// So wide may the interval of a figure be, as a share of its median.
 const UNCERTAINTY_MAX: f64 = 0.2;
 
 /// So wide may that of a ratio be. Two runs are to agree within 10 %; the interval of their difference is √2 times as wide as

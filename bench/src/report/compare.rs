@@ -141,7 +141,7 @@ fn by_round(entry: &Entry, name: &str) -> Option<String> {
     Some(entry.at_most().to_owned() + &with_interval(entry.sample(name)?)?)
 }
 
-/// The median and, where rounds differ, its confidence interval.
+/// The median and, where rounds differ, its interval.
 fn with_interval(sample: &Sample) -> Option<String> {
     let [low, high] = sample.confidence.map(|value| plot::number(&value));
     let median = plot::number(&sample.median);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::plot::{number, thousands};
-use crate::compare::model::{Entry, ROUNDS_FOR_95, Run, Scenario, figure};
-use crate::stats::Sample;
+use crate::compare::model::{Entry, Run, Scenario, figure};
+use crate::stats::{self, Sample};
 
 /// The pages, and what stands around the part in each.
 pub(super) const PAGES: [&str; 2] = ["README.md", "README.zh-CN.md"];
@@ -20,26 +20,31 @@ pub(super) fn put(page: &str, part: &str) -> Option<String> {
 /// The load under which all do the same work.
 const EQUAL: &str = "rate-8000";
 
+/// The rounds of a run that the READMEs show, at least; `--quick` has three.
+const ROUNDS_MIN: u32 = 5;
+
 /// The part for each of [`PAGES`]; `None` of a run that is void, a mere look (too few rounds for its intervals, or no sweep), has not
 /// both loads, or is kept elsewhere than in `bench/runs`.
 pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     let folder = folder.canonicalize().unwrap_or_default();
     let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let is_kept = folder.parent().is_some_and(|parent| parent.ends_with("bench/runs"));
-    let is_full = run.rounds >= ROUNDS_FOR_95 && !run.sweeps.is_empty();
+    let is_full = run.rounds >= ROUNDS_MIN && !run.sweeps.is_empty();
     if !is_kept || !run.voids.is_empty() || !is_full {
         return None;
     }
     let (saturated, equal) = (run.scenario("saturated")?, run.scenario(EQUAL)?);
     let (folder, rounds) = (format!("bench/runs/{name}"), run.rounds);
+    let interval = run.interval_in_words();
+    let covered = (100.0 * stats::coverage(rounds)).floor();
     let rows: String =
         run.subjects.iter().filter_map(|subject| row(run, saturated, equal, &subject.name)).collect();
     let rule = "|---|".to_owned() + &"---:|".repeat(8);
     let english = format!(
         "From [a committed run]({folder}/report.md) (command, versions, configurations and raw data there): one worker each on a core \
          of its own,\n\
-         keep-alive, tiny bodies; medians of {rounds} alternating rounds, ratios taken round by round; ratios and p99 with their 95 % \
-         confidence interval. relay is a TCP relay that parses nothing.\n\
+         keep-alive, tiny bodies; medians of {rounds} alternating rounds, ratios taken round by round; ratios and p99 with their \
+         {interval}. relay is a TCP relay that parses nothing.\n\
          `>`: the load's core was the limit, the subject could do more. –: not measured well enough to be shown; the report says why.\n\n\
          | | requests/s, saturated | CPU per request, µs | to the relay | to nginx | CPU to nginx at 8,000 requests/s \
          | p99 there, µs | system calls | user instructions |\n{rule}\n{rows}\n\
@@ -48,7 +53,7 @@ pub(super) fn parts(run: &Run, folder: &Path) -> Option<[String; 2]> {
     );
     let chinese = format!(
         "以下数字来自[一次随仓库提交的运行]({folder}/report.md)（命令、版本、配置和原始数据都在其中）：每个程序一个工作线程，独占一个核；\n\
-         长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算；比值和 p99 附 95 % 置信区间。relay 是不解析任何内容的 TCP 中继。\n\
+         长连接，极小的正文；{rounds} 轮交替测量的中位数，比值逐轮计算；比值和 p99 附自助法（bootstrap）区间，真值有 {covered} % 的概率落在其中。relay 是不解析任何内容的 TCP 中继。\n\
          `>`：受限的是产生负载的核，程序本身还能做得更多。–：测量不够可靠，不予列出，原因见报告。\n\n\
          | | 饱和时每秒请求数 | 每个请求的 CPU 时间，µs | 比中继 | 比 nginx | 每秒 8,000 个请求时 CPU 比 nginx \
          | 此时 p99，µs | 系统调用 | 用户态指令 |\n{rule}\n{rows}\n\

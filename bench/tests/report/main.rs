@@ -135,7 +135,7 @@ fn a_page_claims_no_more_than_its_rounds_give() {
     report(folder.path()).unwrap();
     let markdown = fs::read_to_string(folder.path().join("report.md")).unwrap();
     // It has three.
-    assert!(!markdown.contains("95 % confidence") && markdown.contains("covers less than 95 %"));
+    assert!(markdown.contains("bootstrap interval, which covers the true one in 75 % of all cases"));
     assert!(markdown.contains("p99.99, µs") && markdown.contains("saturated, KiB"));
     assert!(markdown.contains("3 good rounds, of which") && markdown.contains("core 0 to itself"));
     assert!(markdown.contains("Cores without work stay awake."));

@@ -87,6 +87,16 @@ impl Fault {
         }
     }
 
+    /// Why it cannot be played to a subject, in words; `has_redis`: whether backends have a Redis to count in.
+    pub(super) fn obstacle(self, kind: Kind, has_redis: bool) -> Option<&'static str> {
+        match self.cast() {
+            Cast::Backends if !has_redis => Some(
+                "redis-server, in which its servers count, is not installed; on Debian: apt-get install redis-server",
+            ),
+            _ => self.own_signal(kind).err(),
+        }
+    }
+
     /// The signal by which the subject does this to itself, or why there is none; for other faults `Ok(None)`.
     pub(super) fn own_signal(self, kind: Kind) -> Result<Option<Signal>, &'static str> {
         match (self, kind) {

@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<(), PlayError> {
     let cores = Cores::new(options.subject_core, options.load_core)?;
     let faults = if options.faults.is_empty() { Fault::value_variants() } else { &options.faults };
     let mut run = Run::new(&rules(options));
-    let result = play_all(faults, &options.subjects, &binaries, cores, &mut run);
+    let result = play_all(faults, &options.subjects, &binaries, cores, has_redis(), &mut run);
     // What there is took minutes: it is kept, whatever happened then.
     if !run.cases.is_empty() {
         if let Some(file) = file {
@@ -115,8 +115,12 @@ pub fn measure(
     cores: Cores,
 ) -> Result<Run, PlayError> {
     let mut run = Run::new(rules);
-    play_all(faults, subjects, binaries, cores, &mut run)?;
+    play_all(faults, subjects, binaries, cores, has_redis(), &mut run)?;
     Ok(run)
+}
+
+fn has_redis() -> bool {
+    lab::installed("redis-server").is_some()
 }
 
 /// Adds the cases to `run` as they are played: those before an error are there.
@@ -125,6 +129,7 @@ fn play_all(
     subjects: &[Kind],
     binaries: &Binaries,
     cores: Cores,
+    has_redis: bool,
     run: &mut Run,
 ) -> Result<(), PlayError> {
     let folder = lab::folder()?;
@@ -137,11 +142,14 @@ fn play_all(
     }
     let versions = arranged.iter().map(|subject| (subject.kind.name().into(), subject.version.clone()));
     run.versions.extend(versions);
+    if !has_redis {
+        output::tell("redis-server is not installed: faults of servers that count in it are left out");
+    }
     for &fault in faults {
         for subject in &arranged {
-            let (seen, note) = match fault.own_signal(subject.kind) {
-                Err(why) => (None, Some(why)),
-                Ok(_) => {
+            let (seen, note) = match fault.obstacle(subject.kind, has_redis) {
+                Some(why) => (None, Some(why)),
+                None => {
                     output::tell(format_args!("{}, {}", fault.name(), subject.kind.name()));
                     (Some(play::play(fault, subject, &run.rules, binaries, cores)?), fault.note())
                 }
@@ -204,11 +212,30 @@ mod tests {
         let mut run = Run::new(&short);
         // Scripted servers, then two backends.
         let faults = [Fault::Status500, Fault::Kill];
-        let error = play_all(&faults, &[Kind::Nginx], &binaries, Cores { subject: 0, load: 1 }, &mut run);
+        let error =
+            play_all(&faults, &[Kind::Nginx], &binaries, Cores { subject: 0, load: 1 }, true, &mut run);
         assert!(error.unwrap_err().to_string().starts_with("cannot start app1"));
         let cases: Vec<_> = run.cases.iter().map(|case| (&*case.fault, case.seen.is_some())).collect();
         assert_eq!(cases, [("status500", true)]);
         assert!(run.versions.contains_key("nginx"));
+    }
+
+    #[test]
+    fn without_redis_its_cases_alone_are_left_out() {
+        let nowhere = PathBuf::from("/nonexistent");
+        let binaries = Binaries { proxy: nowhere.clone(), backend: nowhere.clone(), bench: nowhere };
+        let line = <Line as clap::Parser>::parse_from(["faults"]);
+        let short = Rules { calm_ms: 100, fault_ms: 100, after_ms: 100, ..rules(&line.options) };
+        let mut run = Run::new(&short);
+        let faults = [Fault::Kill, Fault::Reload, Fault::Status500];
+        play_all(&faults, &[Kind::Nginx], &binaries, Cores { subject: 0, load: 1 }, false, &mut run).unwrap();
+        let played: Vec<bool> = run.cases.iter().map(|case| case.seen.is_some()).collect();
+        assert_eq!(played, [false, false, true]);
+        let text = table::text(&run);
+        assert!(
+            text.contains("kill, nginx: redis-server, in which its servers count, is not installed"),
+            "{text}"
+        );
     }
 
     #[derive(clap::Parser)]

@@ -94,7 +94,12 @@ impl End {
 ///
 /// Where the address cannot be bound or the kernel no longer reports events.
 pub fn run(options: &Options) -> io::Result<()> {
-    let mut listener = TcpListener::bind(options.listen)?;
+    let listen = options.listen;
+    let mut listener = TcpListener::bind(listen).map_err(|error| {
+        let text =
+            format!("cannot listen on {listen}: {error}; --listen takes a free address of this machine");
+        io::Error::new(error.kind(), text)
+    })?;
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut events = Events::with_capacity(1024);

@@ -21,7 +21,7 @@ pub(crate) use table::{HEADER, groups, row, title};
 
 use crate::compare::model::Machine;
 use crate::lab::{self, Arranged, Binaries, Kind, LabError};
-use crate::output::{self, JsonFile};
+use crate::output::{self, ResultFile};
 use model::{Plan, Run};
 use plan::{CHOICES, CLIENTS_MAX, Servers};
 
@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Result<(), LabError> {
         slots: 4,
         service_ms: 20.0,
     };
-    let file = options.json.as_deref().map(JsonFile::open).transpose()?;
+    let file = options.json.as_deref().map(ResultFile::open).transpose()?;
     let folder = lab::folder()?;
     let subjects = if options.virtual_only { Vec::new() } else { subjects(options, &folder)? };
     let versions = subjects.iter().map(|subject| (subject.kind.name().into(), subject.version.clone()));

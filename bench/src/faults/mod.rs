@@ -36,7 +36,7 @@ pub use play::PlayError;
 
 use crate::compare::model::Machine;
 use crate::lab::{self, Arranged, Binaries, Cores, Kind};
-use crate::output::{self, JsonFile};
+use crate::output::{self, ResultFile};
 use model::{Case, Rules, Run};
 
 /// What is tried on whom.
@@ -81,7 +81,7 @@ fn subject(name: &str) -> Result<Kind, String> {
 /// Where something does not start, does not come back, or the file cannot be written.
 pub fn run(options: &Options) -> Result<(), PlayError> {
     lab::refuse_debug_build()?;
-    let file = options.json.as_deref().map(JsonFile::open).transpose()?;
+    let file = options.json.as_deref().map(ResultFile::open).transpose()?;
     lab::raise_open_files()?;
     let binaries = match &options.binaries {
         Some(folder) => Binaries::find(folder)?,

@@ -14,8 +14,8 @@ use super::hlog::Log;
 use super::outcome::Outcome;
 use super::plan::{Check, Pace, Plan, Request, Target};
 use super::{LoadError, run_shared, show};
-use crate::lab;
-use crate::output;
+use crate::lab::{self, LabError};
+use crate::output::{self, ResultFile};
 
 /// What is asked, how often, and what the answers have to be.
 #[derive(clap::Args, Clone, Debug)]
@@ -115,11 +115,13 @@ pub struct Options {
 /// Where an option makes no sense, the server cannot be reached, or a file cannot be written. Failed requests are
 /// no error of the command: they are in what it prints.
 pub fn main(options: &Options) -> Result<(), LoadError> {
+    let is_alone = options.json.as_deref() == Some(Path::new("-"));
+    let json_file = options.json.as_deref().filter(|_| !is_alone).map(ResultFile::open).transpose()?;
+    let hlog_file = options.hlog.as_deref().map(ResultFile::open).transpose()?;
     let (outcome, log) = if options.merge.is_empty() {
         lab::raise_open_files()?;
         let plan = plan(options)?;
-        let quiet = options.json.as_deref() == Some(Path::new("-"));
-        let outcome = show::with_progress(&plan, !quiet, |shared| {
+        let outcome = show::with_progress(&plan, !is_alone, |shared| {
             end_early_on_a_signal(&shared.stop)?;
             run_shared(&plan, shared)
         })?;
@@ -132,10 +134,17 @@ pub fn main(options: &Options) -> Result<(), LoadError> {
         }
         (sum.outcome(), sum)
     };
-    if let Some(file) = &options.hlog {
-        log.write(file).map_err(in_file(file))?;
+    // What took minutes is seen first, whatever happens to the files.
+    let json = json(&outcome, !options.merge.is_empty());
+    let shown = if is_alone { json.clone() } else { show::text(&outcome) };
+    output::print(shown)?;
+    if let Some(file) = json_file {
+        file.write(&json)?;
     }
-    give(options, &outcome)
+    if let Some(file) = hlog_file {
+        file.write(&log.text()?)?;
+    }
+    Ok(())
 }
 
 /// The first signal ends the run, and what was measured until then is shown; the second one ends the program.
@@ -143,19 +152,6 @@ fn end_early_on_a_signal(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(stop))?;
         flag::register(signal, Arc::clone(stop))?;
-    }
-    Ok(())
-}
-
-fn give(options: &Options, outcome: &Outcome) -> Result<(), LoadError> {
-    let json = || json(outcome, !options.merge.is_empty());
-    match &options.json {
-        Some(file) if file == Path::new("-") => output::print(json())?,
-        Some(file) => {
-            fs::write(file, json() + "\n").map_err(in_file(file))?;
-            output::print(show::text(outcome))?;
-        }
-        None => output::print(show::text(outcome))?,
     }
     Ok(())
 }
@@ -186,7 +182,7 @@ fn json(outcome: &Outcome, is_merged: bool) -> String {
 }
 
 fn in_file(file: &Path) -> impl Fn(std::io::Error) -> LoadError {
-    move |source| LoadError::File { file: file.to_owned(), source }
+    move |source| LabError::File { file: file.to_owned(), source }.into()
 }
 
 /// The plan that the options describe.

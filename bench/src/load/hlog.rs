@@ -186,10 +186,11 @@ impl Log {
     ///
     /// Where that fails.
     pub fn write(&self, file: &Path) -> io::Result<()> {
-        fs::write(file, self.bytes()?)
+        fs::write(file, self.text()?)
     }
 
-    fn bytes(&self) -> io::Result<Vec<u8>> {
+    /// As a file holds it.
+    pub(super) fn text(&self) -> io::Result<String> {
         let mut bytes = Vec::new();
         let start = self.entries.iter().map(|entry| entry.start).min().unwrap_or_default();
         // The format has milliseconds.
@@ -212,7 +213,7 @@ impl Log {
             })?;
         }
         bytes.flush()?;
-        Ok(bytes)
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
 }
 
@@ -240,7 +241,7 @@ mod tests {
     }
 
     fn through_a_file(log: &Log) -> Log {
-        Log::parse(&log.bytes().unwrap()).unwrap()
+        Log::parse(log.text().unwrap().as_bytes()).unwrap()
     }
 
     #[test]
@@ -287,7 +288,7 @@ mod tests {
     fn older_files_are_understood() {
         let second = Duration::from_secs(1);
         let start = UNIX_EPOCH + 1_000_000 * second;
-        let text = String::from_utf8(Log::of(&outcome(start, &[10]), second).bytes().unwrap()).unwrap();
+        let text = Log::of(&outcome(start, &[10]), second).text().unwrap();
         let older = text.replace(",3,1000.0,2000.0]", ",3,1000.0]");
         assert_ne!(text, older);
         assert_eq!(Log::parse(older.as_bytes()).unwrap().outcome().offered, Some(1000.0));

@@ -26,7 +26,6 @@ mod timer;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -38,8 +37,9 @@ pub use outcome::{Failures, Interval, Outcome, Percentiles, Summary, Tally};
 pub use plan::{Check, Pace, Plan, Request, Target};
 pub use response::ServerName;
 
-use crate::lab;
+use crate::lab::{self, LabError};
 use engine::{Done, Engine};
+use rustix::io::Errno;
 
 /// Why no load could be put on, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -52,28 +52,48 @@ pub enum LoadError {
         /// What failed.
         source: io::Error,
     },
+    /// This process may not open as many connections.
+    #[error(
+        "cannot open {connections} connections to {address}: {source}; raise the limit (ulimit -n), or say fewer --connections"
+    )]
+    TooMany {
+        /// How many were asked for.
+        connections: usize,
+        /// The server.
+        address: SocketAddr,
+        /// What failed.
+        source: io::Error,
+    },
     /// Something on the command line makes no sense.
     #[error("{0}")]
     Option(String),
     /// A file could not be read or written.
-    #[error("{}: {source}", file.display())]
-    File {
-        /// Which one.
-        file: PathBuf,
-        /// What failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Lab(#[from] LabError),
     /// The kernel refused something that always works.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl LoadError {
+    /// Why no connection opened: it may be this process that has no room for it, and not the server.
+    fn of_opening(plan: &Plan, source: io::Error) -> LoadError {
+        let (connections, address) = (plan.connections, plan.address);
+        let of_this_process = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if of_this_process.contains(&source.raw_os_error()) {
+            LoadError::TooMany { connections, address, source }
+        } else {
+            LoadError::NoConnection { address, source }
+        }
+    }
 }
 
 /// Puts the load on and waits for its end.
 ///
 /// # Errors
 ///
-/// [`LoadError::NoConnection`] where the server cannot be reached at the start. What happens to single requests
-/// later is counted, and no error.
+/// [`LoadError::NoConnection`] where the server cannot be reached at the start, and [`LoadError::TooMany`] where this process may
+/// not open so many connections. What happens to single requests later is counted, and no error.
 pub fn run(plan: &Plan) -> Result<Outcome, LoadError> {
     run_shared(plan, &Arc::default())
 }
@@ -91,7 +111,7 @@ pub fn run_shared(plan: &Plan, shared: &Arc<Shared>) -> Result<Outcome, LoadErro
             lab::stay_on_core(core)?;
         }
         let engine = Engine::open(plan, number, Arc::clone(shared));
-        engine.map_err(|source| LoadError::NoConnection { address: plan.address, source })
+        engine.map_err(|source| LoadError::of_opening(plan, source))
     };
     let thread = |number: usize| -> Result<(SystemTime, Done), LoadError> {
         let engine = open(number);

@@ -79,18 +79,18 @@ fn redis_counts_every_answer_once() {
     assert!((figures.answers..figures.answers + 50).contains(&figures.hits), "{figures:?}");
 }
 
-/// The same script for nginx, which is replaced by a new process and gives the ports to it.
+/// Each connection is used every two seconds, and has time for a last request when its process is replaced.
 #[test]
 fn the_proxy_is_reloaded_and_upgraded_without_a_failure() {
     for (case, seen) in play(Kind::Proxy, &[Fault::Reload, Fault::Upgrade]) {
         let figures = &seen.figures;
         assert_eq!(figures.requests + figures.unsent, 300, "{}: {figures:?}", case.fault);
-        // A request on an idle connection that is closed at that moment is lost, now and then.
-        assert!(figures.failed <= 3, "{}: {figures:?}", case.fault);
+        assert_eq!(figures.failed, 0, "{}: {figures:?}", case.fault);
         assert_eq!(figures.eject_ms, None, "{}: {figures:?}", case.fault);
     }
 }
 
+/// The same script for nginx, which is replaced by a new process and gives the ports to it.
 #[test]
 fn nginx_is_reloaded_upgraded_and_taken_out() {
     let cases = play(Kind::Nginx, &[Fault::Refuse, Fault::Reload, Fault::Upgrade]);

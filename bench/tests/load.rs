@@ -241,31 +241,52 @@ fn hits(address: SocketAddr) -> u64 {
     digits.trim().parse::<u64>().unwrap() - 1
 }
 
+/// What `wrk` says: requests, and requests per second; `None` where it is not installed.
+fn wrk(address: SocketAddr) -> Option<(u64, f64)> {
+    let url = format!("http://{address}/");
+    let output = Command::new("wrk").args(["-t1", "-c4", "-d1s", &url]).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let requests = text.lines().find_map(|line| line.trim().split_once(" requests in ")).expect(&text).0;
+    let rate = text.split_once("Requests/sec:").expect(&text).1.split_whitespace().next().unwrap();
+    Some((requests.parse().unwrap(), rate.parse().unwrap()))
+}
+
+/// In turn, as other tests run meanwhile, and the best of three: what is in the way makes either slower, never faster.
 #[test]
 fn it_agrees_with_the_server_and_with_wrk() {
+    const CONNECTIONS: f64 = 4.0;
     let options = Options::new(vec!["app1=127.0.0.1:0".parse().unwrap()]);
     let server = Server::start(options).unwrap();
     let address: SocketAddr = server.address("app1").unwrap().to_string().parse().unwrap();
     let target = request(address, "GET", "/", b"", true);
-    let plan = Plan::saturate(target, address, 4, Duration::from_secs(1));
-    let mine = load::run(&plan).unwrap();
-    all_answered(&mine, mine.answered_in_all);
-    assert_eq!(hits(address), mine.answered_in_all);
-    let before = hits(address);
-    let Ok(output) = Command::new("wrk").args(["-t1", "-c4", "-d1s", &format!("http://{address}/")]).output()
-    else {
-        println!("wrk is not installed: compared with the server's count alone");
-        return;
-    };
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find_map(|line| line.trim().split_once(" requests in ")).expect(&text);
-    let wrk: u64 = line.0.parse().unwrap();
-    // wrk stops in the middle of requests.
-    let counted = hits(address) - before - 1;
-    assert!((wrk..=wrk + 4).contains(&counted), "wrk says {wrk}, the server {counted}");
-    // Loose, since other tests run meanwhile: the same order of magnitude.
-    let ratio = mine.answered_in_all as f64 / wrk as f64;
-    assert!((0.1..10.0).contains(&ratio), "{} against {wrk}", mine.answered_in_all);
+    let plan = Plan::saturate(target, address, CONNECTIONS as usize, Duration::from_secs(1));
+    let (mut mine, mut theirs) = (0.0_f64, 0.0_f64);
+    let mut before = hits(address);
+    for _ in 0..3 {
+        let outcome = load::run(&plan).unwrap();
+        all_answered(&outcome, outcome.answered_in_all);
+        let after = hits(address);
+        assert_eq!(after - before - 1, outcome.answered_in_all);
+        before = after;
+        // In a closed loop no more than its connections wait (Little's law), and here most of them do: the generator itself is
+        // unoptimised, and has its share of the time.
+        let waiting = outcome.rate() * outcome.tally.from_sent.mean() / 1e9;
+        assert!((0.4 * CONNECTIONS..1.02 * CONNECTIONS).contains(&waiting), "{waiting} wait");
+        mine = mine.max(outcome.rate());
+        let Some((requests, rate)) = wrk(address) else {
+            println!("wrk is not installed: compared with the server's count alone");
+            break;
+        };
+        // wrk stops in the middle of requests.
+        let after = hits(address);
+        let counted = after - before - 1;
+        assert!((requests..=requests + 4).contains(&counted), "wrk says {requests}, the server {counted}");
+        before = after;
+        theirs = theirs.max(rate);
+    }
+    // wrk is optimised and this build is not: alone on a machine it has 0.7 to 0.8 of the rate.
+    let is_alike = theirs == 0.0 || (0.4..2.5).contains(&(mine / theirs));
+    assert!(is_alike, "{mine} against {theirs} requests/s");
     server.stop();
 }
 

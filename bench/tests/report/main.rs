@@ -92,19 +92,28 @@ fn committed() -> (String, Run) {
     (name, serde_json::from_str(&text).unwrap())
 }
 
-/// Makes the part anew from the run and puts it into copies of the pages: nothing may change.
+/// Makes the part anew from the run and puts it into copies of the pages: nothing may change. Beside it lie a failure lab and the
+/// methods of balancing, as scripts/compare.sh --faults leaves them: all of it is one page, on which the run's own figures fit.
 #[test]
 fn the_readmes_show_a_committed_run() {
     let (name, _) = committed();
     let copy = tempfile::tempdir().unwrap();
     let folder = copy.path().join("bench/runs").join(&name);
     fs::create_dir_all(&folder).unwrap();
+    data::write_all(&folder);
     fs::copy(root().join("bench/runs").join(&name).join("run.json"), folder.join("run.json")).unwrap();
     let pages = ["README.md", "README.zh-CN.md"];
     for page in pages {
         fs::copy(root().join(page), copy.path().join(page)).unwrap();
     }
+    let page = folder.join("report.html");
     run_report(&Options { folder, out: None, readmes: Some(copy.path().to_owned()) }).unwrap();
+    let html = fs::read_to_string(&page).unwrap();
+    for section in ["compare", "faults", "balance"] {
+        assert!(html.contains(&format!("<h2 id=\"{section}\">")), "{section}");
+    }
+    let seen = Browser::find().look_at(&page, Scheme::Light, 1280);
+    assert_eq!(seen.problems, Vec::<String>::new());
     for page in pages {
         let [made, there] =
             [copy.path(), root()].map(|folder| fs::read_to_string(folder.join(page)).unwrap());
@@ -174,7 +183,8 @@ fn a_page_claims_no_more_than_its_rounds_give() {
     assert!(!knee("proxy").starts_with("at least"));
 }
 
-/// Its CPU time for a request, with nothing between it and the origin, against nginx's at full batches.
+/// A record, not a measurement of this machine: what the committed run says of the generator's CPU time for a request, with nothing
+/// between it and the origin, against nginx's at full batches. It holds whoever commits another run to the same claim.
 #[test]
 fn one_generator_could_drive_three_of_nginx() {
     let (_, run) = committed();

@@ -298,9 +298,11 @@ impl Run {
 }
 
 impl Sweep {
-    /// The highest rate that was served; `None` where something else than the subject or the load may have ended the sweep.
+    /// The highest rate that was served; `None` where something else than the subject or the load may have ended the sweep, or
+    /// the load at its first rate: that tells nothing.
     pub fn knee(&self) -> Option<f64> {
-        self.disturbances.is_empty().then_some(self.knee_per_s)
+        let is_known = self.knee_per_s > 0.0 || !self.limited_by_load;
+        (self.disturbances.is_empty() && is_known).then_some(self.knee_per_s)
     }
 
     /// Whether its highest rate was served as well: there was no higher one, and the knee lies there.

@@ -185,6 +185,9 @@ mod tests {
         assert!(!open.limited_by_load && open.ended_before_knee());
         let at_once = climb(&[round(900, 100, 0.9)]);
         assert!(!at_once.ended_before_knee());
+        assert_eq!(at_once.knee(), Some(0.0));
+        // It was not the subject that could not do more.
+        assert_eq!(climb(&[round(900, 100, 0.96)]).knee(), None);
     }
 
     #[test]

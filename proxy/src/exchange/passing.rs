@@ -113,6 +113,7 @@ impl Exchange {
         }
         self.request.closes = told.closes;
         self.request.upgrade = told.upgrade.then(|| joined(message.head.fields.values(Role::Upgrade)));
+        self.request.expects &= told.expects;
         // Who keeps the expectation from the server has to meet it (RFC 9110 section 10.1.1).
         if !told.expects && message.awaits_continue() && !self.request.is_called {
             self.call_for_body(tools.buffers);

@@ -82,6 +82,9 @@ pub(super) struct RequestSide {
     pub(super) awaits_body: bool,
     /// The client, which waits for that, has been told to send the body.
     pub(super) is_called: bool,
+    /// The server is asked whether the client may send the body, which waits for that: nothing of it has come, and no
+    /// such word has.
+    pub(super) expects: bool,
     /// It was given up, and the proxy's own head stands for all of it.
     was_cut: bool,
     /// Something of the body was let go or dropped.
@@ -481,6 +484,8 @@ impl Exchange {
             if let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) {
                 record.body_came(&bytes[..scan.pass + scan.skip]);
             }
+            // Who sends waits no longer.
+            request.expects &= scan.pass + scan.skip == 0;
             request.pass += scan.pass as u32;
             request.skip = scan.skip as u32;
             if request.count_body(scan.data) > most {

@@ -168,8 +168,11 @@ impl Exchange {
         if message.trusted {
             self.believe(&head.fields);
         }
-        if wishes.connection.nominates && length == Length::Chunked {
-            self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
+        if length != Length::Empty {
+            self.request.expects = message.awaits_continue() && !self.request.is_called;
+            if wishes.connection.nominates && length == Length::Chunked {
+                self.request.nominated = Some(joined(head.fields.values(Role::Connection)));
+            }
         }
         self.request.cursor = Cursor::new(length, Coding::Keep);
         if let Some(record) = &mut self.record {

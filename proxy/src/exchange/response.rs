@@ -440,6 +440,7 @@ impl Exchange {
             return Err(Failure::Invalid("too many interim responses"));
         }
         self.response.status = head.status;
+        self.request.expects &= head.status != 100;
         Ok(())
     }
 

@@ -170,7 +170,7 @@ impl Exchange {
             if self.request.is_first() { ClientWait::First } else { ClientWait::Idle }
         } else if self.request.in_head() {
             if self.request.awaits_body { ClientWait::Body } else { ClientWait::Head }
-        } else if self.request.wants_bytes(self.link) {
+        } else if self.request.wants_bytes(self.link) && !self.request.expects {
             ClientWait::Body
         } else {
             ClientWait::Nothing
@@ -185,10 +185,11 @@ impl Exchange {
             Link::Connecting => UpstreamWait::Connect,
             Link::Up { .. } if self.response.is_tunnel() => UpstreamWait::Tunnel,
             Link::Up { .. } if self.request.pending() => UpstreamWait::Send,
-            // While the request's body is awaited, the client's wait runs; while the client takes the
-            // response, that one does.
+            // While the request's body is awaited, the client's wait runs, unless the server is to say first whether it
+            // wants that; while the client takes the response, that one does.
             Link::Up { .. }
-                if self.response.wants_bytes() && (self.request.is_whole() || self.response.has_begun()) =>
+                if self.response.wants_bytes()
+                    && (self.request.is_whole() || self.response.has_begun() || self.request.expects) =>
             {
                 UpstreamWait::Read
             }

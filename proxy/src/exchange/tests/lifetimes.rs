@@ -173,6 +173,50 @@ fn a_server_has_to_answer() {
     assert_eq!(play.closed, Some(true));
 }
 
+/// RFC 9110 section 10.1.1: a client may keep its body back until it is told, so a server that says nothing is who is
+/// waited for.
+#[test]
+fn a_server_has_to_answer_an_expectation() {
+    let asks = |method: &str| {
+        let mut play = timed();
+        let head = "Host: h\r\nExpect: 100-continue\r\nContent-Length: 5";
+        play.client_sends(&format!("{method} / HTTP/1.1\r\n{head}\r\n\r\n"));
+        play
+    };
+    let timed_out = "fresh, abandon read timeout";
+    let mut play = asks("PUT");
+    expires_in(&mut play, 2);
+    assert_eq!(play.happened(), format!("{timed_out}, fresh"), "another server may know better");
+    let mut play = asks("POST");
+    expires_in(&mut play, 2);
+    starts(&mut play, "504 Gateway Time-out");
+    assert_eq!(play.happened(), format!("{timed_out}, shut Client"));
+    // Another interim response is not what it waits for.
+    let mut play = asks("PUT");
+    play.upstream_sends("HTTP/1.1 103 Early\r\n\r\n");
+    starts(&mut play, "103 Early");
+    expires_in(&mut play, 2);
+    starts(&mut play, "504 Gateway Time-out");
+    assert_eq!(play.happened(), format!("{timed_out}, shut Client"));
+    // Once it is told, or begins unasked, it is the client's turn.
+    let mut play = asks("PUT");
+    play.upstream_sends("HTTP/1.1 100 Continue\r\n\r\n");
+    starts(&mut play, "100 Continue");
+    expires_in(&mut play, 5);
+    starts(&mut play, "408 Request Time-out");
+    let mut play = asks("PUT");
+    play.client_sends("h");
+    expires_in(&mut play, 5);
+    starts(&mut play, "408 Request Time-out");
+    // A final response that takes its time does not hurry a client that need not send any more.
+    let mut play = asks("POST");
+    play.upstream_sends("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nn");
+    play.env.now = play.env.now + Duration::from_secs(1);
+    expires_in(&mut play, 1);
+    starts(&mut play, "403 No");
+    assert_eq!(play.happened(), "fresh, abandon read timeout, reset");
+}
+
 #[test]
 fn a_client_has_to_take_the_response() {
     let mut play = timed();

@@ -10,6 +10,8 @@
 //! unmapped, they are the system's again. It takes two system calls, but only where the number of buffers
 //! in use swings by more than the free list holds.
 
+use std::ops::Range;
+
 use memmap2::MmapMut;
 
 /// Bytes in a fixed block. It is a pointer, since every request moves a few of them to and fro.
@@ -86,6 +88,28 @@ impl Buffer {
         self.0.start += n as u32;
         if self.0.start == self.0.end {
             self.clear();
+        }
+    }
+
+    /// Moves the bytes at `place` forward, to where `to` is; what lay there is lost.
+    pub fn shift(&mut self, place: Range<usize>, to: usize) {
+        assert!(to <= place.start && place.end <= self.len(), "moved what is not there");
+        let start = self.0.start as usize;
+        self.0.bytes.copy_within(start + place.start..start + place.end, start + to);
+    }
+
+    /// Drops `n` bytes that lie behind the first `at`. Of the bytes around them the fewer move.
+    pub fn remove(&mut self, at: usize, n: usize) {
+        assert!(at + n <= self.len(), "removed more than there was");
+        let (start, end) = (self.0.start as usize, self.0.end as usize);
+        let gap = start + at;
+        if at < end - gap - n {
+            self.0.bytes.copy_within(start..gap, start + n);
+            self.consume(n);
+        } else {
+            self.0.bytes.copy_within(gap + n..end, gap);
+            self.0.end -= n as u32;
+            self.consume(0);
         }
     }
 
@@ -223,6 +247,30 @@ impl Buffers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_removed_leaves_no_gap() {
+        for (at, n, left) in [
+            (0, 3, "defgh"),
+            (1, 2, "adefgh"),
+            (5, 2, "abcdeh"),
+            (5, 3, "abcde"),
+            (0, 8, ""),
+            (4, 0, "abcdefgh"),
+        ] {
+            let mut buffer = Buffer::new(16);
+            buffer.append(b"xxabcdefgh").expect("room");
+            buffer.consume(2);
+            buffer.remove(at, n);
+            assert_eq!((buffer.filled(), buffer.len()), (left.as_bytes(), left.len()), "{at} {n}");
+            assert_eq!(buffer.is_empty(), left.is_empty());
+        }
+        let mut buffer = Buffer::new(16);
+        buffer.append(b"xabcdef").expect("room");
+        buffer.consume(1);
+        buffer.shift(3..6, 1);
+        assert_eq!(buffer.filled(), b"adefef");
+    }
 
     #[test]
     fn buffers_lent_before_the_sizes_grew_are_not_lent_again() {

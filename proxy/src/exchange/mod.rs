@@ -22,7 +22,7 @@
 //!
 //! Each direction holds the bytes that came in (`input`) and bytes of the proxy's own that go out before
 //! them (`out`: a rewritten head, a chunk line, trailers). Of `input`, a prefix has been judged by the
-//! body cursor and may `pass`; the `skip` bytes behind it are dropped. Nothing is read while something is
+//! body cursor and may `pass`, without what is dropped. Nothing is read while something is
 //! to be sent in the same direction: that is the back-pressure, and it bounds what one connection can
 //! hold to two buffers a direction.
 //!

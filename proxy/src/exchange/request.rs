@@ -54,8 +54,6 @@ pub(super) struct RequestSide {
     held: u32,
     /// Bytes behind those that may be sent.
     pass: u32,
-    /// Bytes behind those that are to be dropped.
-    skip: u32,
     pub(super) cursor: Cursor,
     /// Everything since the head is still here. Cleared when the first byte of it is let go.
     pub(super) complete_here: bool,
@@ -263,33 +261,15 @@ impl RequestSide {
         if self.pending() {
             return false;
         }
-        self.drop_skipped();
         if !self.complete_here || self.phase == Phase::Tunnel {
             self.settle(env);
         }
         true
     }
 
-    /// Drops what does not pass, once it is at the front. Where something that is kept for another try
-    /// lies before it, that goes too.
-    #[inline]
-    fn drop_skipped(&mut self) {
-        if self.skip > 0 && self.pass == 0 {
-            self.drop_framing();
-        }
-    }
-
-    #[cold]
-    fn drop_framing(&mut self) {
-        self.let_go();
-        let skip = std::mem::take(&mut self.skip) as usize;
-        self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
-        self.has_lost_body = true;
-    }
-
     /// What has been judged of the body does not go on after all.
     pub(super) fn drop_judged(&mut self) {
-        let judged = std::mem::take(&mut self.pass) + std::mem::take(&mut self.skip);
+        let judged = std::mem::take(&mut self.pass);
         self.drop_front(judged as usize);
     }
 
@@ -354,7 +334,7 @@ impl RequestSide {
         if self.phase == Phase::Whole {
             // The next request may lie behind it.
             self.let_go();
-            let rest = std::mem::take(&mut self.pass) + std::mem::take(&mut self.skip);
+            let rest = std::mem::take(&mut self.pass);
             if let Some(input) = &mut self.input {
                 input.consume(rest as usize);
             }
@@ -362,7 +342,7 @@ impl RequestSide {
         } else {
             self.phase = Phase::Cut;
             put(&mut self.input, env);
-            (self.held, self.pass, self.skip) = (0, 0, 0);
+            (self.held, self.pass) = (0, 0);
         }
         put(&mut self.out, env);
         (self.sent, self.left) = (0, 0);
@@ -386,7 +366,7 @@ impl RequestSide {
 
     /// What is here of the body and has been judged.
     pub(super) fn judged(&self) -> &[u8] {
-        let len = (self.held + self.pass + self.skip) as usize;
+        let len = (self.held + self.pass) as usize;
         self.input.as_ref().map_or(&[], |input| &input.filled()[..len])
     }
 
@@ -412,10 +392,7 @@ impl RequestSide {
         if self.out.is_some() || self.held > 0 {
             self.settle(env);
         }
-        assert!(
-            self.pass == 0 && self.skip == 0 && self.out.is_none(),
-            "a request is finished when it is sent"
-        );
+        assert!(self.pass == 0 && self.out.is_none(), "a request is finished when it is sent");
         let input = self.input.take();
         *self = RequestSide { input, later: true, eof: self.eof, ..RequestSide::default() };
     }
@@ -472,36 +449,33 @@ impl Exchange {
     #[inline(always)]
     pub(super) fn judge_body(&mut self, most: u64) -> Result<(), Refusal> {
         let request = &mut self.request;
-        // What is to be dropped behind passing bytes is dropped when those are sent.
-        while request.skip == 0 && request.phase == Phase::Body {
-            let judged = (request.held + request.pass) as usize;
-            let bytes = request.input.as_ref().map_or(&[][..], |input| &input.filled()[judged..]);
-            let scan = match request.cursor.scan(bytes) {
-                Ok(scan) => scan,
-                Err(bad) => return Err(Refusal::bad(bad.0)),
-            };
-            // A body that is only read over does not count, as in nginx.
-            if let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) {
-                record.body_came(&bytes[..scan.pass + scan.skip]);
+        let Some(input) = request.input.as_mut().filter(|_| request.phase == Phase::Body) else {
+            return Ok(());
+        };
+        let judged = (request.held + request.pass) as usize;
+        let scan = match request.cursor.compact(input, judged) {
+            Ok(scan) => scan,
+            Err(bad) => {
+                request.has_lost_body = true;
+                return Err(Refusal::bad(bad.0));
             }
-            // Who sends waits no longer.
-            request.expects &= scan.pass + scan.skip == 0;
-            request.pass += scan.pass as u32;
-            request.skip = scan.skip as u32;
-            if request.count_body(scan.data) > most {
-                return Err(TOO_LARGE_BODY);
-            }
-            request.phase = match scan.then {
-                Then::More => Phase::Body,
-                Then::End => Phase::Whole,
-                Then::Trailers => Phase::Trailers,
-            };
-            let dropped = request.skip > 0;
-            request.drop_skipped();
-            if !dropped {
-                break;
-            }
+        };
+        // A body that is only read over does not count, as in nginx.
+        if let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) {
+            record.body_came(&input.filled()[judged..judged + scan.pass]);
+            record.request_length += scan.skip as u64;
         }
+        // Who sends waits no longer.
+        request.expects &= scan.pass + scan.skip == 0;
+        request.pass += scan.pass as u32;
+        if request.count_body(scan.data) > most {
+            return Err(TOO_LARGE_BODY);
+        }
+        request.phase = match scan.then {
+            Then::More => Phase::Body,
+            Then::End => Phase::Whole,
+            Then::Trailers => Phase::Trailers,
+        };
         Ok(())
     }
 

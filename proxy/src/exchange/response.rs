@@ -48,8 +48,6 @@ pub(super) struct ResponseSide {
     sent: u32,
     /// Bytes at the start of `input` that may be sent.
     pass: u32,
-    /// Bytes behind those that are to be dropped.
-    skip: u32,
     cursor: Cursor,
     /// Any byte has come from the upstream.
     started: bool,
@@ -134,11 +132,7 @@ impl ResponseSide {
 
     /// Whether the upstream connection may serve again: a sound end, and nothing behind it.
     pub(super) fn leaves_reusable(&self) -> bool {
-        self.reusable && self.judged() == self.input.as_ref().map_or(0, Buffer::len) && !self.eof
-    }
-
-    fn judged(&self) -> usize {
-        (self.pass + self.skip) as usize
+        self.reusable && self.pass as usize == self.input.as_ref().map_or(0, Buffer::len) && !self.eof
     }
 
     /// Whether something is to be sent.
@@ -160,7 +154,7 @@ impl ResponseSide {
     pub(super) fn cut(&mut self, env: &mut Env) {
         put(&mut self.input, env);
         put(&mut self.out, env);
-        (self.sent, self.pass, self.skip) = (0, 0, 0);
+        (self.sent, self.pass) = (0, 0);
         (self.keep_alive, self.reusable, self.forwarded) = (false, false, false);
         (self.phase, self.is_cut) = (Phase::Whole, true);
     }
@@ -218,16 +212,8 @@ impl ResponseSide {
         if self.pending() {
             return false;
         }
-        self.drop_skipped();
         self.park(env);
         true
-    }
-
-    fn drop_skipped(&mut self) {
-        if self.skip > 0 {
-            let skip = std::mem::take(&mut self.skip) as usize;
-            self.input.as_mut().expect("skipped bytes lie in the input").consume(skip);
-        }
     }
 
     /// The buffer for the proxy's own bytes, which may be `long`.
@@ -274,7 +260,6 @@ impl ResponseSide {
     /// Bytes behind the end of a response belong to nothing.
     pub(super) fn drop_input_if_whole(&mut self, env: &mut Env) {
         if self.phase == Phase::Whole && self.pass == 0 {
-            self.skip = 0;
             put(&mut self.input, env);
         }
     }
@@ -508,38 +493,31 @@ impl Exchange {
         if response.pass > 0 {
             return;
         }
-        loop {
-            response.drop_skipped();
-            let bytes = response.input.as_ref().map_or(&[][..], Buffer::filled);
-            let scan = match response.cursor.scan(bytes) {
-                Ok(scan) => scan,
-                Err(bad) => {
-                    self.failure = Some(Failure::Invalid(bad.0));
-                    return;
-                }
-            };
-            response.pass = scan.pass as u32;
-            response.skip = scan.skip as u32;
-            response.body_bytes += scan.data as u64;
-            if response.chunked_here && scan.pass > 0 {
-                let open = std::mem::replace(&mut response.chunk_open, true);
-                let out = response.out.get_or_insert_with(|| env.buffers.small());
-                if rewrite::append_chunk_line(out, scan.pass, open).is_err() {
-                    self.failure = Some(Failure::HeadTooLarge);
-                    return;
-                }
+        let Some(input) = &mut response.input else { return };
+        let scan = match response.cursor.compact(input, 0) {
+            Ok(scan) => scan,
+            Err(bad) => {
+                self.failure = Some(Failure::Invalid(bad.0));
+                return;
             }
-            match scan.then {
-                Then::End => response.phase = Phase::Whole,
-                Then::Trailers => {
-                    response.phase = Phase::Trailers;
-                    return self.advance_response_trailers(env);
-                }
-                // Only bytes to drop: look behind them at once.
-                Then::More if scan.pass == 0 && scan.skip > 0 => continue,
-                Then::More => {}
+        };
+        response.pass = scan.pass as u32;
+        response.body_bytes += scan.data as u64;
+        if response.chunked_here && scan.pass > 0 {
+            let open = std::mem::replace(&mut response.chunk_open, true);
+            let out = response.out.get_or_insert_with(|| env.buffers.small());
+            if rewrite::append_chunk_line(out, scan.pass, open).is_err() {
+                self.failure = Some(Failure::HeadTooLarge);
+                return;
             }
-            return;
+        }
+        match scan.then {
+            Then::More => {}
+            Then::End => response.phase = Phase::Whole,
+            Then::Trailers => {
+                response.phase = Phase::Trailers;
+                self.advance_response_trailers(env);
+            }
         }
     }
 
@@ -548,7 +526,6 @@ impl Exchange {
         if self.response.pending() {
             return;
         }
-        self.response.drop_skipped();
         let Some(mut input) = self.response.input.take() else { return };
         let mut out = env.buffers.small();
         let nominated = self.response.nominated.as_deref();

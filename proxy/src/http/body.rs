@@ -1,4 +1,4 @@
-//! A cursor over body bytes: scans them, never copies.
+//! A cursor over body bytes: scans them, and never copies them but to close a gap.
 //!
 //! The cursor is shown the bytes at hand and says how many of them may pass on as they are, how many
 //! behind those are to be dropped, and whether the body ends there. It keeps its place between calls, so
@@ -10,6 +10,7 @@
 //! [`Coding::Strip`] passes the data alone.
 
 use super::framing::Length;
+use crate::buffer::Buffer;
 
 /// What of chunked framing passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +132,34 @@ impl Cursor {
     pub fn trailers_done(&mut self) {
         debug_assert_eq!(self.state, State::Trailers);
         self.state = State::End;
+    }
+
+    /// Judges what lies in `buffer` behind the first `judged` bytes, as far as it can: to its end, to the end
+    /// of the body, or to a trailer section. What is to be dropped is taken out (`skip` says how much that
+    /// was), so that what passes lies in one piece, however small the chunks are that it came in.
+    #[inline(always)]
+    pub fn compact(&mut self, buffer: &mut Buffer, judged: usize) -> Result<Scan, BadChunk> {
+        let scan = self.scan(&buffer.filled()[judged..])?;
+        if scan.skip == 0 { Ok(scan) } else { self.close_gaps(buffer, judged, scan) }
+    }
+
+    #[cold]
+    fn close_gaps(&mut self, buffer: &mut Buffer, judged: usize, first: Scan) -> Result<Scan, BadChunk> {
+        let mut all = first;
+        loop {
+            let at = judged + all.pass + all.skip;
+            if all.then != Then::More || at == buffer.len() {
+                break;
+            }
+            let scan = self.scan(&buffer.filled()[at..])?;
+            buffer.shift(at..at + scan.pass, judged + all.pass);
+            all.pass += scan.pass;
+            all.skip += scan.skip;
+            all.data += scan.data;
+            all.then = scan.then;
+        }
+        buffer.remove(judged + all.pass, all.skip);
+        Ok(all)
     }
 
     /// Looks at the `bytes` that follow those of earlier calls, as far as it can: to their end, to the

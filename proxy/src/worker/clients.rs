@@ -13,7 +13,10 @@ use crate::time::Time;
 use crate::upstream::{Attempt, PeerKey};
 
 /// Bytes that one client may move in one go, so that a large body does not keep the others waiting.
-const SHARE: usize = 256 * 1024;
+const SHARE: isize = 256 * 1024;
+
+/// What a receive or a send counts for beside its bytes: it takes time however few those are.
+const CALL_BYTES: isize = 2 * 1024;
 
 /// Connections taken from a listener in one go.
 const ACCEPT_BATCH: usize = 64;
@@ -266,7 +269,7 @@ impl<N: Net> Worker<N> {
 
     /// Receives and sends as the exchange wants until it wants something else, or its share is used up.
     /// Returns the step that is still to be done; where that is to wait, it is known until when.
-    fn drive_sockets(&mut self, key: ClientKey, share: &mut usize) -> Step {
+    fn drive_sockets(&mut self, key: ClientKey, share: &mut isize) -> Step {
         let Some(client) = self.clients.get_mut(key) else { return Step::Wait };
         let upstream = client.upstream.and_then(|key| self.upstreams.get_mut(key));
         let mut upstream = upstream.filter(|up| up.is_connected);
@@ -299,7 +302,7 @@ impl<N: Net> Worker<N> {
                 }
                 (Side::Upstream, None) => unreachable!("an upstream that is not there is not ready"),
             };
-            *share = share.saturating_sub(moved);
+            *share -= moved as isize + CALL_BYTES;
         }
     }
 

@@ -28,6 +28,8 @@ struct Wire {
     is_closed: bool,
     /// It was closed with a reset.
     is_reset: bool,
+    /// Its bytes come one by one.
+    trickles: bool,
 }
 
 /// All that a test and its network share. Sockets are numbers, clients and servers in the order of their
@@ -141,9 +143,10 @@ impl Net for FakeNet {
 
     fn receive(&mut self, socket: &mut usize, space: &mut [u8]) -> io::Result<usize> {
         let mut wires = self.0.borrow_mut();
-        let from = &mut wires.wires.get_mut(socket).expect("a wire").to_proxy;
+        let wire = wires.wires.get_mut(socket).expect("a wire");
+        let (from, most) = (&mut wire.to_proxy, if wire.trickles { 1 } else { space.len() });
         assert!(!from.make_contiguous().starts_with(BOMB), "boom");
-        let n = io::Read::read(from, space)?;
+        let n = io::Read::read(from, &mut space[..most])?;
         if n == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
     }
 
@@ -479,4 +482,26 @@ fn a_configuration_that_came_just_before_the_end_holds_for_it() {
     stage.net.0.borrow_mut().time = Duration::from_secs(5);
     assert_eq!(stage.worker.turn().expect("a turn"), Turn::End);
     assert!(stage.net.is_closed(client));
+}
+
+#[test]
+fn a_client_that_takes_many_calls_for_few_bytes_goes_on_after_the_others() {
+    let mut stage = stage();
+    let client = stage.net.connect_client();
+    stage.settle();
+    let request = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000));
+    stage.net.send(client, request);
+    {
+        let mut wires = stage.net.0.borrow_mut();
+        wires.wires.get_mut(&client).expect("a wire").trickles = true;
+        // So that a short read does not mean that nothing is left.
+        wires.events.last_mut().expect("an event").read_closed = true;
+    }
+    let mut turns = 0;
+    while turns == 0 || !stage.net.0.borrow().events.is_empty() || !stage.worker.ready.is_empty() {
+        assert_eq!(stage.worker.turn().expect("a turn"), Turn::GoOn);
+        turns += 1;
+    }
+    assert!(stage.net.sent_to(1).ends_with(&"x".repeat(1000)));
+    assert!(turns > 10, "2,000 calls in {turns} turns");
 }

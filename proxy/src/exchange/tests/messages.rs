@@ -259,6 +259,46 @@ fn a_request_without_a_host_gets_the_servers_name() {
     }
 }
 
+/// However small the chunks are: what passes of a buffer goes on at once.
+#[test]
+fn framing_that_does_not_pass_costs_no_sends() {
+    const CHUNKS: usize = 10_000;
+    let most = |play: &Play, len: usize| 2 * len / play.env.buffers.small_size() + 4;
+    let mut play = Play::plain();
+    let body = "1;a\r\nX\r\n".repeat(CHUNKS);
+    play.client_sends(&format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n"
+    ));
+    let (sends, most_sends) = (play.upstream().sends, most(&play, body.len()));
+    assert!(sends <= most_sends, "{sends} sends");
+    let on = "1|X|".repeat(CHUNKS);
+    assert_eq!(play.upstream_got(), format!("POST / HTTP/1.1|Host: h|Transfer-Encoding: chunked||{on}0||"));
+
+    let mut play = Play::plain();
+    let body = "10\r\n0123456789abcdef\r\n".repeat(CHUNKS);
+    play.client_sends("GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+    play.upstream_sends(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\n\r\n"));
+    assert!(play.client.sends <= most(&play, body.len()), "{} sends", play.client.sends);
+    assert!(play.client_got().ends_with(&format!("||{}", "0123456789abcdef".repeat(CHUNKS))));
+    assert_eq!(play.happened(), "fresh, release reusable served, close");
+}
+
+/// A request whose chunks had extensions can still go to another server, without those.
+#[test]
+fn what_is_dropped_is_not_missed_when_sending_again() {
+    let mut play = Play::plain();
+    play.links = [Link::Dead].into();
+    play.client_sends(
+        "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;a\r\nX\r\n2 ;b\r\nYZ\r\n0;c\r\n\r\nGET",
+    );
+    assert_eq!(play.happened(), "dead, stale, same fresh");
+    assert_eq!(play.upstream_got(), "PUT / HTTP/1.1|Host: h|Transfer-Encoding: chunked||1|X|2|YZ|0||");
+    play.upstream_sends(OK);
+    assert_eq!(play.client_got(), OK_ON);
+    play.client_sends(" / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(play.upstream_got(), GET_ON, "the request behind it lies there whole");
+}
+
 /// RFC 9110 sections 10.1.1 and 15.2
 #[test]
 fn interim_responses_pass_to_those_who_know_them() {

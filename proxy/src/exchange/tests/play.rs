@@ -40,6 +40,8 @@ pub(crate) struct Wire {
     pub(crate) refuses: bool,
     /// Bytes that were sent to it.
     pub(crate) sent: Vec<u8>,
+    /// How often something was.
+    pub(crate) sends: usize,
     /// Sending to it has been shut.
     pub(crate) shut: bool,
     /// Its end or its error has been received.
@@ -287,6 +289,7 @@ impl Play {
         assert!(!bytes.is_empty(), "asked to send nothing");
         let wire = self.wire(side);
         wire.sent.extend_from_slice(&bytes);
+        wire.sends += 1;
         wire.room = wire.room.map(|room| room - bytes.len());
         wire.stalls = wire.room == Some(0);
         self.with(|exchange, env| exchange.flushed(side, bytes.len(), env));

@@ -2,6 +2,7 @@
 
 use super::super::body::{BadChunk, Coding, Cursor, Then};
 use super::super::framing::Length;
+use crate::buffer::Buffers;
 
 /// What became of some bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,33 @@ fn run(length: Length, coding: Coding, bytes: &[u8], piece: usize) -> Result<Out
     }
 }
 
+/// The same, where each piece is compacted behind what has passed.
+fn run_compact(length: Length, coding: Coding, bytes: &[u8], piece: usize) -> Result<Outcome, BadChunk> {
+    let mut cursor = Cursor::new(length, coding);
+    let mut buffer = Buffers::new(8192).small();
+    let mut outcome = Outcome { passed: Vec::new(), data: 0, then: Then::More, rest: 0 };
+    let mut pieces = bytes.chunks(piece);
+    let (mut pass, mut shown) = (0, 0);
+    loop {
+        let before = buffer.len();
+        let scan = cursor.compact(&mut buffer, pass)?;
+        assert_eq!(buffer.len() + scan.skip, before);
+        pass += scan.pass;
+        outcome.data += scan.data;
+        outcome.then = scan.then;
+        outcome.passed = buffer.filled()[..pass].to_vec();
+        outcome.rest = bytes.len() - shown + buffer.len() - pass;
+        match (scan.then, pieces.next()) {
+            (Then::More, Some(next)) => {
+                assert_eq!(buffer.len(), pass, "it stopped for nothing");
+                buffer.append(next).expect("room");
+                shown += next.len();
+            }
+            _ => return Ok(outcome),
+        }
+    }
+}
+
 /// The outcome of every way to cut `bytes` into equal pieces, which must all be the same.
 fn outcome(length: Length, coding: Coding, bytes: &[u8]) -> Result<Outcome, BadChunk> {
     let whole = run(length, coding, bytes, bytes.len().max(1));
@@ -41,6 +69,12 @@ fn outcome(length: Length, coding: Coding, bytes: &[u8]) -> Result<Outcome, BadC
             run(length, coding, bytes, piece),
             whole,
             "in pieces of {piece}: {:?}",
+            super::text(bytes)
+        );
+        assert_eq!(
+            run_compact(length, coding, bytes, piece),
+            whole,
+            "compacted in pieces of {piece}: {:?}",
             super::text(bytes)
         );
     }

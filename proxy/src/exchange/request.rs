@@ -4,7 +4,7 @@ use super::env::{attach, park, put};
 use super::{Ending, Env, Exchange, Link};
 use crate::buffer::Buffer;
 use crate::http::body::{Cursor, Then};
-use crate::http::fields::{self, Scratch};
+use crate::http::fields::{Nominated, Scratch};
 use crate::http::head::{self, Parsed, RequestHead};
 use crate::http::rewrite;
 use crate::http::{Method, Refusal, Version};
@@ -548,11 +548,7 @@ pub(super) fn read_trailers(
         Ok(Parsed::Partial) if input.len() >= place.client.max_header_size => Err(TOO_LARGE_TRAILERS),
         Ok(Parsed::Partial) => Ok(Parsed::Partial),
         Ok(Parsed::Complete((trailers, len))) => {
-            let is_nominated = |name: &[u8]| {
-                nominated
-                    .is_some_and(|list| fields::members(list).any(|option| option.eq_ignore_ascii_case(name)))
-            };
-            rewrite::trailers(out, &trailers, |name| is_nominated(name) || planted!(MissedTrailer))
+            rewrite::trailers(out, &trailers, &Nominated::of_lists(nominated.into_iter()))
                 .map_err(|_| TOO_LARGE_TRAILERS)?;
             Ok(Parsed::Complete(len))
         }

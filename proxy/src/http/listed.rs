@@ -2,7 +2,7 @@
 //! these replaces (`ngx_http_proxy_create_request`).
 
 use super::Version;
-use super::fields::{Role, members, nominated};
+use super::fields::{Nominated, Role, members};
 use super::framing::Length;
 use super::head::RequestHead;
 use super::rewrite::{self, REPLACED, Wishes, append_framing, append_number, copy_lines, field};
@@ -86,10 +86,10 @@ pub fn request(
         // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
         .and_if(old_client || listed.is_http10 || listed.drops_expect, &[Role::Expect])
         .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
-    let nominates = wishes.connection.nominates;
+    let nominated = wishes.connection.nominates.then(|| Nominated::of(fields));
     let passes = |role: Role, name: &[u8]| {
         !dropped.contains(role)
-            && (!nominates || !nominated(fields, name))
+            && nominated.as_ref().is_none_or(|nominated| !nominated.has(name))
             && name.iter().all(|byte| match byte {
                 b'_' => !listed.drops_underscores,
                 b'-' => true,

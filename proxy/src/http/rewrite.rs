@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use super::fields::{Connection, Fields, Role, Roles, members, nominated};
+use super::fields::{Connection, Fields, Nominated, Role, Roles, members};
 use super::framing::Length;
 use super::head::{RequestHead, ResponseHead};
 use super::lines::Line;
@@ -131,14 +131,13 @@ pub fn request(
         // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
         .and_if(old_client, &[Role::Expect])
         .and_if(wishes.max_forwards.is_some(), &[Role::MaxForwards]);
-    let nominates = wishes.connection.nominates;
     let line_len = if is_plain { head.plain_line } else { 0 };
-    copy_lines(out, fields, line_len, |line| {
-        !dropped.contains(line.role)
-            && (!nominates
-                || matches!(line.role, Role::Upgrade | Role::Host)
-                || !nominated(fields, line.name(fields.bytes())))
-    })?;
+    if wishes.connection.nominates {
+        let stays = Roles::of(&[Role::Upgrade, Role::Host]);
+        copy_lines_not_nominated(out, fields, line_len, stays, |line| !dropped.contains(line.role))?;
+    } else {
+        copy_lines(out, fields, line_len, |line| !dropped.contains(line.role))?;
+    }
     // TE is for this connection; that trailers are understood holds for the next one too. It would not for
     // an HTTP/1.0 client, to which no chunks and so no trailers can go.
     let te_trailers = !old_client
@@ -174,7 +173,8 @@ fn forwarded(
     wishes: &Wishes,
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
-    let stays = |name: &[u8]| !(wishes.connection.nominates && nominated(fields, name));
+    let nominated = wishes.connection.nominates.then(|| Nominated::of(fields));
+    let stays = |name: &[u8]| nominated.as_ref().is_none_or(|nominated| !nominated.has(name));
     out.append(b"X-Forwarded-For: ")?;
     if stays(b"X-Forwarded-For") {
         for value in fields.values(Role::ForwardedFor).filter(|value| !value.is_empty()) {
@@ -302,15 +302,17 @@ fn write_response<const CHANGED: bool>(
             CHANGED && matches!(delivery.framing, ClientFraming::Bodiless | ClientFraming::Empty),
             &[Role::ContentLength],
         );
-    copy_lines(out, fields, head.plain_line, |line| {
-        let stays = !delivery.nominates || essential(line.role);
+    let passes = |line: &Line| {
         // Without its framing a body would be taken for something else.
         let is_framing = matches!(line.role, Role::ContentLength | Role::TransferEncoding);
         let is_left_out = CHANGED && !is_framing && changes.leaves_out(line.name(fields.bytes()));
-        !dropped.contains(line.role)
-            && (stays || !nominated(fields, line.name(fields.bytes())))
-            && !is_left_out
-    })?;
+        !dropped.contains(line.role) && !is_left_out
+    };
+    if delivery.nominates {
+        copy_lines_not_nominated(out, fields, head.plain_line, ESSENTIAL, passes)?;
+    } else {
+        copy_lines(out, fields, head.plain_line, passes)?;
+    }
     if CHANGED {
         if let Some(location) = changes.location {
             field(out, b"Location", location)?;
@@ -352,22 +354,17 @@ fn write_response<const CHANGED: bool>(
 
 /// Fields that stay even where `Connection` nominates them, because without them the message would be
 /// read otherwise than it was framed.
-fn essential(role: Role) -> bool {
-    matches!(role, Role::ContentLength | Role::TransferEncoding | Role::Upgrade | Role::Date)
-}
+const ESSENTIAL: Roles = Roles::of(&[Role::ContentLength, Role::TransferEncoding, Role::Upgrade, Role::Date]);
 
 /// Writes a trailer section, from behind the last chunk's line to the end of the message.
 ///
-/// Fields for this connection, fields that `Connection` nominates (`head_nominates` is the head's list,
-/// asked by name), and fields that must not stand in a trailer section are left out.
-pub fn trailers(
-    out: &mut Buffer,
-    fields: &Fields<'_, '_>,
-    head_nominates: impl Fn(&[u8]) -> bool,
-) -> Result<(), Full> {
+/// Fields for this connection, fields that `Connection` nominates (in the head too: `of_head`), and fields that must not stand in a trailer section are left out.
+pub fn trailers(out: &mut Buffer, fields: &Fields<'_, '_>, of_head: &Nominated<'_>) -> Result<(), Full> {
+    let nominated = Nominated::of(fields);
     for (role, name, value) in fields.iter() {
         let may_stand = role == Role::Other && !NOT_IN_TRAILERS.iter().any(|f| f.eq_ignore_ascii_case(name));
-        if may_stand && !nominated(fields, name) && !head_nominates(name) {
+        let is_missed = planted!(MissedTrailer);
+        if may_stand && !nominated.has(name) && !of_head.has(name) && !is_missed {
             field(out, name, value)?;
         }
     }
@@ -454,6 +451,22 @@ pub(super) fn copy_lines(
         }
     }
     if run.is_empty() { Ok(()) } else { out.append(&bytes[run]) }
+}
+
+/// The same, without fields that `Connection` nominates, but for those whose role `stays`.
+#[cold]
+#[inline(never)]
+fn copy_lines_not_nominated(
+    out: &mut Buffer,
+    fields: &Fields<'_, '_>,
+    plain: usize,
+    stays: Roles,
+    pass: impl Fn(&Line) -> bool,
+) -> Result<(), Full> {
+    let nominated = Nominated::of(fields);
+    copy_lines(out, fields, plain, |line| {
+        pass(line) && (stays.contains(line.role) || !nominated.has(line.name(fields.bytes())))
+    })
 }
 
 pub(super) fn field(out: &mut Buffer, name: &[u8], value: &[u8]) -> Result<(), Full> {

@@ -1,7 +1,7 @@
 //! Roles, lists and the `Connection` field.
 
 use super::super::Version;
-use super::super::fields::{Connection, MAX_FIELDS, Role, members, nominated};
+use super::super::fields::{Connection, MAX_FIELDS, Nominated, Role, members};
 use super::with_fields;
 
 fn role(name: &str) -> Role {
@@ -145,11 +145,25 @@ fn persistence_goes_by_version_and_options() {
 #[test]
 fn nominated_fields_are_known_by_their_whole_name() {
     with_fields("Connection: close, X-Mine|Connection: x-other", |fields| {
+        let nominated = Nominated::of(fields);
         for name in ["x-mine", "X-MINE", "X-Other"] {
-            assert!(nominated(fields, name.as_bytes()), "{name}");
+            assert!(nominated.has(name.as_bytes()), "{name}");
         }
         for name in ["x-min", "mine", "x-mine-too", "connection", ""] {
-            assert!(!nominated(fields, name.as_bytes()), "{name}");
+            assert!(!nominated.has(name.as_bytes()), "{name}");
         }
     });
+}
+
+/// Each is found among as many as a head has room for, without a look at all of them.
+#[test]
+fn thousands_of_nominated_fields_are_known() {
+    let names: Vec<_> = (0..20_000).map(|n| format!("X-{}", n * 7919 % 20_000)).collect();
+    let lists: Vec<_> = names.chunks(3_000).map(|names| names.join(",")).collect();
+    let nominated = Nominated::of_lists(lists.iter().map(String::as_bytes));
+    for (n, name) in names.iter().enumerate() {
+        assert!(nominated.has(name.to_lowercase().as_bytes()), "{n} {name}");
+        assert!(!nominated.has(format!("{name}-").as_bytes()));
+        assert!(!nominated.has(name.replace('X', "Y").as_bytes()));
+    }
 }

@@ -6,8 +6,8 @@ use std::cmp::Ordering;
 
 use super::lines::Line;
 
-/// The most fields in one head or trailer section.
-pub const MAX_FIELDS: usize = 128;
+/// The most fields in one head or trailer section (nginx since 1.29.7: `max_headers`).
+pub const MAX_FIELDS: usize = 1000;
 
 /// How many roles there are, at most: a set of them fits 32 bits.
 const ROLES: usize = 32;
@@ -18,12 +18,14 @@ pub struct Scratch {
     /// The first of them are the section's.
     pub(super) lines: Box<[Line; MAX_FIELDS]>,
     pub(super) found: Found,
+    /// The number of the last line with each role that there is; of the others it says nothing.
+    pub(super) last: [u16; ROLES],
 }
 
 impl Scratch {
     /// Room for [`MAX_FIELDS`].
     pub fn new() -> Scratch {
-        Scratch { lines: Box::new([Line::EMPTY; MAX_FIELDS]), found: Found::default() }
+        Scratch { lines: Box::new([Line::EMPTY; MAX_FIELDS]), found: Found::default(), last: [0; ROLES] }
     }
 }
 
@@ -31,28 +33,26 @@ impl Scratch {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     /// How many lines there are.
-    count: u8,
+    count: u32,
     /// A bit for each role that there is.
     present: u32,
     /// A bit for each role that more than one line has.
     repeated: u32,
-    /// The number of the last line with each role that there is.
-    last: [u8; ROLES],
 }
 
 impl Found {
     /// Takes the next line in, of which there are at most one more than [`MAX_FIELDS`]. Returns its number.
     #[inline(always)]
-    pub(super) fn add(&mut self, role: Role) -> usize {
+    pub(super) fn add(&mut self, role: Role, last: &mut [u16; ROLES]) -> usize {
         let number = self.count;
         self.count += 1;
         if role != Role::Other {
             let bit = role.bit();
-            self.last[role as usize] = number;
+            last[role as usize] = number as u16;
             self.repeated |= self.present & bit;
             self.present |= bit;
         }
-        usize::from(number)
+        number as usize
     }
 }
 
@@ -261,7 +261,7 @@ impl<'h, 'b> Fields<'h, 'b> {
         if self.scratch.found.repeated & role.bit() != 0 {
             return Err(Repeated);
         }
-        let only = usize::from(self.scratch.found.last[role as usize]);
+        let only = usize::from(self.scratch.last[role as usize]);
         Ok(Some(self.scratch.lines[only].value(self.bytes)))
     }
 
@@ -279,7 +279,7 @@ impl<'h, 'b> Fields<'h, 'b> {
 
     /// All field lines, as spans of [`bytes`](Fields::bytes).
     pub fn lines(&self) -> &'h [Line] {
-        &self.scratch.lines[..usize::from(self.scratch.found.count)]
+        &self.scratch.lines[..self.scratch.found.count as usize]
     }
 
     /// What the lines are spans of.

@@ -82,10 +82,10 @@ pub fn scan(bytes: &[u8], mut at: usize, leniency: Leniency, scratch: &mut Scrat
         }
         if let Some((line, behind)) = plain_line(bytes, rest) {
             rest = behind;
-            *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
+            *scratch.lines.get_mut(found.add(line.role, &mut scratch.last)).ok_or(Stop::TooMany)? = line;
         } else if let Some((line, next)) = odd_line(bytes, at, leniency)? {
             rest = &bytes[next..];
-            *scratch.lines.get_mut(found.add(line.role)).ok_or(Stop::TooMany)? = line;
+            *scratch.lines.get_mut(found.add(line.role, &mut scratch.last)).ok_or(Stop::TooMany)? = line;
         } else {
             break end_of_line(bytes, at, leniency)?;
         }

@@ -206,7 +206,6 @@ fn trailers_are_held_to_rules() {
         ("A : b\r\n\r\n", "400"),
         ("A: b\n\r\n", "400"),
         ("A\r\n\r\n", "400"),
-        (&*("A:\r\n".repeat(129) + "\r\n"), "400"),
         (&*format!("A: {}\r\n\r\n", "b".repeat(2000)), "431"),
     ] {
         let mut play = Play::new(|config| config.sites[0].client.max_header_size = 1024);
@@ -399,10 +398,6 @@ fn refusals_name_their_status_and_close() {
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n", "413 Request Entity Too Large"),
         (&*format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), "414 Request-URI Too Large"),
         (&*format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n"), "431 Request Header Fields Too Large"),
-        (
-            &*format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(129)),
-            "431 Request Header Fields Too Large",
-        ),
     ] {
         let mut play = Play::new(|config| {
             (config.sites[0].client.max_header_size, config.sites[0].location.rules.max_body_size) =

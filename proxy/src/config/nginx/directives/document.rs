@@ -53,7 +53,8 @@ const GENERAL: &str = "
 - A variable of `map` cannot be `set`, nor the other way round, and none may depend on itself.
 - There must be a `server`.
 - Of directives without effect no more is checked than where they stand and how many arguments they have.
-- A head that is too large is 431, where nginx has 400; only of `Host` and of what frames a body a repetition is refused.
+- A head that is too large is 431, where nginx has 400, and so is one of more than 1,000 fields, as `max_headers` has it
+  by default; of a server's head that is a 502. Only of `Host` and of what frames a body a repetition is refused.
 - A client that has shut its own direction of the connection gets its answer; nginx takes it for gone (499).
 - A final answer does not wait for the body: to `Expect: 100-continue` it comes without a 100 before it.
 ";

@@ -3,6 +3,7 @@
 //! Whatever two recipients could read differently is refused, not repaired.
 
 use super::fields::{Fields, Role, members};
+use super::lines::is_token;
 use super::{Method, Refusal, Version};
 
 /// How the end of a body is found.
@@ -49,9 +50,7 @@ fn request_coding(value: &[u8]) -> Result<Length, Refusal> {
         return Ok(Length::Chunked);
     }
     let chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let token =
-        |coding: &[u8]| coding.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b));
-    let sound = members(value).all(token)
+    let sound = members(value).all(is_token)
         && members(value).filter(|coding| chunked(coding)).count() == 1
         && members(value).last().is_some_and(chunked);
     if sound && members(value).count() > 1 {

@@ -86,7 +86,7 @@ fn strip_prefix_ignore_case<'b>(bytes: &'b [u8], prefix: &[u8]) -> Option<&'b [u
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2), not empty and
+/// Whether this is `uri-host [":" port]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2), not empty, no dot alone and
 /// without user information.
 pub fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host {
@@ -117,7 +117,8 @@ pub fn is_host(host: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    !name.is_empty() && port_is_sound
+    // A dot at the end is left out where a site is looked for, and a name is to be left.
+    (name.len() > 1 || matches!(name, [byte] if *byte != b'.')) && port_is_sound
 }
 
 /// Whether a name holds nothing but the octets it may and escapes with both their digits

@@ -53,6 +53,9 @@ pub fn request(
     length: Length,
     wishes: &Wishes,
 ) -> Result<Told, Full> {
+    if rewrite::goes_round(&head.fields) {
+        return Err(Full);
+    }
     let version: &[u8] = if listed.is_http10 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" };
     out.append_all([listed.method, b" ", target_of(listed), version])?;
     let mut closes = listed.is_http10;

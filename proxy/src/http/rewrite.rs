@@ -163,6 +163,15 @@ pub fn request(
     append_via(out, head.version)
 }
 
+/// The most `Via` fields of a request that goes on.
+const VIA_MAX: usize = 100;
+
+/// Whether a request has passed so many proxies that it goes round in a circle, where it would take a connection of
+/// each (RFC 9110 section 7.6).
+pub(super) fn goes_round(fields: &Fields<'_, '_>) -> bool {
+    fields.has(Role::Via) && fields.values(Role::Via).count() > VIA_MAX
+}
+
 /// `X-Forwarded-*` and `X-Real-IP`: what the client says of itself is replaced unless it is trusted, the
 /// chain of addresses grows by one.
 #[cold]
@@ -174,6 +183,9 @@ fn forwarded(
     sender: &Sender<'_>,
 ) -> Result<(), Full> {
     let nominated = wishes.connection.nominates.then(|| Nominated::of(fields));
+    if goes_round(fields) {
+        return Err(Full);
+    }
     let stays = |name: &[u8]| nominated.as_ref().is_none_or(|nominated| !nominated.has(name));
     out.append(b"X-Forwarded-For: ")?;
     if stays(b"X-Forwarded-For") {

@@ -243,7 +243,7 @@ impl Exchange {
             return self.wind_up(ready);
         }
         if let Link::Wanted { same_server } = self.link {
-            return Step::Acquire { same_server, replay_safe: self.request.may_be_sent_twice() };
+            return Step::Acquire { same_server, replay_safe: self.request.stays_repeatable() };
         }
         if let Link::Up { .. } = self.link {
             // What lies there before the request must not be taken for a response to it: see `filled`.

@@ -185,6 +185,13 @@ impl RequestSide {
         self.method.is_idempotent() && self.complete_here
     }
 
+    /// Whether all of it will still be here when it turns out that it has to be sent again. Of a body that is yet to come
+    /// nobody knows whether it fits. Asked before anything is sent.
+    pub(super) fn stays_repeatable(&self) -> bool {
+        debug_assert!(self.complete_here, "what is to be sent is here");
+        self.method.is_idempotent() && self.phase == Phase::Whole
+    }
+
     /// Whether bytes from the client have a place to go now.
     pub(super) fn wants_bytes(&self, link: Link) -> bool {
         match self.phase {

@@ -75,6 +75,26 @@ fn a_dead_pooled_connection_earns_another_on_the_same_server() {
     assert_eq!(play.upstream_got(), format!("{POST_ON}hello"));
 }
 
+/// Whoever is told that a request can be sent again need not look at a pooled connection first.
+#[test]
+fn a_request_is_known_to_be_repeatable_when_all_of_it_is_here() {
+    let put = |framing: &str| format!("PUT / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n");
+    for (request, is_repeatable) in [
+        (GET.to_owned(), true),
+        (put("Content-Length: 5") + "hello", true),
+        (put("Transfer-Encoding: chunked") + "0\r\n\r\n", true),
+        (put("Content-Length: 5") + "hell", false),
+        (put("Content-Length: 500000"), false),
+        (put("Transfer-Encoding: chunked") + "5\r\nhello", false),
+        (format!("{POST}hello"), false),
+    ] {
+        let mut play = Play::plain();
+        play.links = [Link::Pooled].into();
+        play.client_sends(&request);
+        assert_eq!((play.happened().as_str(), play.replay_safe), ("pooled", is_repeatable), "{request}");
+    }
+}
+
 /// Has the exchange take `wire` for a pooled connection.
 fn pool(play: &mut Play, request: &str, wire: Wire) {
     play.links = [Link::Slow].into();

@@ -92,6 +92,8 @@ pub(crate) struct Play {
     pub(crate) is_connecting: bool,
     /// What attempts to get one meet, in this order; behind the last, new connections.
     pub(crate) links: VecDeque<Link>,
+    /// The latest of them was said to be for a request that can be sent again.
+    pub(crate) replay_safe: bool,
     /// How many servers are left to be tried.
     pub(crate) tries: u32,
     /// The most bytes that each receive gives, taken round and round; empty: no bound.
@@ -131,6 +133,7 @@ impl Play {
             has_upstream: false,
             is_connecting: false,
             links: VecDeque::new(),
+            replay_safe: false,
             tries: 3,
             reads: Vec::new(),
             writes: Vec::new(),
@@ -178,7 +181,10 @@ impl Play {
                 }
                 Step::Receive(side) => self.receive(side),
                 Step::Send(side) => self.send(side),
-                Step::Acquire { same_server, .. } => self.acquire(same_server),
+                Step::Acquire { same_server, replay_safe } => {
+                    self.replay_safe = replay_safe;
+                    self.acquire(same_server);
+                }
                 Step::Release { reusable, served } => self.release(reusable, served),
                 Step::Abandon => {
                     let failure = self.exchange.failure().expect("a failure to abandon for");

@@ -55,7 +55,7 @@ impl Exchange {
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
         let text = std::mem::take(&mut env.text);
-        if is_redirect(status) && has_text {
+        if has_text && !is_text {
             self.write(status, keep_alive, Content::Page(""), Some(&text), b"", env);
         } else if has_text {
             let content = Content::Text { kind: files::kind(&place.rules, &env.path), body: &text };

@@ -1,6 +1,7 @@
 //! The proxy's own answers to requests that it reads to their end: what `return` says, and pages for errors.
 
 use super::env::Moment;
+use super::record::fields_of;
 use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
@@ -132,12 +133,12 @@ impl Exchange {
     /// that (`add_header NAME $sent_http_…`).
     pub(super) fn foresee(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Buffer) -> bool) {
         let Some(record) = &mut self.record else { return };
-        if !self.place.asks_for_sent {
+        if self.place.kept_of_sent.is_empty() {
             return;
         }
         let mut head = buffers.large();
         if write(&mut head) {
-            record.keep_sent(&self.place, head.filled());
+            record.keep_sent(&self.place, || fields_of(head.filled()));
         }
         buffers.put(head);
     }
@@ -158,7 +159,7 @@ impl Exchange {
     /// Keeps what the head says that lies in `out` from `start` on, where a line in a log asks for it.
     pub(super) fn keep_sent(&mut self, start: usize) {
         if let (Some(record), Some(out)) = (&mut self.record, &self.response.out) {
-            record.keep_sent(&self.place, &out.filled()[start..]);
+            record.keep_sent(&self.place, || fields_of(&out.filled()[start..]));
         }
     }
 }

@@ -214,8 +214,11 @@ impl Exchange {
             return Err(failure);
         }
         if self.place.rules.intercepts_errors && self.has_page_for(status) {
-            if let (401, Some(record)) = (status, &mut self.record) {
-                record.keep_challenges(&head.fields);
+            if let Some(record) = &mut self.record {
+                Exchange::keep_of_answer(&self.place, &head.fields, record);
+                if status == 401 {
+                    record.keep_challenges(&head.fields);
+                }
             }
             return Err(Failure::Intercepted(status));
         }

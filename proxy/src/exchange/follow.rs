@@ -37,7 +37,6 @@ impl Exchange {
         if let Some(record) = &mut record {
             Exchange::keep(&place, &self.asked(message, tools, &scope), record);
             // What another place has kept is not in this one's order.
-            record.of_answer.clear();
             record.of_sent.clear();
             if place.keeps_body {
                 record.body.begin(message.length, place.rules.body_kept_max);
@@ -167,7 +166,13 @@ impl Exchange {
                 };
                 Ok(if has_text { Fate::Answered(status) } else { Fate::Refused(status) })
             }
-            Action::Proxy(pass) => self.pass(place, pass, message, tools, scope),
+            Action::Proxy(pass) => {
+                // Of a server that has been asked nothing is known any more (`ngx_http_upstream_create`).
+                if let Some(record) = &mut self.record {
+                    record.of_answer.clear();
+                }
+                self.pass(place, pass, message, tools, scope)
+            }
             Action::File => {
                 let fetch = Fetch::to_file(&place.files, message, &self.asked(message, tools, scope));
                 self.fetch = Some(Box::new(fetch));
@@ -249,6 +254,7 @@ impl Exchange {
         let mut record = self.record.take();
         if let Some(record) = &mut record {
             Exchange::keep_of_answer(&place, &head.fields, record);
+            record.keep_sent(&place, || head.fields.iter().map(|(_, name, value)| (name, value)));
             // An interim response is no answer yet: the final one may never come.
             let is_final = answered >= 200 || answered == 101;
             if let Some(one) = record.current().filter(|_| is_final) {

@@ -36,9 +36,9 @@ pub struct Record {
     pub(super) body: HeldBody,
     /// What the place keeps of the request's head.
     pub(super) of_head: Kept,
-    /// What it keeps of the response's.
+    /// What it keeps of a server's response. It stays until another server is to be asked, wherever the request is sent on to.
     pub(super) of_answer: Kept,
-    /// What it keeps of the response's as it is sent, in the same order.
+    /// What it keeps of the response as it is sent, or is about to be.
     pub(super) of_sent: Kept,
     /// The lines of a server's 401 that say how to authenticate, where another answer stands for it.
     pub(super) challenges: Vec<u8>,
@@ -207,13 +207,16 @@ impl Record {
         }
     }
 
-    /// Keeps of a head that is about to be sent what the place asks for.
-    pub(super) fn keep_sent(&mut self, place: &Place, head: &[u8]) {
+    /// Keeps of the fields of a response that is about to be sent what the place asks for.
+    pub(super) fn keep_sent<'a, F>(&mut self, place: &Place, fields: impl Fn() -> F)
+    where
+        F: Iterator<Item = (&'a [u8], &'a [u8])>,
+    {
         self.of_sent.clear();
-        for variable in &place.kept_of_answer {
+        for variable in &place.kept_of_sent {
             self.of_sent.keep(|out| {
                 if let Variable::SentHttp(name) = variable {
-                    join(sent_fields(head), name, b", ", out);
+                    join(fields(), name, b", ", out);
                 }
             });
         }
@@ -274,7 +277,7 @@ impl Record {
 }
 
 /// The fields of a head that the proxy has written, name and value.
-fn sent_fields(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn fields_of(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.skip(1).take_while(|line| !line.is_empty()).filter_map(|line| {
         let at = memchr::memchr(b':', line)?;

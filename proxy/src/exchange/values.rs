@@ -245,13 +245,13 @@ impl Known<'_> {
         let place = &exchange.place;
         let record = exchange.record.as_deref();
         if let Some(record) = record {
-            let of_head = place.kept.iter().position(|kept| kept == variable);
-            let of_answer = || place.kept_of_answer.iter().position(|kept| kept == variable);
-            let value = match (of_head, variable) {
-                (Some(number), _) => record.of_head.value(number),
-                (None, V::SentHttp(_)) => of_answer()
-                    .and_then(|number| record.of_sent.value(number).or(record.of_answer.value(number))),
-                (None, _) => of_answer().and_then(|number| record.of_answer.value(number)),
+            let number = |kept: &[Variable]| kept.iter().position(|kept| kept == variable);
+            let value = match variable {
+                V::SentHttp(_) => number(&place.kept_of_sent).and_then(|one| record.of_sent.value(one)),
+                V::UpstreamHttp(_) | V::UpstreamCookie(_) => {
+                    number(&place.kept_of_answer).and_then(|one| record.of_answer.value(one))
+                }
+                _ => number(&place.kept).and_then(|one| record.of_head.value(one)),
             };
             if let Some(value) = value {
                 return out.extend_from_slice(value);
@@ -534,12 +534,12 @@ impl Exchange {
         }
     }
 
-    /// The same of a response's fields.
+    /// The same of the fields of a server's response.
     pub(super) fn keep_of_answer(place: &Place, fields: &Fields<'_, '_>, record: &mut Record) {
         record.of_answer.clear();
-        for variable in &place.kept_of_answer {
+        for variable in &*place.kept_of_answer {
             record.of_answer.keep(|out| match variable {
-                Variable::SentHttp(name) | Variable::UpstreamHttp(name) => {
+                Variable::UpstreamHttp(name) => {
                     join(fields.iter().map(|(_, field, value)| (field, value)), name, b", ", out);
                 }
                 Variable::UpstreamCookie(name) => {

@@ -10,10 +10,12 @@
 //! - `names.rs`: a site by the name that is asked for
 //! - `paths.rs`: a location by the path
 //! - `files.rs`: a file by the path
+//! - `texts.rs`: what places ask for, and so what is kept of a request
 
 pub mod files;
 mod names;
 mod paths;
+mod texts;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use slotmap::SecondaryMap;
 
 use crate::config::site::{
-    Answer, Delivery, Files, Forwarding, Log, Match, PassBody, PassTarget, PassUri, Set, SiteName, TryFiles,
+    Answer, Delivery, Files, Forwarding, Log, Match, PassTarget, PassUri, Set, SiteName, TryFiles,
 };
 use crate::config::template::{Template, Variable};
 use crate::config::{
@@ -32,6 +34,7 @@ use crate::ids::{GroupId, Ids};
 use names::Names;
 pub use names::name_of;
 use paths::Paths;
+use texts::Around;
 
 /// Everything that holds for one request: its location's rules and those of its site.
 #[derive(Debug)]
@@ -54,10 +57,10 @@ pub struct Place {
     pub name: Box<str>,
     /// Variables of a request's head that are asked for later.
     pub kept: Vec<Variable>,
-    /// Variables of a response's head that are asked for later.
-    pub kept_of_answer: Vec<Variable>,
-    /// There are `$sent_http_…` among them.
-    pub asks_for_sent: bool,
+    /// Variables of a server's response that are asked for later: the same wherever in its site a request is sent on to.
+    pub kept_of_answer: Arc<[Variable]>,
+    /// Variables of the response as it is sent that are asked for later.
+    pub kept_of_sent: Vec<Variable>,
     /// The lines that its requests leave.
     pub logs: Vec<PlaceLog>,
     /// Its requests go to the servers of one group as the command line has them, and nothing is kept of them.
@@ -97,8 +100,8 @@ pub struct PlaceLog {
 }
 
 impl Place {
-    fn new(config: &Config, ids: &Ids, index: usize, location: &Location) -> Place {
-        let site = &config.sites[index];
+    fn new(around: &Around<'_>, location: &Location) -> Place {
+        let (config, site) = (around.config, around.site());
         let mut rules = location.rules.clone();
         if rules.max_body_size == 0 {
             rules.max_body_size = u64::MAX;
@@ -111,22 +114,11 @@ impl Place {
         let logs = rules.logs.iter();
         let logs = logs.map(|log| PlaceLog { log: log.clone(), format: config.formats[log.format].clone() });
         let logs: Vec<_> = logs.collect();
-        let delivery = &rules.delivery;
-        let texts = logs.iter().flat_map(|one| {
-            [Some(&one.format.line), Some(&one.log.path), one.log.condition.as_ref()].into_iter().flatten()
-        });
-        let texts = texts.chain(delivery.added.iter().map(|added| &added.value));
-        let texts = texts.chain(rules.error_pages.iter().map(|page| &page.target));
-        let texts = texts.chain(delivery.redirects.iter().map(|redirect| &redirect.to));
-        let sticky = groups(config, &location.action).filter_map(|group| group.sticky.as_ref());
-        let texts =
-            texts.chain(sticky.clone().flat_map(|rule| rule.learn.iter().flat_map(|learn| &learn.create)));
-        let cookies = sticky.filter_map(|rule| rule.cookie.as_ref());
-        let texts = texts.chain(cookies.clone().flat_map(|cookie| [&cookie.domain, &cookie.same_site]));
-        let (mut kept, mut kept_of_answer) = (Vec::new(), Vec::new());
+        let (mut kept, mut kept_of_sent) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
         let mut keeps_body = false;
-        let mut asked: Vec<&Variable> = texts.flat_map(Template::variables).collect();
+        let late_texts = texts::late_texts(config, location);
+        let mut asked: Vec<&Variable> = late_texts.into_iter().flat_map(Template::variables).collect();
         keeps_records |= !asked.is_empty();
         if let Action::Answer(Answer { text: Some(text), .. }) = &location.action {
             keeps_records |= text.variables().any(|variable| !variable.is_of_head());
@@ -134,9 +126,9 @@ impl Place {
         while let Some(variable) = asked.pop() {
             use Variable as V;
             let list = match variable {
-                V::SentHttp(_) | V::UpstreamHttp(_) | V::UpstreamCookie(_) => &mut kept_of_answer,
+                V::SentHttp(_) => &mut kept_of_sent,
                 // It is looked at when that is known which it depends on.
-                V::Map(index) if is_late(config, *index) => {
+                V::Map(index) if texts::is_late(config, *index) => {
                     asked.extend(config.maps[*index].variables());
                     continue;
                 }
@@ -157,6 +149,8 @@ impl Place {
         );
         let looks = |group: &Upstream| key(group).is_some() || group.sticky.is_some();
         let has_key = groups(config, &location.action).any(looks);
+        let has_cookie = groups(config, &location.action)
+            .any(|group| group.sticky.as_ref().is_some_and(|rule| rule.cookie.is_some()));
         let client = location.client.as_ref().unwrap_or(&site.client);
         let is_standard = passes && rules.forwarding == Forwarding::Standard && rules.access.is_empty();
         Place {
@@ -183,14 +177,15 @@ impl Place {
             files: location.files.clone(),
             is_internal: location.is_internal,
             keeps_body,
-            awaits_body: asks_for_body(config, location)
-                || leads_on(location) && any_location(&site.locations, &|other| asks_for_body(config, other)),
+            awaits_body: around.awaits_body(location),
             keeps_records,
-            changes_answers: *delivery != Delivery::default()
+            changes_answers: rules.delivery != Delivery::default()
                 || client.keepalive_header.is_some()
-                || cookies.count() > 0,
+                || has_cookie,
             upstream: match &location.action {
-                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => Some(ids.groups[*index]),
+                Action::Proxy(Pass { target: PassTarget::Upstream(index), .. }) => {
+                    Some(around.ids.groups[*index])
+                }
                 Action::Proxy(_) | Action::Answer(_) | Action::File | Action::StubStatus => None,
             },
             client: client.clone(),
@@ -198,11 +193,11 @@ impl Place {
             rules,
             action: location.action.clone(),
             matched,
-            site: index,
+            site: around.index,
             name: name.into(),
             kept,
-            asks_for_sent: kept_of_answer.iter().any(|one| matches!(one, Variable::SentHttp(_))),
-            kept_of_answer,
+            kept_of_answer: around.kept_of_answer(location),
+            kept_of_sent,
             logs,
         }
     }
@@ -296,18 +291,19 @@ struct SiteRoutes {
 impl Routes {
     /// Those of this configuration, whose parts are called `ids`.
     pub fn new(config: &Config, ids: &Ids) -> Routes {
-        let site = |(index, site): (usize, &Site)| SiteRoutes {
+        let around: Vec<_> = (0..config.sites.len()).map(|index| Around::new(config, ids, index)).collect();
+        let site = |(around, site): (&Around<'_>, &Site)| SiteRoutes {
             answer: site.answer.as_ref().map(|answer| {
                 let mut location =
                     Location { action: Action::Answer(answer.clone()), ..site.location.clone() };
                 // It comes before a location is found, and only then is the length of a body looked at.
                 location.rules.max_body_size = 0;
-                Arc::new(Place::new(config, ids, index, &location))
+                Arc::new(Place::new(around, &location))
             }),
-            paths: Paths::new(config, ids, index, &site.locations, &[]),
-            rest: Arc::new(Place::new(config, ids, index, &site.location)),
+            paths: Paths::new(around, &site.locations, &[]),
+            rest: Arc::new(Place::new(around, &site.location)),
         };
-        let sites: Vec<_> = config.sites.iter().enumerate().map(site).collect();
+        let sites: Vec<_> = around.iter().zip(&config.sites).map(site).collect();
         let listener = |listener: &Listener| {
             let names = Names::new(listener, &config.sites);
             let site = &sites[names.default()];
@@ -332,9 +328,9 @@ impl Routes {
         let sticky = config.upstreams.iter().map(|group| group.sticky.clone());
         Routes {
             listeners,
-            keeps_records: config.sites.iter().any(|site| {
-                let asks = |location: &Location| asks_for_records(config, ids, location);
-                asks(&site.location) || site.locations.iter().any(asks)
+            keeps_records: around.iter().any(|around| {
+                let mut locations = around.site().locations.iter().chain([&around.site().location]);
+                locations.any(|location| asks_for_records(around, location))
             }),
             asks_address: config.asks_address,
             has_status: config.asks_counters
@@ -468,51 +464,6 @@ fn head_max(site: &Site, location: &Location) -> usize {
     nested.max().unwrap_or_default().max(response_head_max(site, &location.rules))
 }
 
-/// Whether a map depends on what is known only after a request's head has gone. No map depends on itself.
-fn is_late(config: &Config, index: usize) -> bool {
-    config.maps[index].variables().any(|variable| match variable {
-        Variable::Map(other) => is_late(config, *other),
-        variable => !variable.is_of_head(),
-    })
-}
-
-/// Whether a request for this location may be sent on to another one.
-fn leads_on(location: &Location) -> bool {
-    location.try_files.is_some() || !location.rules.error_pages.is_empty() || location.action == Action::File
-}
-
-fn any_location(locations: &[Location], is_wanted: &impl Fn(&Location) -> bool) -> bool {
-    locations.iter().any(|location| is_wanted(location) || any_location(&location.nested, is_wanted))
-}
-
-/// Whether a request that this location passes on is written with its body in a variable.
-fn asks_for_body(config: &Config, location: &Location) -> bool {
-    let Action::Proxy(pass) = &location.action else { return false };
-    let mut templates: Vec<&Template> = location.sets.iter().map(|set| &set.value).collect();
-    if let Forwarding::Listed(listed) = &location.rules.forwarding {
-        templates.extend(listed.fields.iter().map(|(_, value)| value));
-        templates.extend(&listed.method);
-        if let PassBody::Replaced(body) = &listed.body {
-            templates.push(body);
-        }
-    }
-    if let PassTarget::Variable(target) = &pass.target {
-        templates.push(target);
-    }
-    if let PassUri::Whole(uri) = &pass.uri {
-        templates.push(uri);
-    }
-    templates.into_iter().flat_map(Template::variables).any(|variable| is_of_body(config, variable))
-}
-
-fn is_of_body(config: &Config, variable: &Variable) -> bool {
-    match variable {
-        Variable::RequestBody => true,
-        Variable::Map(index) => config.maps[*index].variables().any(|other| is_of_body(config, other)),
-        _ => false,
-    }
-}
-
 /// The groups that an action may lead to.
 fn groups<'c>(config: &'c Config, action: &Action) -> impl Iterator<Item = &'c Upstream> + Clone {
     let range = match action {
@@ -528,7 +479,7 @@ fn key(group: &Upstream) -> Option<&Template> {
     group.balance.goes_by_key().then_some(&group.key)
 }
 
-fn asks_for_records(config: &Config, ids: &Ids, location: &Location) -> bool {
-    Place::new(config, ids, 0, location).keeps_records
-        || location.nested.iter().any(|nested| asks_for_records(config, ids, nested))
+fn asks_for_records(around: &Around<'_>, location: &Location) -> bool {
+    Place::new(around, location).keeps_records
+        || location.nested.iter().any(|nested| asks_for_records(around, nested))
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::Place;
+use super::texts::Around;
 use crate::config::site::{Answer, Match};
 use crate::config::template::{Part, Template, Variable};
-use crate::config::{Action, Config, Location, Pattern};
+use crate::config::{Action, Location, Pattern};
 use crate::http::uri;
-use crate::ids::Ids;
 
 /// The locations of a site or within one of its locations.
 #[derive(Debug, Default)]
@@ -37,19 +37,13 @@ struct Found<'a> {
 }
 
 impl Paths {
-    /// `around` are the expressions of the locations that these are in, from the outermost on.
-    pub(super) fn new(
-        config: &Config,
-        ids: &Ids,
-        index: usize,
-        locations: &[Location],
-        around: &[Pattern],
-    ) -> Paths {
+    /// `outer` are the expressions of the locations that these are in, from the outermost on.
+    pub(super) fn new(around: &Around<'_>, locations: &[Location], outer: &[Pattern]) -> Paths {
         let mut paths = Paths::default();
         for location in locations {
-            let mut place = Place::new(config, ids, index, location);
-            place.patterns.splice(0..0, around.iter().cloned());
-            let nested = Paths::new(config, ids, index, &location.nested, &place.patterns);
+            let mut place = Place::new(around, location);
+            place.patterns.splice(0..0, outer.iter().cloned());
+            let nested = Paths::new(around, &location.nested, &place.patterns);
             let place = Arc::new(place);
             match &location.matches {
                 Match::Exact(path) => paths.exact.push((path.as_bytes().into(), place)),
@@ -65,14 +59,14 @@ impl Paths {
                 Match::Named(name) => paths.named.push((name.as_bytes().into(), place)),
             }
         }
-        paths.add_slashes(config, ids, index, locations);
+        paths.add_slashes(around, locations);
         paths.prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         paths
     }
 
     /// What is asked for without the slash at the end of a location that passes requests on is sent there, unless there
     /// is a location for that (`ngx_http_add_location`, nginx's `auto_redirect`).
-    fn add_slashes(&mut self, config: &Config, ids: &Ids, index: usize, locations: &[Location]) {
+    fn add_slashes(&mut self, around: &Around<'_>, locations: &[Location]) {
         for location in locations.iter().filter(|location| matches!(location.action, Action::Proxy(_))) {
             let (Match::Exact(path) | Match::Prefix { path, .. }) = &location.matches else { continue };
             let Some(short) = path.strip_suffix('/').filter(|short| !short.is_empty()) else { continue };
@@ -96,7 +90,7 @@ impl Paths {
                 nested: Vec::new(),
                 ..location.clone()
             };
-            self.exact.push((short.as_bytes().into(), Arc::new(Place::new(config, ids, index, &redirect))));
+            self.exact.push((short.as_bytes().into(), Arc::new(Place::new(around, &redirect))));
         }
     }
 
@@ -138,6 +132,8 @@ impl Paths {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Site};
+    use crate::ids::Ids;
 
     /// A location that answers with `status`.
     fn location(matches: Match, status: u16, nested: Vec<Location>) -> Location {
@@ -167,8 +163,11 @@ mod tests {
             ),
             location(Match::Named("@n".into()), 12, vec![]),
         ];
-        let config = Config::new(Vec::new());
-        let paths = Paths::new(&config, &Ids::first(&config), 0, &locations, &[]);
+        let mut config = Config::new(Vec::new());
+        config.sites = vec![Site::new(location(prefix("", false), 0, vec![]))];
+        let ids = Ids::first(&config);
+        let around = Around::new(&config, &ids, 0);
+        let paths = Paths::new(&around, &locations, &[]);
         let status = |place: &Arc<Place>| match &place.action {
             Action::Answer(answer) => answer.status,
             other => panic!("{other:?}"),
@@ -193,6 +192,6 @@ mod tests {
             assert_eq!(paths.find(path.as_bytes()).map(status), Some(expected), "{path}");
         }
         assert_eq!(paths.named(b"@n").map(status), Some(12));
-        assert!(Paths::new(&config, &Ids::first(&config), 0, &locations[1..3], &[]).find(b"/b").is_none());
+        assert!(Paths::new(&around, &locations[1..3], &[]).find(b"/b").is_none());
     }
 }

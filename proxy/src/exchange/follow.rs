@@ -11,6 +11,7 @@ use super::values::{Asked, Known};
 use super::{Exchange, Failure};
 use crate::config::site::{Added, RedirectFrom, Set, SiteName};
 use crate::config::{Action, Listen};
+use crate::http::framing::Length;
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, ClientFraming, Delivery};
 use crate::http::target::Target;
@@ -38,9 +39,6 @@ impl Exchange {
             Exchange::keep(&place, &self.asked(message, tools, &scope), record);
             // What another place has kept is not in this one's order.
             record.of_sent.clear();
-            if place.keeps_body {
-                record.body.begin(message.length, place.rules.body_kept_max);
-            }
             if self.redirects == 0 {
                 record.keep_head(&place, &message.head.fields.bytes()[..message.head.len]);
             }
@@ -48,6 +46,13 @@ impl Exchange {
         }
         self.record = record;
         let fate = self.obey(&place, message, tools, &mut scope);
+        // What is refused has no body that counts, and where a page is fetched without one, that of the request stands.
+        if let (Ok(Fate::Forwarded | Fate::Discarded), Some(record)) = (&fate, &mut self.record)
+            && place.keeps_body
+            && message.length != Length::Empty
+        {
+            record.body.begin(message.length, place.rules.body_kept_max);
+        }
         // Where the request may go on to another place, its variables go along.
         self.scope = (self.fetch.is_some() || !place.rules.error_pages.is_empty()).then(|| Box::new(scope));
         fate

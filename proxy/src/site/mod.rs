@@ -79,7 +79,8 @@ pub struct Place {
     pub files: Files,
     /// It is for requests that the proxy sends here itself.
     pub is_internal: bool,
-    /// Bodies of its requests are kept, as far as the rules let them (`$request_body`).
+    /// Bodies of its requests are kept, as far as the rules let them (`$request_body`), for texts here or where a request may
+    /// be sent on to.
     pub keeps_body: bool,
     /// Bodies are waited for before anything is done, since a request to a server holds them in another place
     /// (`$request_body` in `proxy_set_body` and the like), here or where the request may be sent on to.
@@ -116,7 +117,6 @@ impl Place {
         let logs: Vec<_> = logs.collect();
         let (mut kept, mut kept_of_sent) = (Vec::new(), Vec::new());
         let mut keeps_records = !logs.is_empty() || !rules.error_pages.is_empty();
-        let mut keeps_body = false;
         let late_texts = texts::late_texts(config, location);
         let mut asked: Vec<&Variable> = late_texts.into_iter().flat_map(Template::variables).collect();
         keeps_records |= !asked.is_empty();
@@ -130,10 +130,6 @@ impl Place {
                 // It is looked at when that is known which it depends on.
                 V::Map(index) if texts::is_late(config, *index) => {
                     asked.extend(config.maps[*index].variables());
-                    continue;
-                }
-                V::RequestBody => {
-                    keeps_body = matches!(location.action, Action::Proxy(_));
                     continue;
                 }
                 variable if variable.is_of_head() => &mut kept,
@@ -176,7 +172,7 @@ impl Place {
             },
             files: location.files.clone(),
             is_internal: location.is_internal,
-            keeps_body,
+            keeps_body: around.keeps_body(location),
             awaits_body: around.awaits_body(location),
             keeps_records,
             changes_answers: rules.delivery != Delivery::default()

@@ -16,6 +16,8 @@ pub(super) struct Around<'c> {
     pub(super) index: usize,
     /// Variables of a server's response that any place asks for: a request takes them along from one to another.
     pub(super) answers: Arc<[Variable]>,
+    /// A place has the body of a request in a text of its own answer, or in one that is asked for later.
+    tells_body: bool,
     /// A place writes requests to servers with their body in a variable.
     passes_body: bool,
 }
@@ -39,11 +41,13 @@ impl<'c> Around<'c> {
                 }
             });
         }
+        let tells_body = texts.iter().flat_map(|text| text.variables()).any(|one| is_of_body(config, one));
         Around {
             config,
             ids,
             index,
             answers: answers.into(),
+            tells_body,
             passes_body: locations.iter().any(|location| asks_for_body(config, location)),
         }
     }
@@ -66,6 +70,15 @@ impl<'c> Around<'c> {
         let asks_itself =
             || texts_here(location).into_iter().chain(late_texts(self.config, location)).any(asks);
         if hands_on || asks_itself() { self.answers.clone() } else { Arc::default() }
+    }
+
+    /// Whether bodies of requests to a location are kept, for texts that are asked for later: here, or where a request may be
+    /// sent on to.
+    pub(super) fn keeps_body(&self, location: &Location) -> bool {
+        let asks = |text: &Template| text.variables().any(|variable| is_of_body(self.config, variable));
+        let passes_on = matches!(location.action, Action::Proxy(_));
+        let asks_itself = || late_texts(self.config, location).into_iter().any(asks);
+        passes_on && (leads_on(location) && self.tells_body || asks_itself())
     }
 
     /// Whether bodies of requests to a location are waited for.

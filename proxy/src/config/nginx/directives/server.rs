@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Directive] = &[
     row("send_timeout", HTTP_LOCATION, ONE, "60s", "Between two writes to a client."),
     row("client_max_body_size", HTTP_LOCATION, ONE, "1m", "The largest body of a request; 0: no bound."),
     row("client_body_buffer_size", HTTP_LOCATION, ONE, "8k", "The longest body that `$request_body` has.").differs(
-        "A body is passed on as it comes. In logs `$request_body` has one that went to a server; what is sent to a server \
+        "A body is passed on as it comes. In logs and in pages for errors `$request_body` has one that went to a server; what is sent to a server \
          has one that fits `large_client_header_buffers` together with its head, and waits for it.",
     ),
     row("large_client_header_buffers", HTTP_SERVER, TWO, "4 8k", "The largest head of a request.").differs(

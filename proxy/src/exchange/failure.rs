@@ -213,13 +213,8 @@ impl Exchange {
         if counts && self.sequel(failure, false, now < self.tries_end).goes_on() {
             return Err(failure);
         }
-        if self.place.rules.intercepts_errors && self.has_page_for(status) {
-            if let Some(record) = &mut self.record {
-                Exchange::keep_of_answer(&self.place, &head.fields, record);
-                if status == 401 {
-                    record.keep_challenges(&head.fields);
-                }
-            }
+        if self.intercepts(status) {
+            self.intercepted(status, &head.fields);
             return Err(Failure::Intercepted(status));
         }
         Ok(())

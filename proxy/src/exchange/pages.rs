@@ -6,6 +6,7 @@ use super::values::Known;
 use super::{Ending, Env, Exchange, Failure, Link};
 use crate::config::site::PageStatus;
 use crate::http::body::Cursor;
+use crate::http::fields::Fields;
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed};
 use crate::http::rewrite;
@@ -16,14 +17,28 @@ use crate::http::uri;
 const REDIRECTS_MAX: u8 = 10;
 
 impl Exchange {
-    /// Whether another location would answer in place of an error of this status.
-    pub(super) fn has_page_for(&self, status: u16) -> bool {
+    /// Whether a server's response of this status does not go to the client, as there is a page for that
+    /// (`proxy_intercept_errors`).
+    pub(super) fn intercepts(&self, status: u16) -> bool {
         let rules = &self.place.rules;
-        !self.request.has_its_page
-            && self.redirects < REDIRECTS_MAX
+        rules.intercepts_errors
             && self.request.is_whole()
-            && self.record.is_some()
             && rules.error_pages.iter().any(|page| page.statuses.contains(&status))
+    }
+
+    /// A server's response of this status is intercepted. Where the request has had its page, this error is the one that
+    /// the client sees.
+    pub(super) fn intercepted(&mut self, status: u16, fields: &Fields<'_, '_>) {
+        if let Some(record) = &mut self.record {
+            Exchange::keep_of_answer(&self.place, fields, record);
+            if status == 401 {
+                record.keep_challenges(fields);
+            }
+        }
+        if self.request.has_its_page {
+            self.status_shown = None;
+            self.closes_after(status);
+        }
     }
 
     /// Lets another location answer in place of an error of this status, where the configuration says so. Says

@@ -411,7 +411,7 @@ pub struct Delivery {
     pub added: Vec<Added>,
     /// What `Location` and `Refresh` become (`proxy_redirect`), the first that fits.
     pub redirects: Vec<Redirect>,
-    /// How the proxy's own redirects look.
+    /// How redirects to a path here look.
     pub own_redirects: OwnRedirects,
 }
 
@@ -423,7 +423,7 @@ impl Delivery {
     }
 }
 
-/// How the redirects look that the proxy answers by itself.
+/// How redirects to a path here look: those that the proxy answers by itself, and a `Location` that has become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnRedirects {
     /// They have scheme and host (`absolute_redirect`).

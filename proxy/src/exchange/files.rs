@@ -351,7 +351,7 @@ impl Exchange {
         if let Ok(Parsed::Complete(head)) = head::request(&fetch.head, &mut env.scratch)
             && let Ok(target) = target::of(head.method, head.target, head.version, &head.fields)
         {
-            location = self.own_address(&place, &target);
+            location = self.own_address(&place, target.host);
             uri::escape(&fetch.path, &mut location);
             location.push(b'/');
             let set = self.scope.as_ref().and_then(|scope| scope.args.as_deref());

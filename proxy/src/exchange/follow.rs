@@ -14,7 +14,6 @@ use crate::config::{Action, Listen};
 use crate::http::framing::Length;
 use crate::http::head::ResponseHead;
 use crate::http::rewrite::{self, Changes, ClientFraming, Delivery};
-use crate::http::target::Target;
 use crate::http::{Refusal, reply, uri};
 use crate::site::{Place, name_of};
 
@@ -31,6 +30,10 @@ impl Exchange {
         tools.path.clear();
         if uri::normalize(path, tools.path).is_err() {
             tools.path.extend_from_slice(path);
+        }
+        if place.completes_redirects {
+            self.host.clear();
+            self.host.extend_from_slice(message.target.host.unwrap_or_default());
         }
         let mut scope = self.enter(&place, message, tools);
         // Apart, so that it can be written while the exchange is asked.
@@ -159,7 +162,7 @@ impl Exchange {
                     self.asked(message, tools, scope).expand(template, &mut text);
                 }
                 if is_redirect(answer.status) && text.first() == Some(&b'/') {
-                    let start = self.own_address(place, message.target);
+                    let start = self.own_address(place, message.target.host);
                     text.splice(0..0, start);
                 }
                 *tools.text = text;
@@ -192,10 +195,10 @@ impl Exchange {
 }
 
 impl Exchange {
-    /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like): the name that the
+    /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like): the `host` that the
     /// client has asked for, or the site's, or the address that it has connected to. Nothing where none of them is
     /// known: a path alone leads back here as well (RFC 9110 section 10.2.2).
-    pub(super) fn own_address(&self, place: &Place, target: &Target<'_>) -> Vec<u8> {
+    pub(super) fn own_address(&self, place: &Place, host: Option<&[u8]>) -> Vec<u8> {
         let how = place.rules.delivery.own_redirects;
         if !how.are_absolute {
             return Vec::new();
@@ -204,7 +207,7 @@ impl Exchange {
             Some(Listen::Tcp(address)) => Some(*address),
             Some(Listen::Unix(_)) | None => None,
         };
-        let asked = target.host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
+        let asked = host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
         let mut text = b"http://".to_vec();
         match asked.unwrap_or(place.name.as_bytes()) {
             b"" => {
@@ -284,6 +287,10 @@ impl Exchange {
             // What is left out does not come back by another word.
             let find = |name: &str| head.fields.find(name).filter(|_| !hidden.iter().any(|one| one == name));
             location = find("location").and_then(|from| redirected(&place, from, &known));
+            // (`ngx_http_upstream_rewrite_location`, `ngx_http_header_filter`)
+            if let Some(path) = location.as_mut().filter(|to| to.first() == Some(&b'/')) {
+                path.splice(0..0, self.own_address(&place, Some(&self.host)));
+            }
             refresh = find("refresh").and_then(|from| refreshed(&place, from, &known));
         }
         let added_here =

@@ -114,6 +114,8 @@ pub struct Exchange {
     waits: Waits,
     /// The group that the request goes to, where its place does not say.
     upstream: Option<GroupId>,
+    /// The host that it asks for, where a server's redirect to a path here is completed with that.
+    host: Vec<u8>,
     /// What a `proxy_pass` with variables says of it.
     destination: Option<Box<Destination>>,
     /// How often the request has been sent to another location (`error_page`).
@@ -183,6 +185,7 @@ impl Exchange {
             tries_end: Time::NEVER,
             waits: Waits::default(),
             upstream: None,
+            host: Vec::new(),
             destination: None,
             redirects: 0,
             starts_anew: false,

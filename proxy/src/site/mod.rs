@@ -25,7 +25,7 @@ use slotmap::SecondaryMap;
 use crate::config::site::{
     Answer, Delivery, Files, Forwarding, Log, Match, PassTarget, PassUri, Set, SiteName, TryFiles,
 };
-use crate::config::template::{Template, Variable};
+use crate::config::template::{Part, Template, Variable};
 use crate::config::{
     Action, ClientRules, Config, Listen, Listener, Location, LogFormat, Map, Pass, Pattern, Rules, Site,
     Sticky, Upstream,
@@ -87,6 +87,8 @@ pub struct Place {
     pub awaits_body: bool,
     /// Something is to be kept of its requests.
     pub keeps_records: bool,
+    /// A `Location` of a server's may become a path here, which is completed to an address.
+    pub completes_redirects: bool,
     /// Fields of responses are added or left out.
     pub changes_answers: bool,
 }
@@ -175,6 +177,8 @@ impl Place {
             keeps_body: around.keeps_body(location),
             awaits_body: around.awaits_body(location),
             keeps_records,
+            completes_redirects: rules.delivery.own_redirects.are_absolute
+                && rules.delivery.redirects.iter().any(|redirect| may_be_path(&redirect.to)),
             changes_answers: rules.delivery != Delivery::default()
                 || client.keepalive_header.is_some()
                 || has_cookie,
@@ -458,6 +462,11 @@ fn response_head_max(site: &Site, rules: &Rules) -> usize {
 fn head_max(site: &Site, location: &Location) -> usize {
     let nested = location.nested.iter().map(|nested| head_max(site, nested));
     nested.max().unwrap_or_default().max(response_head_max(site, &location.rules))
+}
+
+/// Whether a `Location` may begin with a slash that begins with this text.
+fn may_be_path(text: &Template) -> bool {
+    !matches!(text.parts.first(), Some(Part::Text(start)) if start.first() != Some(&b'/'))
 }
 
 /// The groups that an action may lead to.

@@ -110,7 +110,7 @@ pub(super) const ROWS: &[Directive] = &[
         HTTP_LOCATION,
         FLAG,
         "on",
-        "Whether the proxy's own redirects have scheme and host.",
+        "Whether redirects to a path here have scheme and host: the proxy's own, and those that `proxy_redirect` makes.",
     ),
     row(
         "server_name_in_redirect",

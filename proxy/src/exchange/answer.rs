@@ -122,7 +122,7 @@ impl Exchange {
         match reply::write(out, &answer) {
             Ok(body) => {
                 self.response.is_own(status, keep_alive, body);
-                self.keep_sent(start);
+                self.keep_sent(start, body);
             }
             // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
             Err(_) => self.ending = Ending::Reset,
@@ -156,10 +156,12 @@ impl Exchange {
         }
     }
 
-    /// Keeps what the head says that lies in `out` from `start` on, where a line in a log asks for it.
-    pub(super) fn keep_sent(&mut self, start: usize) {
+    /// Keeps what the head says that lies in `out` from `start` on, where a line in a log asks for it, and where the body
+    /// begins, so many octets of which lie behind that already.
+    pub(super) fn keep_sent(&mut self, start: usize, body: u64) {
         if let (Some(record), Some(out)) = (&mut self.record, &self.response.out) {
             record.keep_sent(&self.place, || fields_of(&out.filled()[start..]));
+            record.body_start = record.bytes_sent + self.response.outgoing().0.len() as u64 - body;
         }
     }
 }

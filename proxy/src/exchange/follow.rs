@@ -302,7 +302,7 @@ impl Exchange {
         let start = out.len();
         rewrite::changed_response(out, head, &delivery, &changes, tools.date.as_bytes())
             .map_err(|_| Failure::HeadTooLarge)?;
-        self.keep_sent(start);
+        self.keep_sent(start, 0);
         Ok(())
     }
 }

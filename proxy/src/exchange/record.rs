@@ -28,6 +28,8 @@ pub struct Record {
     pub request_length: u64,
     /// Octets of the response sent so far, head and body.
     pub bytes_sent: u64,
+    /// How many of these come before the body of the final response; all of them, until its head is written.
+    pub(super) body_start: u64,
     /// The head, where another location may have to answer in place of an error.
     pub(super) head: Vec<u8>,
     /// Its target as it is by now: the proxy may have sent it to another one.
@@ -151,7 +153,7 @@ impl Record {
         self.challenges.clear();
         self.head.clear();
         self.goes_on_elsewhere = false;
-        (self.request_length, self.bytes_sent) = (0, 0);
+        (self.request_length, self.bytes_sent, self.body_start) = (0, 0, u64::MAX);
         self.body.clear();
     }
 

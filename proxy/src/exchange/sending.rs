@@ -155,7 +155,7 @@ impl Exchange {
             return;
         }
         self.response.is_own(status, keep_alive, 0);
-        self.keep_sent(start);
+        self.keep_sent(start, 0);
         let has_body = self.request.method != Method::Head && !sending.parts.is_empty();
         match &mut self.fetch {
             Some(fetch) if has_body => {

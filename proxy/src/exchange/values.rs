@@ -316,7 +316,11 @@ impl Known<'_> {
                 };
                 push(out, format_args!("{status:03}"));
             }
-            V::BodyBytesSent => push(out, format_args!("{}", exchange.body_bytes())),
+            // With the framing of chunks (`ngx_http_variable_body_bytes_sent`).
+            V::BodyBytesSent => {
+                let sent = record.map_or(0, |record| record.bytes_sent.saturating_sub(record.body_start));
+                push(out, format_args!("{sent}"));
+            }
             V::BytesSent => push(out, format_args!("{}", record.map_or(0, |record| record.bytes_sent))),
             V::RequestLength => {
                 push(out, format_args!("{}", record.map_or(0, |record| record.request_length)));

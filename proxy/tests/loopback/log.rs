@@ -49,7 +49,7 @@ fn each_request_has_its_line_in_nginxs_combined_format_with_server_and_time() {
         [
             format!("127.0.0.1 \"GET /a?b=c HTTP/1.1\" 200 5 \"http://x/\" \"curl/8.5\" {origin}"),
             format!(
-                "127.0.0.1 \"GET /chunks HTTP/1.1\" 200 5 \"-\" \"say \\x22\\x5C\\xC3\\xA4\\x22\" {origin}"
+                "127.0.0.1 \"GET /chunks HTTP/1.1\" 200 20 \"-\" \"say \\x22\\x5C\\xC3\\xA4\\x22\" {origin}"
             ),
             "127.0.0.1 \"BAD\" 400 155 \"-\" \"-\" -".to_owned(),
         ]
@@ -84,6 +84,33 @@ fn a_client_that_left_is_a_499_and_a_missing_server_a_502() {
     assert_eq!(proxy.status("/gone"), 502);
     let line = parts(&proxy.wait_output("/gone")).0;
     assert!(line.starts_with("127.0.0.1 \"GET /gone HTTP/1.1\" 502 ") && line.ends_with(&name), "{line}");
+}
+
+#[test]
+fn of_a_body_that_a_client_leaves_what_was_sent_counts() {
+    let origin = Origin::start(|visit| {
+        visit.request();
+        let _ = visit
+            .try_send("HTTP/1.1 103 X\r\nX-A: 1\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
+        let _ = visit.try_send(vec![b'a'; 50_000_000]);
+    });
+    let http = format!(
+        "log_format own '$body_bytes_sent $bytes_sent';
+         server {{ listen LISTEN; access_log FOLDER/access.log own; location / {{ proxy_pass http://{origin}; }} }}"
+    );
+    let proxy = Proxy::start_with("worker_processes 1;", &http, |_| {});
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let heads = conn.until(b"\r\n\r\n").len() + conn.until(b"\r\n\r\n").len();
+    conn.exact(100_000);
+    conn.reset();
+    let line = wait_for("a line", || {
+        fs::read_to_string(proxy.folder().join("access.log")).ok().filter(|text| text.ends_with('\n'))
+    });
+    let (body, all) = line.trim_end().split_once(' ').expect("two numbers");
+    let (body, all): (usize, usize) = (body.parse().expect("a number"), all.parse().expect("a number"));
+    assert_eq!(body, all - heads);
+    assert!(body >= 100_000);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(super) fn set(scope: &mut Scope, statement: &Statement, around: &mut Around<
                 Some("always") => true,
                 Some(other) => return Err(statement.error(format!("invalid parameter \"{other}\""))),
             };
-            let value = Text::arg(statement, 1)?;
+            let value = Text::field_value(statement, 1)?;
             let field = Field { name: statement.arg(0).to_owned(), value, always };
             scope.add_header.get_or_insert_default().push(field);
         }

@@ -35,8 +35,8 @@ pub(super) fn set(
             word(&mut scope.proxy_http_version, statement, &[("1.0", false), ("1.1", true)])?;
         }
         "proxy_set_header" => {
-            let field =
-                Field { name: statement.arg(0).to_owned(), value: Text::arg(statement, 1)?, always: false };
+            let value = Text::field_value(statement, 1)?;
+            let field = Field { name: statement.arg(0).to_owned(), value, always: false };
             scope.proxy_set_header.get_or_insert_default().push(field);
         }
         "proxy_pass_request_headers" => flag(&mut scope.proxy_pass_request_headers, statement)?,

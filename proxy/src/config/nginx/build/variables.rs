@@ -28,6 +28,16 @@ impl Text {
         Text::parse(statement.arg(index), &statement.place)
     }
 
+    /// The same for the value of a field, which has one line: a break in the file, with the blanks around it, is a space.
+    pub(super) fn field_value(statement: &Statement, index: usize) -> Result<Text, Error> {
+        let word = statement.arg(index);
+        if !word.contains(['\r', '\n']) {
+            return Text::arg(statement, index);
+        }
+        let lines = word.split(['\r', '\n']).map(str::trim).filter(|line| !line.is_empty());
+        Text::parse(&lines.collect::<Vec<_>>().join(" "), &statement.place)
+    }
+
     /// Puts another text behind it.
     pub(super) fn append(&mut self, other: Text) {
         self.source.append(other.source);

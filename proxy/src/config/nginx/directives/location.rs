@@ -68,6 +68,10 @@ pub(super) const ROWS: &[Directive] = &[
         "",
         "A field of responses, for good statuses or `always`. Inherited only where a level has \
          none.",
+    )
+    .differs(
+        "A line break in the file is one space, with the blanks around it. A value into which a variable brings a line \
+         break is not sent.",
     ),
     row(
         "allow",

@@ -28,7 +28,8 @@ pub(super) const ROWS: &[Directive] = &[
     )
     .differs(
         "HTTP/1.1 always has a Host. Framing, `TE` and `Upgrade` are this proxy's affair; where it keeps `Expect` from \
-         the server it answers 100 itself. A value with a control byte is not sent.",
+         the server it answers 100 itself. A line break in the file is one space, with the blanks around it; a value with \
+         another control byte, or with one that a variable brings in, is not sent.",
     ),
     row(
         "proxy_pass_request_headers",

@@ -216,6 +216,18 @@ impl Buffers {
         self.large.pop().unwrap_or_else(|| map(LARGE.max(2 * self.small_size)))
     }
 
+    /// A buffer that holds `length` bytes at least.
+    pub fn holding(&mut self, length: usize) -> Buffer {
+        if length <= self.small_size {
+            self.small()
+        } else if length <= self.large_size() {
+            self.large()
+        } else {
+            self.lent += 1;
+            map(length)
+        }
+    }
+
     /// Takes a buffer back; what is in it is dropped.
     #[inline]
     pub fn put(&mut self, mut buffer: Buffer) {
@@ -285,5 +297,16 @@ mod tests {
         assert_eq!((buffers.small().capacity(), buffers.large().capacity()), (50_000, 100_000));
         buffers.grow(1_000);
         assert_eq!((buffers.small_size(), buffers.lent()), (50_000, 2), "they never shrink");
+    }
+
+    #[test]
+    fn a_buffer_holds_what_is_asked_for_and_one_of_no_usual_size_is_not_kept() {
+        let mut buffers = Buffers::new(1_000);
+        for (length, capacity) in [(1_000, 1_000), (1_001, LARGE), (LARGE + 1, LARGE + 1), (2_000, LARGE)] {
+            let buffer = buffers.holding(length);
+            assert_eq!(buffer.capacity(), capacity);
+            buffers.put(buffer);
+        }
+        assert_eq!(buffers.lent(), 0);
     }
 }

@@ -100,7 +100,6 @@ impl Exchange {
         let mut fields = lines.to_vec();
         self.response.status = status;
         let location = location.map(uri::as_value);
-        let is_long = matches!(content, Content::Text { body, .. } if body.len() > 1024);
         let mut answer = Reply {
             status,
             content,
@@ -114,32 +113,28 @@ impl Exchange {
             head: self.request.method == Method::Head,
             date: env.date.as_bytes(),
         };
-        self.foresee(&mut env.buffers, |out| reply::write(out, &answer).is_ok());
+        self.foresee(answer.room(), &mut env.buffers, |out| {
+            reply::write(out, &answer).expect("there is room");
+        });
         self.append_fields(keep_alive, env.moment(), &mut fields);
         answer.fields = &fields;
-        let out = self.response.out(is_long, &mut env.buffers);
+        let out = self.response.out(answer.room(), &mut env.buffers);
         let start = out.len();
-        match reply::write(out, &answer) {
-            Ok(body) => {
-                self.response.is_own(status, keep_alive, body);
-                self.keep_sent(start, body);
-            }
-            // A buffer holds 2 KiB more than the smallest head limit, so an interim response was in the way.
-            Err(_) => self.ending = Ending::Reset,
-        }
+        let body = reply::write(out, &answer).expect("there is room");
+        self.response.is_own(status, keep_alive, body);
+        self.keep_sent(start, body);
     }
 
-    /// Keeps what an answer of the proxy's own says by itself, which `write` writes, where fields that are added to it go by
+    /// Keeps what an answer of the proxy's own says by itself, which `write` writes and which takes so much `room`, where fields that are added to it go by
     /// that (`add_header NAME $sent_http_…`).
-    pub(super) fn foresee(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Buffer) -> bool) {
+    pub(super) fn foresee(&mut self, room: usize, buffers: &mut Buffers, write: impl FnOnce(&mut Buffer)) {
         let Some(record) = &mut self.record else { return };
         if self.place.kept_of_sent.is_empty() {
             return;
         }
-        let mut head = buffers.large();
-        if write(&mut head) {
-            record.keep_sent(&self.place, || fields_of(head.filled()));
-        }
+        let mut head = buffers.holding(room);
+        write(&mut head);
+        record.keep_sent(&self.place, || fields_of(head.filled()));
         buffers.put(head);
     }
 

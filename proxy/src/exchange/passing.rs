@@ -125,8 +125,8 @@ impl Exchange {
 impl Exchange {
     /// Tells the client to send the body, which it waits to be told.
     pub(super) fn call_for_body(&mut self, buffers: &mut Buffers) {
-        let out = self.response.out(false, buffers);
-        out.append(CONTINUE).expect("a fresh buffer has room");
+        let out = self.response.out(CONTINUE.len(), buffers);
+        out.append(CONTINUE).expect("there is room");
         self.request.is_called = true;
     }
 }

@@ -216,9 +216,15 @@ impl ResponseSide {
         true
     }
 
-    /// The buffer for the proxy's own bytes, which may be `long`.
-    pub(super) fn out(&mut self, long: bool, buffers: &mut Buffers) -> &mut Buffer {
-        self.out.get_or_insert_with(|| if long { buffers.large() } else { buffers.small() })
+    /// The buffer for the proxy's own bytes, with `room` for so many more.
+    pub(super) fn out(&mut self, room: usize, buffers: &mut Buffers) -> &mut Buffer {
+        if let Some(full) = self.out.take_if(|out| out.capacity() - out.len() < room) {
+            let mut out = buffers.holding(full.len() + room);
+            out.append(full.filled()).expect("it holds all of it");
+            buffers.put(full);
+            self.out = Some(out);
+        }
+        self.out.get_or_insert_with(|| buffers.holding(room))
     }
 
     /// What has been written to `out` is the whole response, with so many octets of body.
@@ -563,8 +569,7 @@ impl Exchange {
                 self.response.phase = Phase::Whole;
                 if self.response.chunked_here {
                     let end: &[u8] = if self.response.chunk_open { b"\r\n0\r\n\r\n" } else { b"0\r\n\r\n" };
-                    // Nothing is pending where bytes were wanted, so this buffer is fresh.
-                    self.response.out(false, &mut env.buffers).append(end).expect("a fresh buffer has room");
+                    self.response.out(end.len(), &mut env.buffers).append(end).expect("there is room");
                 }
             }
             Phase::Head | Phase::Body | Phase::Trailers => {

@@ -143,17 +143,16 @@ impl Exchange {
         let mut fields = Vec::new();
         self.response.status = status;
         let date = &env.date;
-        self.foresee(&mut env.buffers, |out| {
-            reply::write_head(out, status, date.as_bytes(), [lines, b""], keep_alive).is_ok()
+        self.foresee(lines.len() + reply::ROOM, &mut env.buffers, |out| {
+            let written = reply::write_head(out, status, date.as_bytes(), [lines, b""], keep_alive);
+            written.expect("there is room");
         });
         self.append_fields(keep_alive, env.moment(), &mut fields);
-        let out = self.response.out(false, &mut env.buffers);
+        let room = lines.len() + fields.len() + reply::ROOM;
+        let out = self.response.out(room, &mut env.buffers);
         let start = out.len();
-        if reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive).is_err() {
-            self.fetch = None;
-            self.ending = Ending::Reset;
-            return;
-        }
+        let written = reply::write_head(out, status, env.date.as_bytes(), [lines, &fields], keep_alive);
+        written.expect("there is room");
         self.response.is_own(status, keep_alive, 0);
         self.keep_sent(start, 0);
         let has_body = self.request.method != Method::Head && !sending.parts.is_empty();
@@ -173,9 +172,7 @@ impl Exchange {
         let text = parts.front().map_or_else(|| frame.end(), |part| frame.before(part));
         let is_end = parts.is_empty();
         self.response.body_bytes += text.len() as u64;
-        if self.response.out(false, &mut env.buffers).append(&text).is_err() {
-            self.ending = Ending::Reset;
-        }
+        self.response.out(text.len(), &mut env.buffers).append(&text).expect("there is room");
         if is_end {
             self.end_file();
         }

@@ -24,6 +24,20 @@ pub struct Reply<'a> {
     pub date: &'a [u8],
 }
 
+/// The room in octets that an answer needs besides what is given: its page, and the lines that it always has.
+pub const ROOM: usize = 1024;
+
+impl Reply<'_> {
+    /// The room in octets that it needs.
+    pub fn room(&self) -> usize {
+        let content = match self.content {
+            Content::Page(why) => why.len(),
+            Content::Text { kind, body } => kind.len() + body.len(),
+        };
+        ROOM + content + self.location.map_or(0, <[u8]>::len) + self.fields.len()
+    }
+}
+
 /// The methods that go to servers.
 pub const FORWARDED: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 
@@ -112,8 +126,7 @@ fn connection(keep_alive: bool) -> &'static [u8] {
     if keep_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" }
 }
 
-/// Writes the whole answer and returns the octets of its body. `out` has room for a page unless it is smaller than
-/// 1 KiB.
+/// Writes the whole answer and returns the octets of its body.
 pub fn write(out: &mut Buffer, reply: &Reply<'_>) -> Result<u64, Full> {
     let reason = reason(reply.status);
     // nginx says one thing in the status line and another on the page.

@@ -17,6 +17,7 @@
 //! - `health.rs`: how these are checked
 //! - `resolver.rs`: name servers
 //! - `url.rs`: addresses as nginx takes them apart
+//! - `pattern.rs`, `pcre.rs`: regular expressions
 
 pub mod address;
 mod exit;
@@ -25,6 +26,7 @@ pub mod health;
 mod help;
 pub mod nginx;
 mod pattern;
+mod pcre;
 mod resolver;
 pub mod server;
 pub mod site;
@@ -37,7 +39,7 @@ mod values;
 
 pub use exit::{Exit, Stream};
 pub use health::HealthCheck;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, PatternError};
 pub use resolver::Resolver;
 pub use site::{Action, ClientRules, Location, Pass, Rules, Site, Timeouts};
 pub use upstream::{

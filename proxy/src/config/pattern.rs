@@ -5,11 +5,12 @@ use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// A regular expression over bytes.
+use super::pcre;
+
+/// A regular expression over bytes, in PCRE's syntax.
 ///
-/// The crate's syntax is that of Perl without look-around and back references, for which it matches in time
-/// that grows with the text alone. As with PCRE in nginx, `.` is any byte but a line's end, and `\w`, `\d` and
-/// `\s` are ASCII.
+/// There are no look-around and no back references, so that it matches in time that grows with the text alone. As with
+/// PCRE in nginx, `.` is any byte but a line's end, and `\w`, `\d` and `\s` are ASCII.
 #[derive(Clone)]
 pub struct Pattern {
     source: Box<str>,
@@ -24,13 +25,9 @@ impl Pattern {
     /// # Errors
     ///
     /// Where it is not well formed, or asks for what is not there.
-    pub fn new(source: &str, ignores_case: bool) -> Result<Pattern, regex::Error> {
-        let plain = unquoted(source);
-        let build = |is_unicode: bool| {
-            RegexBuilder::new(&plain).case_insensitive(ignores_case).unicode(is_unicode).build()
-        };
-        // Classes of characters by their properties are Unicode's.
-        let regex = build(false).or_else(|error| build(plain.contains(r"\p")).map_err(|_| error))?;
+    pub fn new(source: &str, ignores_case: bool) -> Result<Pattern, PatternError> {
+        let mut builder = RegexBuilder::new(&pcre::translate(source)?);
+        let regex = builder.case_insensitive(ignores_case).unicode(false).build()?;
         Ok(Pattern { source: source.into(), regex, ignores_case, slots: Vec::new() })
     }
 
@@ -58,25 +55,29 @@ impl Pattern {
     }
 }
 
-/// An expression without what the crate does not know: `\Q…\E`, in which all characters stand for themselves.
-fn unquoted(source: &str) -> Cow<'_, str> {
-    let Some(start) = find_quote(source) else { return Cow::Borrowed(source) };
-    let quoted = &source[start + 2..];
-    let (text, rest) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
-    Cow::Owned(format!("{}{}{}", &source[..start], regex::escape(text), unquoted(rest)))
+/// What is wrong with a regular expression, in a line, and in PCRE's words where these are common.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PatternError(Cow<'static, str>);
+
+impl PatternError {
+    pub(super) fn new(problem: impl Into<Cow<'static, str>>) -> PatternError {
+        PatternError(problem.into())
+    }
 }
 
-/// Where the first `\Q` is that is no `Q` behind an escaped backslash.
-fn find_quote(source: &str) -> Option<usize> {
-    let mut escapes = source.match_indices('\\').map(|(at, _)| at);
-    while let Some(at) = escapes.next() {
-        match source.as_bytes().get(at + 1)? {
-            b'Q' => return Some(at),
-            b'\\' => drop(escapes.next()),
-            _ => {}
+impl From<regex::Error> for PatternError {
+    fn from(error: regex::Error) -> PatternError {
+        match error {
+            regex::Error::Syntax(text) => {
+                // The crate draws a picture over several lines; the last one says it.
+                let reason = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+                PatternError::new(reason.unwrap_or("syntax error").to_owned())
+            }
+            regex::Error::CompiledTooBig(_) => PatternError::new("regular expression is too large"),
+            _ => PatternError::new("unknown error"),
         }
     }
-    None
 }
 
 impl PartialEq for Pattern {
@@ -96,19 +97,6 @@ impl fmt::Debug for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quotes_are_literal() {
-        for (source, plain) in [
-            ("^a$", "^a$"),
-            (r"^\Q.a\E$", r"^\.a$"),
-            (r"\Qa+b", r"a\+b"),
-            (r"a\\Qb", r"a\\Qb"),
-            (r"\Q.\E.\Q*\E", r"\..\*"),
-        ] {
-            assert_eq!(unquoted(source), plain, "{source}");
-        }
-    }
 
     #[test]
     fn properties_are_those_of_unicode_and_words_are_ascii() {

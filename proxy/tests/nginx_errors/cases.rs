@@ -420,6 +420,16 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
         "[emerg] pcre2_compile() failed: unmatched closing parenthesis in \"a)\" in nginx.conf:4",
         "[emerg] pcre2_compile() failed: unmatched closing parenthesis in \"a)\" at \")\" in nginx.conf:4",
     ),
+    (
+        "%location ~ a++ {}",
+        "[emerg] pcre2_compile() failed: possessive quantifiers are not supported in \"a++\" in nginx.conf:4",
+        "",
+    ),
+    (
+        "%location ~ \"a{,3}\" {}",
+        "[emerg] pcre2_compile() failed: {,3} is not supported: write {0,3}, or \\{ in \"a{,3}\" in nginx.conf:4",
+        "",
+    ),
     // nginx looks at these at the end of the block.
     (
         "@proxy_set_header a $;",

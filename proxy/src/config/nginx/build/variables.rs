@@ -115,9 +115,8 @@ impl Variables {
         is_caseless: bool,
         place: &Place,
     ) -> Result<Pattern, Error> {
-        let pattern = Pattern::new(source, is_caseless).map_err(|error| {
-            Error::at(place, format!("pcre2_compile() failed: {} in \"{source}\"", problem(&error)))
-        })?;
+        let pattern = Pattern::new(source, is_caseless)
+            .map_err(|error| Error::at(place, format!("pcre2_compile() failed: {error} in \"{source}\"")))?;
         let mut trouble = None;
         let pattern = pattern.with_slots(|name| {
             match self.assignable(&name.to_ascii_lowercase(), place) {
@@ -165,24 +164,6 @@ impl Variables {
     }
 }
 
-/// What is wrong with a regular expression, in a line, and in PCRE's words where these are common.
-fn problem(error: &regex::Error) -> String {
-    match error {
-        regex::Error::Syntax(text) => {
-            // The crate draws a picture over several lines; the last one says it.
-            let reason = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
-            match reason.unwrap_or("syntax error") {
-                "unclosed group" => "missing closing parenthesis".to_owned(),
-                "unopened group" => "unmatched closing parenthesis".to_owned(),
-                "unclosed character class" => "missing terminating ] for character class".to_owned(),
-                reason => reason.to_owned(),
-            }
-        }
-        regex::Error::CompiledTooBig(_) => "regular expression is too large".to_owned(),
-        _ => "unknown error".to_owned(),
-    }
-}
-
 fn duplicate(name: &str, place: &Place) -> Error {
     Error::at(place, format!("the duplicate \"{name}\" variable"))
 }
@@ -217,7 +198,7 @@ mod tests {
             ("(a", "missing closing parenthesis"),
             ("a)", "unmatched closing parenthesis"),
             ("[a", "missing terminating ] for character class"),
-            ("*", "repetition operator missing expression"),
+            ("*", "quantifier does not follow a repeatable item"),
             ("(?!a)", "look-around, including look-ahead and look-behind, is not supported"),
             ("(a)\\1", "backreferences are not supported"),
             ("(?:a{1000}){1000000}", "regular expression is too large"),

@@ -46,8 +46,9 @@ const GENERAL: &str = "
 - A configuration is UTF-8; only comments may be anything else.
 - `unknown \"x\" variable` and errors about a group of servers name the line, which nginx leaves out in places.
 - Times are read more strictly: `10s5` and `s` are errors. A time in seconds may have milliseconds too.
-- Regular expressions are those of the Rust crate `regex`: no look-around, no back-references, and no run time beyond the
-  length of the text.
+- Regular expressions are PCRE's but for what would take more time than the length of the text: no look-around, no
+  back-references, no possessive quantifiers or atomic groups, no recursion, no verbs; each is refused by name. `{,3}`,
+  which releases of PCRE read in two ways, is refused too. `\\p` is asked of UTF-8, where nginx asks it of bytes.
 - Host names are not resolved while the configuration is read; one that does not resolve does not keep the proxy from
   starting.
 - A variable of `map` cannot be `set`, nor the other way round, and none may depend on itself.

@@ -35,11 +35,17 @@ struct Translation<'s> {
     before: Before,
 }
 
+/// The end of the text, or of the last line if that ends with a line feed. Without look-around this takes the line feed:
+/// a group around a `$` has it too, and nothing else could match behind it.
+const END: &str = r"(?:\n?\z)";
+
 /// The options whose meaning is written out here; the crate has the others.
 #[derive(Clone, Copy, Default)]
 struct Modes {
     /// `x`: space and comments are ignored.
     ignores_space: bool,
+    /// `m`: `$` is the end of every line.
+    has_lines: bool,
 }
 
 /// What a quantifier would be for.
@@ -132,7 +138,8 @@ impl<'s> Translation<'s> {
                 None => self.literal(c),
             },
             '^' => self.assert("^"),
-            '$' => self.assert("$"),
+            '$' if self.modes.has_lines => self.assert("$"),
+            '$' => self.assert(END),
             '.' => self.put("."),
             ' ' | '\t'..='\r' if self.modes.ignores_space => {}
             '#' if self.modes.ignores_space => {
@@ -170,6 +177,7 @@ impl<'s> Translation<'s> {
             'E' => {}
             'd' | 'D' | 'w' | 'W' | 's' | 'S' => self.put(&format!("\\{c}")),
             'b' | 'B' | 'A' | 'z' => self.assert(&format!("\\{c}")),
+            'Z' => self.assert(END),
             'N' if !self.rest.starts_with('{') || counts(&self.rest[1..])?.is_some() => self.put(r"[^\n]"),
             '1'..='9' | 'g' | 'k' => return Err(PatternError::new("backreferences are not supported")),
             _ => match self.member(c)? {
@@ -267,6 +275,7 @@ impl<'s> Translation<'s> {
                 Some('-') if is_on => is_on = false,
                 Some('x') if !self.rest.starts_with("xx") => modes.ignores_space = is_on,
                 Some(option @ ('i' | 'm' | 's' | 'U')) => {
+                    modes.has_lines = if option == 'm' { is_on } else { modes.has_lines };
                     options.push_str(if is_on || options.contains('-') { "" } else { "-" });
                     options.push(option);
                 }
@@ -485,6 +494,17 @@ mod tests {
             (r"^\x41\x{42}\0103$", "AB\u{8}3", "AB3"),
             (r"^(?'name'a)(?#a comment)+\_$", "aa_", "a"),
             ("(?x) ^ a b # a comment\n [ #] $", "ab#", "a b "),
+            // The end is also before a last line feed.
+            ("a$", "a\n", "a\n\n"),
+            ("a$", "a", "a\nb"),
+            (r"a\Z", "a\n", "a\nb"),
+            (r"a\z", "a", "a\n"),
+            (r"^a\$$", "a$", "a"),
+            ("^a[$]$", "a$", "a"),
+            ("a(/|$)", "a\n", "ab"),
+            ("(?m)a$", "a\nb", "ab"),
+            ("(?m:a$)|b$", "a\nc", "b\nc"),
+            ("(?m)(?-m)a$", "a\n", "a\nb"),
             // Bytes, but for the properties.
             ("^é?$", "\u{e9}", ""),
             ("^[é]{2}$", "é", "éé"),

@@ -49,6 +49,7 @@ const GENERAL: &str = "
 - Regular expressions are PCRE's but for what would take more time than the length of the text: no look-around, no
   back-references, no possessive quantifiers or atomic groups, no recursion, no verbs; each is refused by name. `{,3}`,
   which releases of PCRE read in two ways, is refused too. `\\p` is asked of UTF-8, where nginx asks it of bytes.
+  Where a text ends with a line feed, a group with a `$` in it captures that too.
 - Host names are not resolved while the configuration is read; one that does not resolve does not keep the proxy from
   starting.
 - A variable of `map` cannot be `set`, nor the other way round, and none may depend on itself.

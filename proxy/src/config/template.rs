@@ -87,6 +87,8 @@ macro_rules! variables {
             Map(usize),
             /// What `set` or a named group of a regular expression gave it last: its index among such variables.
             Slot(usize),
+            /// The same for one of a family of the request's: it keeps its own value until it is given another.
+            SlotOr(usize, Box<Variable>),
             /// What the last regular expression captured, 1 to 9.
             Capture(u8),
         }
@@ -263,6 +265,7 @@ impl Variable {
                 | V::Cookie(_)
                 | V::Map(_)
                 | V::Slot(_)
+                | V::SlotOr(..)
                 | V::Capture(_)
         )
     }

@@ -6,8 +6,8 @@ use crate::config::template::Variable;
 /// See the [module's page](self).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
-    /// By the index of [`Variable::Slot`].
-    slots: Vec<Vec<u8>>,
+    /// By the index of [`Variable::Slot`]; `None` until there is a value.
+    slots: Vec<Option<Vec<u8>>>,
     /// What the last regular expression captured, `$1` first.
     captures: Vec<Vec<u8>>,
     /// What stands for the request's arguments (`set $args`).
@@ -16,7 +16,7 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn new(slots: usize) -> Scope {
-        Scope { slots: vec![Vec::new(); slots], ..Scope::default() }
+        Scope { slots: vec![None; slots], ..Scope::default() }
     }
 
     /// A regular expression is held against `text`; says whether it matches.
@@ -24,7 +24,7 @@ impl Scope {
         let Some(captures) = pattern.regex().captures(text) else { return false };
         let group = |number: usize| captures.get(number).map_or(&[][..], |found| found.as_bytes()).to_vec();
         for &(number, slot) in pattern.slots() {
-            self.slots[slot] = group(number);
+            self.slots[slot] = Some(group(number));
         }
         self.captures = (1..captures.len().min(10)).map(group).collect();
         true
@@ -33,15 +33,15 @@ impl Scope {
     /// A variable gets a value.
     pub(super) fn set(&mut self, variable: &Variable, value: Vec<u8>) {
         match variable {
-            Variable::Slot(slot) => self.slots[*slot] = value,
+            Variable::Slot(slot) => self.slots[*slot] = Some(value),
             Variable::Args => self.args = Some(value),
             // The configuration lets no other be set.
             _ => {}
         }
     }
 
-    pub(super) fn slot(&self, slot: usize) -> &[u8] {
-        &self.slots[slot]
+    pub(super) fn slot(&self, slot: usize) -> Option<&[u8]> {
+        self.slots[slot].as_deref()
     }
 
     /// What was captured as `$number`, 1 to 9.

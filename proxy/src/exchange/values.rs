@@ -141,7 +141,11 @@ impl Asked<'_> {
                 out.extend_from_slice(body.whole().unwrap_or_default());
             }
             V::RemoteUser => user(fields.find("authorization").unwrap_or_default(), out),
-            V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot)),
+            V::Slot(slot) => out.extend_from_slice(self.scope.slot(*slot).unwrap_or_default()),
+            V::SlotOr(slot, variable) => match self.scope.slot(*slot) {
+                Some(value) => out.extend_from_slice(value),
+                None => self.append(variable, out),
+            },
             V::Capture(number) => out.extend_from_slice(self.scope.capture(*number)),
             other => self.known.append(other, out),
         }
@@ -411,7 +415,7 @@ impl Known<'_> {
                 Part::Variable(Variable::Slot(slot))
                     if pattern.slots().iter().any(|(_, other)| other == slot) =>
                 {
-                    out.extend_from_slice(scope.slot(*slot));
+                    out.extend_from_slice(scope.slot(*slot).unwrap_or_default());
                 }
                 Part::Variable(variable) => self.append(variable, out),
                 Part::Text(text) => out.extend_from_slice(text),

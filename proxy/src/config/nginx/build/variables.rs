@@ -77,9 +77,8 @@ impl Variables {
     /// Defines the variable of the next `map`. One of an earlier `map` is defined anew.
     pub(super) fn define_map(&mut self, name: &str, place: &Place) -> Result<(), Error> {
         match self.find(name) {
-            Some(variable) if !may_be_defined(name, &variable) || matches!(variable, Variable::Slot(_)) => {
-                Err(duplicate(name, place))
-            }
+            Some(Variable::Slot(_) | Variable::SlotOr(..)) => Err(duplicate(name, place)),
+            Some(variable) if !may_be_defined(name, &variable) => Err(duplicate(name, place)),
             _ => {
                 self.defined.insert(name.to_owned(), Variable::Map(self.maps));
                 self.maps += 1;
@@ -96,14 +95,21 @@ impl Variables {
         }
         match self.find(name) {
             Some(variable @ (Variable::Slot(_) | Variable::Args)) if name != "query_string" => Ok(variable),
+            Some(Variable::SlotOr(slot, _)) => Ok(Variable::Slot(slot)),
             Some(variable) if !may_be_defined(name, &variable) || matches!(variable, Variable::Map(_)) => {
                 Err(duplicate(name, place))
             }
-            _ => {
-                let variable = Variable::Slot(self.slots);
+            found => {
+                let slot = self.slots;
                 self.slots += 1;
-                self.defined.insert(name.to_owned(), variable.clone());
-                Ok(variable)
+                let variable = match found {
+                    Some(own @ (Variable::Arg(_) | Variable::Http(_) | Variable::Cookie(_))) => {
+                        Variable::SlotOr(slot, Box::new(own))
+                    }
+                    _ => Variable::Slot(slot),
+                };
+                self.defined.insert(name.to_owned(), variable);
+                Ok(Variable::Slot(slot))
             }
         }
     }
@@ -119,9 +125,14 @@ impl Variables {
             .map_err(|error| Error::at(place, format!("pcre2_compile() failed: {error} in \"{source}\"")))?;
         let mut trouble = None;
         let pattern = pattern.with_slots(|name| {
-            match self.assignable(&name.to_ascii_lowercase(), place) {
-                Ok(Variable::Slot(index)) => return index,
-                Ok(_) => trouble = Some(duplicate(name, place)),
+            let name = name.to_ascii_lowercase();
+            match self.assignable(&name, place) {
+                Ok(Variable::Slot(index)) => {
+                    // It has no other value then (`ngx_http_regex_compile`).
+                    self.defined.insert(name, Variable::Slot(index));
+                    return index;
+                }
+                Ok(_) => trouble = Some(duplicate(&name, place)),
                 Err(error) => trouble = Some(error),
             }
             0
@@ -179,7 +190,8 @@ fn may_be_defined(name: &str, variable: &Variable) -> bool {
         | Variable::UpstreamHttp(_)
         | Variable::UpstreamCookie(_)
         | Variable::Map(_)
-        | Variable::Slot(_) => true,
+        | Variable::Slot(_)
+        | Variable::SlotOr(..) => true,
         _ => false,
     }
 }

@@ -100,7 +100,8 @@ fn a_bad_file_ends_both_with_the_same_line() {
 fn an_address_that_is_taken_is_said_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address");
-    let folder = prefix("daemon off;", &answering(address, "ok"));
+    let main = if rustix::process::geteuid().is_root() { "daemon off; user root;" } else { "daemon off;" };
+    let folder = prefix(main, &answering(address, "ok"));
     let output = run(Kind::Ours, folder.path(), &[]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");

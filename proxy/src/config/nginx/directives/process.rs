@@ -18,7 +18,8 @@ pub(super) const ROWS: &[Directive] = &[
         .differs(
             "The whole process becomes that user, as there is no master that stays root: what only root may bind or \
              open has to be there from the start. Where the pid file's folder is root's, there is no `.oldbin`, and at the \
-             end the file is emptied instead of removed.",
+             end the file is emptied instead of removed. Without it a process of root's stays root's, with a warning at start, \
+             where nginx's workers become `nobody`: as such it could neither read its file again nor open logs anew.",
         ),
     row("worker_processes", MAIN, ONE, "1", "How many workers serve: a number, or `auto` for one per core.")
         .differs("Workers are threads of one process. A reload does not change their number; a new binary (USR2) does."),

@@ -49,7 +49,7 @@ fn as_nginx(args: &[OsString]) -> ExitCode {
             open_log(&line);
             let loaded = load(&line, successor::is_privileged());
             log_warnings(&loaded);
-            let loaded = loaded.and_then(open_files);
+            let loaded = loaded.and_then(check);
             if let Err(refused) = &loaded {
                 log(&emerg(refused));
             }
@@ -155,9 +155,9 @@ fn log(error: &str) {
     }
 }
 
-/// A configuration whose pid file or logs cannot be opened is of no use.
-fn open_files(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
-    match process::open_all_files(&loaded.config) {
+/// A configuration is of no use whose pid file or logs cannot be opened, or whose addresses cannot be bound.
+fn check(loaded: Loaded) -> Result<Loaded, Box<Refused>> {
+    match process::check(&loaded.config) {
         Ok(()) => Ok(loaded),
         Err(error) => Err(Box::new(Refused {
             error: nginx::Error { message: error.as_nginx(), place: None },

@@ -480,13 +480,13 @@ fn say(error: &RunError) {
     }
 }
 
-/// Opens the pid file and all logs of a configuration and closes them again, to see whether that can be done. In nginx's
-/// order (`ngx_init_cycle`), which says what the error is where there are several.
+/// Opens the pid file and all logs of a configuration and binds its addresses, then closes all again, to see whether that
+/// can be done. In nginx's order (`ngx_init_cycle`), which says what the error is where there are several.
 ///
 /// # Errors
 ///
-/// Where one cannot be opened.
-pub fn open_all_files(config: &Config) -> Result<(), RunError> {
+/// Where one cannot be opened or bound.
+pub fn check(config: &Config) -> Result<(), RunError> {
     let pid_file = config.process.pid_file.as_deref().map(PidFile::check).transpose()?;
     let error_log = logging::open(config.process.error_log.as_deref())?;
     let logs = Logs::open(config)?;
@@ -494,6 +494,7 @@ pub fn open_all_files(config: &Config) -> Result<(), RunError> {
         background::hand_over(user, logs.files().chain(error_log.file()).chain(&pid_file));
     }
     hand_over_log(config);
+    config.listeners.iter().try_for_each(|listener| listen::check(&listener.address))?;
     Ok(())
 }
 

@@ -147,6 +147,32 @@ pub fn address(socket: &Socket) -> Option<Listen> {
     }
 }
 
+/// Sees whether an address can be listened on, as `nginx -t` does: nothing listens there for a moment, and whoever has it
+/// already may keep it.
+///
+/// # Errors
+///
+/// Names the address and what to do.
+pub fn check(address: &Listen) -> Result<(), ListenError> {
+    let checked = match address {
+        Listen::Tcp(tcp) => open_tcp(&SockAddr::from(*tcp), false).map(drop),
+        Listen::Unix(path) => check_unix(path),
+    };
+    match checked {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(()),
+        checked => checked.map_err(|source| ListenError {
+            listen: address.clone(),
+            hint: hint(address, &source),
+            source,
+        }),
+    }
+}
+
+fn check_unix(path: &Path) -> io::Result<()> {
+    Socket::new(Domain::UNIX, Type::STREAM, None)?.bind(&SockAddr::unix(path)?)?;
+    std::fs::remove_file(path)
+}
+
 fn hint(listen: &Listen, error: &io::Error) -> &'static str {
     let is_socket = |path: &Path| std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
     match (listen, error.kind()) {
@@ -173,27 +199,10 @@ fn bind_tcp(
     inherited: Vec<Socket>,
     is_beside: bool,
 ) -> io::Result<Vec<Listener>> {
-    let open = |shared: bool| -> io::Result<Socket> {
-        let socket = Socket::new(
-            Domain::from(i32::from(address.family())),
-            Type::STREAM.nonblocking(),
-            Some(Protocol::TCP),
-        )?;
-        // A restart must not wait for the connections of the last run to fade.
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // Inherited by what is accepted, which saves a call for each connection.
-        socket.set_tcp_nodelay(true)?;
-        socket.set_reuse_port(shared)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
     let mut sockets = inherited;
     sockets.truncate(workers);
     if sockets.is_empty() {
-        sockets.push(open(is_beside)?);
+        sockets.push(open_tcp(address, is_beside)?);
     }
     if workers > 1 {
         for socket in &sockets {
@@ -201,12 +210,30 @@ fn bind_tcp(
         }
     }
     while sockets.len() < workers {
-        sockets.push(open(true)?);
+        sockets.push(open_tcp(address, true)?);
     }
     for socket in &sockets {
         socket.set_nonblocking(true)?;
     }
     Ok(sockets.into_iter().map(Arc::new).collect())
+}
+
+fn open_tcp(address: &SockAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::from(i32::from(address.family())),
+        Type::STREAM.nonblocking(),
+        Some(Protocol::TCP),
+    )?;
+    // A restart must not wait for the connections of the last run to fade.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Inherited by what is accepted, which saves a call for each connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// One socket that all workers accept from: there is no `SO_REUSEPORT` for these.

@@ -346,6 +346,44 @@ fn a_test_finds_a_pid_file_that_cannot_be_written() {
 }
 
 #[test]
+fn a_test_finds_an_address_that_cannot_be_bound() {
+    let origin = Origin::named("ok");
+    let daemon = Daemon::start(&origin, "", "");
+    daemon.ready();
+    // What is taken may well be its own, which goes on; a socket's file is there for a moment.
+    let socket = daemon.path("x.sock");
+    daemon.write(&origin, "", &format!("listen unix:{};", socket.display()));
+    let tested = daemon.command(&["-t"]);
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+    assert!(!socket.exists());
+    let taken = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    assert!(daemon.command(&["-t"]).status.success());
+    assert!(socket.exists());
+    drop(taken);
+    assert_eq!(Conn::to(daemon.address).get("/").text(), "ok");
+    let nowhere = daemon.path("no/x.sock");
+    for (address, failed) in [
+        (
+            "192.0.2.1:18080".to_owned(),
+            "bind() to 192.0.2.1:18080 failed (99: Cannot assign requested address)".to_owned(),
+        ),
+        (
+            format!("unix:{}", nowhere.display()),
+            format!("bind() to unix:{} failed (2: No such file or directory)", nowhere.display()),
+        ),
+    ] {
+        daemon.write(&origin, "", &format!("listen {address};"));
+        let tested = daemon.command(&["-t"]);
+        let said = String::from_utf8_lossy(&tested.stderr).into_owned();
+        assert_eq!(tested.status.code(), Some(1), "{said}");
+        assert!(said.contains(&format!("nginx: [emerg] {failed}\n")), "{said}");
+        assert!(said.ends_with(" test failed\n"), "{said}");
+    }
+    daemon.write(&origin, "", "");
+    daemon.end(Signal::QUIT);
+}
+
+#[test]
 fn the_old_process_goes_on_where_the_new_one_does_not() {
     let origin = Origin::named("ok1");
     let daemon = Daemon::start(&origin, "", "");

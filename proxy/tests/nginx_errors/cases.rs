@@ -333,6 +333,8 @@ pub(crate) const SAME: &[&str] = &[
     "%resolver 127.0.0.1 valid=x;",
     "%resolver 127.0.0.1 ipv6=x;",
     "%resolver valid=1s;",
+    "%resolver 127.0.0.1 foo=bar;",
+    "%resolver 127.0.0.1 valid:1s=2;",
     "%resolver 127.0.0.1 valid=;",
     "%resolver 127.0.0.1:99999;",
     "%resolver [::1;",

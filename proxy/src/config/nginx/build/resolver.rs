@@ -87,6 +87,8 @@ fn switch(text: &str) -> Option<bool> {
 fn server(text: &str) -> Result<Host, &'static str> {
     match url::parse(text, Kind::Server)?.place.host(PORT) {
         Some(Host::Unix(_)) | None => Err("invalid host"),
+        // A parameter that is mistyped is no name that anybody has.
+        Some(Host::Name(name, _)) if name.contains('=') => Err("host not found"),
         Some(host) => Ok(host),
     }
 }

@@ -9,6 +9,7 @@ use super::slots::{flag, number, text, word};
 use super::variables::Text;
 use crate::config::site::{IfModifiedSince, PageStatus};
 use crate::config::units::{parse_number, parse_size, parse_time};
+use crate::time::Duration;
 
 /// What of the rest of a configuration these directives need.
 pub(super) struct Around<'a> {
@@ -16,6 +17,8 @@ pub(super) struct Around<'a> {
     pub(super) prefix: &'a str,
     /// The names of the formats so far.
     pub(super) formats: &'a [String],
+    /// The logs with a buffer so far: the file, the buffer's size, and how long a line is held back.
+    pub(super) buffered: &'a mut Vec<(String, u64, Option<Duration>)>,
     /// Where warnings go.
     pub(super) warnings: &'a mut Vec<Warning>,
 }
@@ -232,6 +235,17 @@ fn access_log(logs: &mut Logs, statement: &Statement, around: &mut Around<'_>) -
     }
     if log.buffer.is_some() && !log.path.is_literal() {
         return Err(statement.error("buffered logs cannot have variables in name"));
+    }
+    if let Some(size) = log.buffer {
+        // A file has one buffer, whoever writes to it.
+        match around.buffered.iter().find(|(file, ..)| *file == full) {
+            Some((_, known, flush)) if (*known, *flush) != (size, log.flush) => {
+                let message = format!("access_log \"{path}\" already defined with conflicting parameters");
+                return Err(statement.error(message));
+            }
+            Some(_) => {}
+            None => around.buffered.push((full, size, log.flush)),
+        }
     }
     logs.logs.push(log);
     Ok(())

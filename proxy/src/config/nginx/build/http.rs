@@ -224,6 +224,7 @@ impl Builder<'_> {
         let mut around = Around {
             prefix: &self.options.prefix,
             formats: &self.format_names,
+            buffered: &mut self.buffered_logs,
             warnings: &mut self.warnings,
         };
         let is_known = answers::set(scope, statement, &mut around)?

@@ -34,6 +34,7 @@ use super::error::{Error, Warning};
 use super::files::Files;
 use super::reader::Reader;
 use super::{Loaded, Options, Refused};
+use crate::time::Duration;
 
 /// What was read so far.
 struct Builder<'o> {
@@ -50,6 +51,8 @@ struct Builder<'o> {
     matches: Vec<health::MatchBlock>,
     format_names: Vec<String>,
     formats: Vec<map::Format>,
+    /// See [`answers::Around`].
+    buffered_logs: Vec<(String, u64, Option<Duration>)>,
     http_scope: scope::Scope,
     http: Option<finish::Http>,
 }
@@ -70,6 +73,7 @@ pub(super) fn load(files: &dyn Files, options: &Options<'_>) -> Result<Loaded, B
         matches: Vec::new(),
         format_names: Vec::new(),
         formats: Vec::new(),
+        buffered_logs: Vec::new(),
         http_scope: scope::Scope::default(),
         http: None,
     };

@@ -145,9 +145,11 @@ impl MapBlock {
             return Ok(());
         }
         // `\default` is the text `default`.
-        let text = key.strip_prefix('\\').unwrap_or(key).to_ascii_lowercase();
+        let key = key.strip_prefix('\\').unwrap_or(key);
+        let text = key.to_ascii_lowercase();
         let conflict = || Err(Error::at(place, format!("conflicting parameter \"{text}\"")));
-        if self.hostnames && (text.starts_with(['.', '*']) || text.ends_with('*')) {
+        let is_plain = text == "." || !(text.starts_with('.') || text.contains('*') || text.contains(".."));
+        if self.hostnames && !is_plain {
             let Some(names) = wildcard(&text) else {
                 return Err(Error::at(place, format!("invalid hostname or wildcard \"{key}\"")));
             };

@@ -524,10 +524,10 @@ impl Exchange {
         self.write_answer(refusal.status, keep_alive, Content::Page(refusal.why), env);
     }
 
-    /// The client has a part of a response, which must not pass for the whole. A reset says so to whoever does not look
-    /// at the framing; but it may take with it what is on its way of the responses before.
+    /// The client has a part of a response, which must not pass for the whole. Where the framing does not say so, a reset
+    /// does; but that takes with it what is on its way yet of this response, and of those before.
     fn break_off(&mut self, env: &mut Env) {
-        if self.request.is_pipelined && self.response.shows_its_end() {
+        if self.response.shows_its_end() {
             self.request.cut(env);
             self.response.cut(env);
         } else {

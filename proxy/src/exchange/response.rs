@@ -150,11 +150,13 @@ impl ResponseSide {
         matches!(self.phase, Phase::Body | Phase::Trailers) && !self.close_ends
     }
 
-    /// Nothing more of it is sent, and nothing behind it.
+    /// Nothing more of it is sent than what has been judged, and nothing behind it.
     pub(super) fn cut(&mut self, env: &mut Env) {
-        put(&mut self.input, env);
-        put(&mut self.out, env);
-        (self.sent, self.pass) = (0, 0);
+        let pass = self.pass as usize;
+        if let Some(input) = &mut self.input {
+            input.remove(pass, input.len() - pass);
+        }
+        self.park(env);
         (self.keep_alive, self.reusable, self.forwarded) = (false, false, false);
         (self.phase, self.is_cut) = (Phase::Whole, true);
     }

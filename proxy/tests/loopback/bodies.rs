@@ -1,6 +1,7 @@
 //! Bodies in both directions: framed, streamed, cut short.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::origin::ok;
 use crate::support::{Conn, Gate, Message, Origin, Proxy, pattern};
@@ -298,6 +299,24 @@ fn a_truncated_response_never_passes_for_a_whole_one() {
             }
         }
     }
+}
+
+/// A reset would take with it what the client has not read yet.
+#[test]
+fn what_came_of_a_truncated_response_reaches_a_client_that_takes_its_time() {
+    const CAME: usize = 1_000_000;
+    let origin = Origin::start(move |visit| {
+        visit.request();
+        visit.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", CAME + 100));
+        visit.send("x".repeat(CAME));
+    });
+    let proxy = Proxy::start(origin.to_string(), "");
+    let mut conn = proxy.connect();
+    conn.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    conn.head();
+    std::thread::sleep(Duration::from_millis(100));
+    let (bytes, error) = conn.rest();
+    assert_eq!((bytes.len(), error), (CAME, None));
 }
 
 #[test]

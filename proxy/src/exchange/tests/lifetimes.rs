@@ -162,7 +162,7 @@ fn a_server_has_to_answer() {
     play.client_sends(&format!("{POST}hello"));
     expires_in(&mut play, 2);
     starts(&mut play, "504 Gateway Time-out");
-    // In the middle of a response there is no answer left but a reset.
+    // In the middle of a response there is no answer left but to end it there.
     let mut play = timed();
     play.tries = 1;
     play.client_sends(GET);
@@ -170,7 +170,26 @@ fn a_server_has_to_answer() {
     play.env.now = play.env.now + Duration::from_secs(1);
     play.upstream_sends("c");
     expires_in(&mut play, 2);
-    assert_eq!(play.closed, Some(true));
+    assert!(play.client_got().ends_with("||abc"));
+    assert_eq!(play.happened(), "fresh, abandon read timeout, shut Client");
+}
+
+/// RFC 9112 section 8: it is cut off behind what has come.
+#[test]
+fn what_has_come_of_a_response_that_is_cut_off_goes_on() {
+    let mut play = timed();
+    play.client_sends(&format!("{POST}he"));
+    play.upstream().stalls = true;
+    play.client_sends("llo");
+    play.client.room = Some(20);
+    play.upstream_sends("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nabc");
+    expires_in(&mut play, 3);
+    assert_eq!(play.happened(), "fresh, abandon send timeout");
+    (play.client.room, play.client.stalls) = (None, false);
+    play.run();
+    let head = "HTTP/1.1 200 OK|Content-Length: 99999|Via: 1.1 proxy|Connection: keep-alive";
+    assert_eq!(play.client_got(), format!("{head}||abc"));
+    assert_eq!(play.happened(), "shut Client");
 }
 
 /// RFC 9110 section 10.1.1: a client may keep its body back until it is told, so a server that says nothing is who is
@@ -214,7 +233,7 @@ fn a_server_has_to_answer_an_expectation() {
     play.env.now = play.env.now + Duration::from_secs(1);
     expires_in(&mut play, 1);
     starts(&mut play, "403 No");
-    assert_eq!(play.happened(), "fresh, abandon read timeout, reset");
+    assert_eq!(play.happened(), "fresh, abandon read timeout, shut Client");
 }
 
 #[test]

@@ -134,6 +134,9 @@ pub struct Location {
     pub files: Files,
     /// Where its requests end.
     pub action: Action,
+    /// What is asked for without the slash at its end is sent to it: it says `proxy_pass`, if not where its requests end
+    /// (nginx's `auto_redirect`).
+    pub adds_slash: bool,
     /// How they get there.
     pub rules: Rules,
     /// How their clients are served, where that is not as in the rest of the site. What counts before the place of a
@@ -153,6 +156,7 @@ impl Location {
             sets: Vec::new(),
             try_files: None,
             files: Files::default(),
+            adds_slash: matches!(action, Action::Proxy(_)),
             action,
             rules: Rules::default(),
             client: None,

@@ -64,10 +64,10 @@ impl Paths {
         paths
     }
 
-    /// What is asked for without the slash at the end of a location that passes requests on is sent there, unless there
-    /// is a location for that (`ngx_http_add_location`, nginx's `auto_redirect`).
+    /// What is asked for without the slash at the end of a location that may pass requests on is sent there, unless there
+    /// is a location for that (`ngx_http_add_location`).
     fn add_slashes(&mut self, around: &Around<'_>, locations: &[Location]) {
-        for location in locations.iter().filter(|location| matches!(location.action, Action::Proxy(_))) {
+        for location in locations.iter().filter(|location| location.adds_slash) {
             let (Match::Exact(path) | Match::Prefix { path, .. }) = &location.matches else { continue };
             let Some(short) = path.strip_suffix('/').filter(|short| !short.is_empty()) else { continue };
             let is_there = self.exact.iter().any(|(exact, _)| **exact == *short.as_bytes())

@@ -129,6 +129,7 @@ impl Builder<'_> {
             try_files: self.try_files(part, scope)?,
             files: self.static_files(scope)?,
             action,
+            adds_slash: matches!(part.end, End::Pass(_)),
             rules: self.rules(part, scope)?,
             client: (!is_site).then(|| client_rules(scope)),
             nested: if is_site { Vec::new() } else { self.nested(part, scope)? },

@@ -109,6 +109,14 @@ macro_rules! variables {
 }
 
 variables! {
+    /// What only TLS, caches, limits and the like would give a value: a client over plain HTTP has none in nginx either.
+    Absent "gzip_ratio" | "limit_conn_status" | "limit_req_status" | "request_body_file" | "ssl_alpn_protocol"
+        | "ssl_cipher" | "ssl_ciphers" | "ssl_client_cert" | "ssl_client_escaped_cert" | "ssl_client_fingerprint"
+        | "ssl_client_i_dn" | "ssl_client_i_dn_legacy" | "ssl_client_raw_cert" | "ssl_client_s_dn"
+        | "ssl_client_s_dn_legacy" | "ssl_client_serial" | "ssl_client_v_end" | "ssl_client_v_remain"
+        | "ssl_client_v_start" | "ssl_client_verify" | "ssl_curve" | "ssl_curves" | "ssl_early_data" | "ssl_protocol"
+        | "ssl_server_name" | "ssl_session_id" | "ssl_session_reused" | "uid_got" | "uid_set"
+        | "upstream_cache_status",
     /// The arguments, without `?`.
     Args "args" | "query_string",
     /// The client's address in four or sixteen bytes.
@@ -141,8 +149,8 @@ variables! {
     Host "host",
     /// This machine's name.
     Hostname "hostname",
-    /// `on` where the client speaks TLS; here always empty.
-    Https "https",
+    /// `on` where the client speaks TLS, and what HTTP/2 or 3 is called where it speaks that; here always empty.
+    Https "https" | "http2" | "http3",
     /// `?` where there are arguments.
     IsArgs "is_args",
     /// Seconds since 1970, with milliseconds.
@@ -238,7 +246,10 @@ impl Variable {
     /// (nginx: `not_found`).
     pub fn may_be_empty(&self) -> bool {
         use Variable as V;
-        matches!(self, V::IsArgs | V::Map(_) | V::RequestCompletion | V::ServerName | V::Slot(_) | V::Uri)
+        matches!(
+            self,
+            V::Https | V::IsArgs | V::Map(_) | V::RequestCompletion | V::ServerName | V::Slot(_) | V::Uri
+        )
     }
 
     /// Whether its value follows from the request's head, so that it has to be kept for whoever asks later.

@@ -406,6 +406,16 @@ pub(crate) const DIFFERENT: &[(&str, &str, &str)] = &[
         "",
     ),
     (
+        "%return 200 $realpath_root;",
+        "[emerg] the \"realpath_root\" variable is not supported by this proxy in nginx.conf:4",
+        "",
+    ),
+    (
+        "%return 200 $sent_trailer_x;",
+        "[emerg] the \"sent_trailer_x\" variable is not supported by this proxy in nginx.conf:4",
+        "",
+    ),
+    (
         "%set $limit_rate 1k;",
         "[emerg] the \"limit_rate\" variable is not supported by this proxy in nginx.conf:4",
         "",

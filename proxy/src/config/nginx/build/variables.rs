@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::super::directives::is_variable_of_nginx;
 use super::super::error::{Error, Place};
 use super::super::reader::Statement;
 use crate::config::Pattern;
@@ -91,7 +92,7 @@ impl Variables {
     pub(super) fn assignable(&mut self, name: &str, place: &Place) -> Result<Variable, Error> {
         // It would have an effect in nginx.
         if name == "limit_rate" {
-            return Err(Error::at(place, "the \"limit_rate\" variable is not supported by this proxy"));
+            return Err(unsupported_variable(name, place));
         }
         match self.find(name) {
             Some(variable @ (Variable::Slot(_) | Variable::Args)) if name != "query_string" => Ok(variable),
@@ -143,7 +144,10 @@ impl Variables {
     /// The template of a text. nginx leaves out the place of an unknown variable.
     pub(super) fn template(&self, text: &Text) -> Result<Template, Error> {
         let template = text.source.resolve(|name| self.find(name));
-        let template = template.map_err(|error| Error::at(&text.place, error.to_string()))?;
+        let template = template.map_err(|unknown| match is_variable_of_nginx(&unknown.0) {
+            true => unsupported_variable(&unknown.0, &text.place),
+            false => Error::at(&text.place, unknown.to_string()),
+        })?;
         self.asks_counters.set(self.asks_counters.get() | template.variables().any(Variable::is_counter));
         let asks_address = template.variables().any(Variable::is_server_address);
         self.asks_address.set(self.asks_address.get() | asks_address);
@@ -173,6 +177,10 @@ impl Variables {
     fn find(&self, name: &str) -> Option<Variable> {
         self.defined.get(name).cloned().or_else(|| Variable::named(name))
     }
+}
+
+fn unsupported_variable(name: &str, place: &Place) -> Error {
+    Error::at(place, format!("the \"{name}\" variable is not supported by this proxy"))
 }
 
 fn duplicate(name: &str, place: &Place) -> Error {

@@ -24,19 +24,27 @@ pub fn document() -> String {
         section(&mut page, heading, rows);
     }
     // Writing to a String does not fail.
-    let variables: Vec<_> = Variable::NAMES.iter().map(|name| format!("`${name}`")).collect();
+    let listed = |names: &[&str]| names.iter().map(|name| format!("`${name}`")).collect::<Vec<_>>().join(" ");
+    let is_empty = |name: &&str| matches!(Variable::named(name), Some(Variable::Absent | Variable::Https));
+    let (empty, variables): (Vec<_>, Vec<_>) = Variable::NAMES.iter().copied().partition(is_empty);
     let families: Vec<_> = Variable::FAMILIES.iter().map(|start| format!("`${start}`*name*")).collect();
     let _ = writeln!(
         page,
-        "\n## Variables\n\n{}\n\nFamilies: {}. Others come from `set`, `map` and named groups of regular expressions.",
-        variables.join(" "),
-        families.join(", ")
+        "\n## Variables\n\n{}\n\nFamilies: {}. Others come from `set`, `map` and named groups of regular expressions.\n\n\
+         Always empty, as in nginx without what they tell of: {}",
+        listed(&variables),
+        families.join(", "),
+        listed(&empty),
     );
     page.push_str("\n## Not supported\n\n| for | directives |\n|---|---|\n");
     for (what, names) in unsupported::NAMES {
         let names: Vec<_> = names.split_ascii_whitespace().map(|name| format!("`{name}`")).collect();
         let _ = writeln!(page, "| {what} | {} |", names.join(" "));
     }
+    let variables = unsupported::VARIABLES.split_ascii_whitespace().map(|name| format!("`${name}`"));
+    let families = unsupported::FAMILIES.split_ascii_whitespace().map(|start| format!("`${start}`*name*"));
+    let names: Vec<_> = variables.chain(families).collect();
+    let _ = writeln!(page, "\nNor are the variables {}.", names.join(" "));
     page
 }
 

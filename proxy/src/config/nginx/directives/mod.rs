@@ -121,6 +121,12 @@ pub(super) fn is_of_nginx(name: &str) -> bool {
     unsupported::NAMES.iter().any(|(_, names)| names.split_ascii_whitespace().any(|known| known == name))
 }
 
+/// Whether nginx has a variable of this name, which this proxy has not.
+pub(super) fn is_variable_of_nginx(name: &str) -> bool {
+    unsupported::VARIABLES.split_ascii_whitespace().any(|known| known == name)
+        || unsupported::FAMILIES.split_ascii_whitespace().any(|start| name.starts_with(start))
+}
+
 /// The rows under the headings of the documentation.
 const SECTIONS: &[(&str, &[Directive])] = &[
     ("The process", process::ROWS),
@@ -204,6 +210,8 @@ impl Directive {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::template::Variable;
+
     use super::*;
 
     #[test]
@@ -232,6 +240,16 @@ mod tests {
                 Support::Ignored(reason) => assert!(reason.ends_with('.'), "{}: {reason:?}", row.name),
                 Support::OnlyOff => assert!(row.arguments.allow(1), "{}", row.name),
             }
+        }
+    }
+
+    #[test]
+    fn no_variable_is_unsupported_and_there() {
+        for name in Variable::NAMES {
+            assert!(!is_variable_of_nginx(name), "{name}");
+        }
+        for name in unsupported::VARIABLES.split_ascii_whitespace() {
+            assert_eq!(Variable::named(name), None, "{name}");
         }
     }
 }

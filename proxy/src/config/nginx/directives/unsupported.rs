@@ -1,6 +1,17 @@
 //! What nginx has and this proxy has not: known by name, so that an error says so instead of taking it for a
 //! slip of the pen.
 
+/// Names of variables of the same, but for those that would be empty here anyway.
+pub(super) const VARIABLES: &str = "acme_certificate acme_certificate_key ancient_browser date_gmt date_local \
+    fastcgi_path_info fastcgi_script_name invalid_referer jwt_payload limit_rate memcached_key modern_browser msie \
+    realpath_root secure_link secure_link_expires session_time slice_range ssl_client_sigalg ssl_ech_outer_server_name \
+    ssl_ech_status ssl_sigalg tcpinfo_rcv_space tcpinfo_rtt tcpinfo_rttvar tcpinfo_snd_cwnd uid_reset \
+    upstream_cache_age upstream_cache_key upstream_last_server_name upstream_queue_time";
+
+/// The beginnings of the names of such families.
+pub(super) const FAMILIES: &str = "geoip_ jwt_claim_ jwt_header_ oidc_ otel_ proxy_protocol_tlv_ sent_trailer_ \
+    session_log_ upstream_trailer_";
+
 /// The names, under what they are for. Those of a default build of nginx 1.22, of newer releases, and of
 /// nginx Plus.
 pub(super) const NAMES: &[(&str, &str)] = &[

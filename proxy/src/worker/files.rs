@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use rustix::io::Errno;
+
 use super::Worker;
 use super::net::{ClientKey, Net};
 use crate::exchange::Missing;
@@ -25,6 +27,7 @@ impl<N: Net> Worker<N> {
                 | ErrorKind::InvalidFilename
                 | ErrorKind::InvalidInput => Missing::Absent,
                 ErrorKind::PermissionDenied => Missing::Forbidden,
+                _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Missing::Forbidden,
                 _ => {
                     if self.file_failed.is_due(self.env.now) {
                         log::error!("{} cannot be opened: {error}", String::from_utf8_lossy(path));

@@ -33,6 +33,7 @@ fn fill(folder: &Path) {
     }
     write(&folder.join("www/long"), &long());
     symlink("digits", folder.join("www/link")).expect("a link");
+    symlink("loop", folder.join("www/loop")).expect("a link");
     rustix::fs::mkfifoat(rustix::fs::CWD, folder.join("www/pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
 }
 
@@ -89,9 +90,14 @@ fn files_are_served_over_one_connection() {
         assert_eq!(response.field("etag"), Some(&*format!("\"{SECONDS:x}-{:x}\"", text.len())), "{target}");
         assert_eq!(response.field("accept-ranges"), Some("bytes"), "{target}");
     }
-    for (target, status) in
-        [("/nothing", 404), ("/none/", 403), ("/pipe", 404), ("/a.html/b", 404), ("/re/", 403)]
-    {
+    for (target, status) in [
+        ("/nothing", 404),
+        ("/none/", 403),
+        ("/loop", 403),
+        ("/pipe", 404),
+        ("/a.html/b", 404),
+        ("/re/", 403),
+    ] {
         assert_eq!(conn.get(target).status(), status, "{target}");
     }
     let response = conn.get("/d");

@@ -1,7 +1,7 @@
 //! Settings about clients: how long they are waited for, how much they may send, who they are, who may
 //! come in.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -92,11 +92,6 @@ fn network(word: &str, statement: &Statement, warnings: &mut Vec<Warning>) -> Re
     let net = match (address.parse::<IpAddr>(), prefix.parse::<u8>()) {
         (Ok(IpAddr::V4(address)), Ok(prefix)) => Ipv4Net::new(address, prefix).ok().map(IpNet::from),
         (Ok(IpAddr::V6(address)), Ok(prefix)) => Ipv6Net::new(address, prefix).ok().map(IpNet::from),
-        // 10.0.0.0/255.0.0.0, which nginx takes for IPv4.
-        (Ok(IpAddr::V4(address)), Err(_)) => match prefix.parse::<Ipv4Addr>() {
-            Ok(mask) => Ipv4Net::with_netmask(address, mask).ok().map(IpNet::from),
-            Err(_) => None,
-        },
         _ => None,
     };
     let Some(net) = net else { return Ok(None) };

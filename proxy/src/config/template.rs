@@ -406,6 +406,14 @@ impl Source {
         }
     }
 
+    /// The first capture in it, `$1` to `$9`, by its number.
+    pub fn capture(&self) -> Option<u8> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Capture(number) => Some(*number),
+            Piece::Text(_) | Piece::Name(_) => None,
+        })
+    }
+
     /// Whether there is neither a variable nor a capture in it.
     pub fn is_literal(&self) -> bool {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))

@@ -78,6 +78,10 @@ impl Builder<'_> {
                 }
                 error
             })?;
+            // None is held against a request's line.
+            if let Some(number) = text.capture() {
+                return Err(Error::at(&statement.place, format!("unknown \"{number}\" variable")));
+            }
             line.append(text);
         }
         self.format_names.push(name.to_owned());

@@ -49,6 +49,11 @@ impl Text {
         Text { source: Source::literal(text), place: place.clone() }
     }
 
+    /// The first number of a group of a regular expression in it.
+    pub(super) fn capture(&self) -> Option<u8> {
+        self.source.capture()
+    }
+
     /// Whether there is neither a variable nor a capture in it.
     pub(super) fn is_literal(&self) -> bool {
         self.source.is_literal()
@@ -187,9 +192,29 @@ fn duplicate(name: &str, place: &Place) -> Error {
     Error::at(place, format!("the duplicate \"{name}\" variable"))
 }
 
-/// Whether nginx lets a configuration define a variable that it has itself: `$args`, and members of families.
+/// Those of families that nginx has by themselves (`ngx_http_core_variables`).
+const FIXED: [&str; 15] = [
+    "http_cookie",
+    "http_host",
+    "http_referer",
+    "http_user_agent",
+    "http_via",
+    "http_x_forwarded_for",
+    "sent_http_cache_control",
+    "sent_http_connection",
+    "sent_http_content_length",
+    "sent_http_content_type",
+    "sent_http_keep_alive",
+    "sent_http_last_modified",
+    "sent_http_link",
+    "sent_http_location",
+    "sent_http_transfer_encoding",
+];
+
+/// Whether nginx lets a configuration define a variable that it has itself: `$args`, and most members of families.
 fn may_be_defined(name: &str, variable: &Variable) -> bool {
     match variable {
+        _ if FIXED.contains(&name) => false,
         Variable::Args => name == "args",
         Variable::Arg(_)
         | Variable::Http(_)

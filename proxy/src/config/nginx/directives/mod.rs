@@ -230,6 +230,18 @@ mod tests {
             assert!(named(name).next().is_none(), "{name}");
             assert!(is_of_nginx(name));
         }
+        for name in [
+            "keepalive_min_timeout",
+            "status_zone",
+            "keyval_zone",
+            "otel_trace",
+            "tunnel_pass",
+            "ssl_key_log",
+        ] {
+            assert!(is_of_nginx(name), "{name}");
+        }
+        // Of other modules' blocks, which are refused as a whole.
+        assert!(!is_of_nginx("usage_report"));
     }
 
     #[test]

@@ -15,12 +15,16 @@ pub(super) const FAMILIES: &str = "geoip_ jwt_claim_ jwt_header_ oidc_ otel_ pro
 /// The names, under what they are for. Those of a default build of nginx 1.22, of newer releases, and of
 /// nginx Plus.
 pub(super) const NAMES: &[(&str, &str)] = &[
-    ("Requests to servers", "proxy_header_timeout proxy_allow_http09 client_body_early_read"),
+    (
+        "Requests to servers",
+        "proxy_header_timeout proxy_allow_http09 proxy_bind_dynamic \
+      proxy_request_dynamic client_body_early_read keepalive_min_timeout",
+    ),
     ("Other protocols", "stream mail ssl_engine google_perftools_profiles"),
     (
         "Rewriting",
-        "if rewrite break limit_except geo split_clients valid_referers \
-      referer_hash_max_size referer_hash_bucket_size post_action",
+        "if rewrite break limit_except geo num_map split_clients valid_referers \
+      referer_hash_max_size referer_hash_bucket_size post_action internal_redirect",
     ),
     (
         "Limits",
@@ -31,6 +35,8 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     (
         "Authentication",
         "auth_basic_user_file auth_delay auth_request auth_request_set auth_jwt auth_jwt_key_file \
+      auth_jwt_claim_set auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_request auth_jwt_leeway \
+      auth_jwt_require auth_jwt_type auth_oidc oidc_provider auth_require \
       secure_link secure_link_md5 secure_link_secret satisfy",
     ),
     (
@@ -40,10 +46,10 @@ pub(super) const NAMES: &[(&str, &str)] = &[
       ssl_trusted_certificate ssl_prefer_server_ciphers ssl_session_cache ssl_session_tickets \
       ssl_session_ticket_key ssl_session_timeout ssl_crl ssl_ocsp ssl_ocsp_responder ssl_ocsp_cache ssl_stapling \
       ssl_stapling_file ssl_stapling_responder ssl_stapling_verify ssl_early_data ssl_conf_command \
-      ssl_reject_handshake ssl_certificate_cache ssl_object_cache_inheritable proxy_ssl_session_reuse \
+      ssl_reject_handshake ssl_certificate_cache ssl_certificate_compression ssl_ech_file ssl_key_log ssl_object_cache_inheritable proxy_ssl_session_reuse \
       proxy_ssl_protocols proxy_ssl_ciphers proxy_ssl_name proxy_ssl_server_name proxy_ssl_verify \
       proxy_ssl_verify_depth proxy_ssl_trusted_certificate proxy_ssl_crl proxy_ssl_certificate \
-      proxy_ssl_certificate_key proxy_ssl_password_file proxy_ssl_conf_command proxy_ssl_certificate_cache http2 \
+      proxy_ssl_certificate_key proxy_ssl_password_file proxy_ssl_conf_command proxy_ssl_certificate_cache proxy_ssl_key_log acme_issuer acme_shared_zone acme_certificate http2 \
       http2_recv_buffer_size http2_pool_size http2_max_concurrent_streams http2_max_concurrent_pushes \
       http2_max_requests http2_max_field_size http2_max_header_size http2_body_preread_size \
       http2_streams_index_size http2_recv_timeout http2_idle_timeout http2_chunk_size http2_push_preload \
@@ -77,14 +83,24 @@ pub(super) const NAMES: &[(&str, &str)] = &[
         "autoindex_format autoindex_localtime autoindex_exact_size mirror mirror_request_body \
       empty_gif flv mp4 mp4_buffer_size mp4_max_buffer_size mp4_start_key_frame dav_access dav_methods \
       create_full_put_path min_delete_depth perl perl_modules perl_require perl_set js_import js_content js_set \
+      js_body_filter js_context_reuse js_context_reuse_max_size js_engine js_header_filter js_path js_periodic \
+      js_preload_object js_shared_array_zone js_shared_dict_zone js_var f4f f4f_buffer_size hls hls_buffers \
+      hls_forward_args hls_fragment hls_mp4_buffer_size hls_mp4_max_buffer_size \
       api status modern_browser ancient_browser modern_browser_value ancient_browser_value geoip_country geoip_city \
       geoip_org geoip_proxy geoip_proxy_recursive",
     ),
+    (
+        "Reports",
+        "session_log session_log_format session_log_zone status_zone mgmt otel_exporter otel_service_name otel_trace \
+      otel_trace_context otel_span_name otel_span_attr",
+    ),
     ("Files", "disable_symlinks directio_alignment"),
-    ("Groups of servers", "sticky_cookie_insert state ntlm proxy_next_upstream_health"),
+    ("Groups of servers", "keyval keyval_zone sticky_cookie_insert state ntlm proxy_next_upstream_health"),
     (
         "Servers of other protocols",
-        "fastcgi_pass fastcgi_index fastcgi_split_path_info fastcgi_store \
+        "tunnel_pass tunnel_allow_upstream tunnel_bind tunnel_bind_dynamic tunnel_buffer_size \
+      tunnel_connect_timeout tunnel_next_upstream tunnel_next_upstream_timeout tunnel_next_upstream_tries \
+      tunnel_read_timeout tunnel_send_lowat tunnel_send_timeout tunnel_socket_keepalive fastcgi_pass fastcgi_index fastcgi_split_path_info fastcgi_store \
       fastcgi_store_access fastcgi_buffering fastcgi_request_buffering fastcgi_ignore_client_abort fastcgi_bind \
       fastcgi_socket_keepalive fastcgi_connect_timeout fastcgi_send_timeout fastcgi_send_lowat fastcgi_buffer_size \
       fastcgi_pass_request_headers fastcgi_pass_request_body fastcgi_intercept_errors fastcgi_read_timeout \

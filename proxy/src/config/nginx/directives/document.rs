@@ -65,6 +65,9 @@ const GENERAL: &str = "
 - Of directives without effect no more is checked than where they stand and how many arguments they have.
 - A head that is too large is 431, where nginx has 400, and so is one of more than 1,000 fields, as `max_headers` has it
   by default; of a server's head that is a 502. Only of `Host` and of what frames a body a repetition is refused.
+- A head is read as RFC 9112 has it: a port in `Host` that is no number, user information in it, a `#` in the target and a
+  control byte in a field are 400, where nginx goes on; a method in small letters and `OPTIONS *` are passed on, where nginx
+  has 400. Where the target is a whole URI, `$http_host` is its host.
 - A client that has shut its own direction of the connection gets its answer; nginx takes it for gone (499).
 - A final answer does not wait for the body: to `Expect: 100-continue` it comes without a 100 before it.
 ";

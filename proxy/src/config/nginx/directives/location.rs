@@ -39,7 +39,8 @@ pub(super) const ROWS: &[Directive] = &[
          and `~regex`.",
     )
     .differs(
-        "Regular expressions have no look-around and no back-references. What one captures is for its value alone.",
+        "Regular expressions have no look-around and no back-references. What one captures is for its value alone. \
+         A value is worked out at each use, as with `volatile`: after `error_page` or `try_files` from what holds then.",
     ),
     row(
         "error_page",

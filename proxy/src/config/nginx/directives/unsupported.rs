@@ -3,10 +3,11 @@
 
 /// Names of variables of the same, but for those that would be empty here anyway.
 pub(super) const VARIABLES: &str = "acme_certificate acme_certificate_key ancient_browser date_gmt date_local \
-    fastcgi_path_info fastcgi_script_name invalid_referer jwt_payload limit_rate memcached_key modern_browser msie \
-    realpath_root secure_link secure_link_expires session_time slice_range ssl_client_sigalg ssl_ech_outer_server_name \
-    ssl_ech_status ssl_sigalg tcpinfo_rcv_space tcpinfo_rtt tcpinfo_rttvar tcpinfo_snd_cwnd uid_reset \
-    upstream_cache_age upstream_cache_key upstream_last_server_name upstream_queue_time";
+      fastcgi_path_info fastcgi_script_name invalid_referer is_request_port jwt_payload limit_rate memcached_key \
+      modern_browser msie realpath_root request_port secure_link secure_link_expires session_time slice_range \
+      ssl_client_sigalg ssl_ech_outer_server_name ssl_ech_status ssl_sigalg tcpinfo_rcv_space tcpinfo_rtt \
+      tcpinfo_rttvar tcpinfo_snd_cwnd uid_reset upstream_cache_age upstream_cache_key upstream_last_addr \
+      upstream_last_server_name upstream_queue_time";
 
 /// The beginnings of the names of such families.
 pub(super) const FAMILIES: &str = "geoip_ jwt_claim_ jwt_header_ oidc_ otel_ proxy_protocol_tlv_ sent_trailer_ \
@@ -23,7 +24,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("Other protocols", "stream mail ssl_engine google_perftools_profiles"),
     (
         "Rewriting",
-        "if rewrite break limit_except geo num_map split_clients valid_referers \
+        "if rewrite break limit_except geo json_max_depth json_set num_map split_clients valid_referers \
       referer_hash_max_size referer_hash_bucket_size post_action internal_redirect",
     ),
     (
@@ -41,36 +42,36 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ),
     (
         "TLS, HTTP/2 and HTTP/3",
-        "ssl_certificate ssl_certificate_key ssl_password_file ssl_dhparam ssl_ecdh_curve \
-      ssl_protocols ssl_ciphers ssl_buffer_size ssl_verify_client ssl_verify_depth ssl_client_certificate \
+        "ssl_certificate ssl_certificate_key ssl_password_file ssl_dhparam ssl_ecdh_curve ssl_protocols \
+      ssl_ciphers ssl_buffer_size ssl_verify_client ssl_verify_depth ssl_client_certificate \
       ssl_trusted_certificate ssl_prefer_server_ciphers ssl_session_cache ssl_session_tickets \
       ssl_session_ticket_key ssl_session_timeout ssl_crl ssl_ocsp ssl_ocsp_responder ssl_ocsp_cache ssl_stapling \
       ssl_stapling_file ssl_stapling_responder ssl_stapling_verify ssl_early_data ssl_conf_command \
-      ssl_reject_handshake ssl_certificate_cache ssl_certificate_compression ssl_ech_file ssl_key_log ssl_object_cache_inheritable proxy_ssl_session_reuse \
-      proxy_ssl_protocols proxy_ssl_ciphers proxy_ssl_name proxy_ssl_server_name proxy_ssl_verify \
-      proxy_ssl_verify_depth proxy_ssl_trusted_certificate proxy_ssl_crl proxy_ssl_certificate \
-      proxy_ssl_certificate_key proxy_ssl_password_file proxy_ssl_conf_command proxy_ssl_certificate_cache proxy_ssl_key_log acme_issuer acme_shared_zone acme_certificate http2 \
+      ssl_reject_handshake ssl_certificate_cache ssl_certificate_compression ssl_ech_file ssl_key_log \
+      ssl_object_cache_inheritable proxy_ssl_session_reuse proxy_ssl_protocols proxy_ssl_ciphers proxy_ssl_name \
+      proxy_ssl_server_name proxy_ssl_verify proxy_ssl_verify_depth proxy_ssl_trusted_certificate proxy_ssl_crl \
+      proxy_ssl_certificate proxy_ssl_certificate_key proxy_ssl_password_file proxy_ssl_conf_command \
+      proxy_ssl_certificate_cache proxy_ssl_key_log acme_issuer acme_shared_zone acme_certificate http2 \
       http2_recv_buffer_size http2_pool_size http2_max_concurrent_streams http2_max_concurrent_pushes \
       http2_max_requests http2_max_field_size http2_max_header_size http2_body_preread_size \
       http2_streams_index_size http2_recv_timeout http2_idle_timeout http2_chunk_size http2_push_preload \
-      http2_push http3 http3_hq http3_max_concurrent_streams http3_stream_buffer_size quic_active_connection_id_limit \
-      quic_bpf quic_gso quic_host_key quic_retry",
+      http2_push http3 http3_hq http3_max_concurrent_streams http3_stream_buffer_size \
+      quic_active_connection_id_limit quic_bpf quic_gso quic_host_key quic_retry",
     ),
     (
         "Caches",
         "proxy_cache_key proxy_cache_path proxy_cache_bypass proxy_no_cache proxy_cache_valid \
-      proxy_cache_min_uses proxy_cache_max_range_offset proxy_cache_use_stale proxy_cache_methods proxy_cache_lock \
-      proxy_cache_lock_timeout proxy_cache_lock_age proxy_cache_revalidate proxy_cache_convert_head \
-      proxy_cache_background_update proxy_cache_purge proxy_store_access slice",
+      proxy_cache_min_uses proxy_cache_max_range_offset proxy_cache_use_stale proxy_cache_methods \
+      proxy_cache_lock proxy_cache_lock_timeout proxy_cache_lock_age proxy_cache_revalidate \
+      proxy_cache_convert_head proxy_cache_background_update proxy_cache_purge proxy_store_access slice",
     ),
     (
         "Compression and changes of bodies",
-        "gzip_buffers gzip_types gzip_comp_level gzip_window gzip_hash \
-      postpone_gzipping gzip_no_buffer gzip_min_length gzip_vary gzip_http_version gzip_proxied gzip_disable \
-      gunzip_buffers ssi_silent_errors ssi_ignore_recycled_buffers ssi_min_file_chunk ssi_value_length ssi_types \
-      ssi_last_modified charset_types charset_map source_charset override_charset sub_filter sub_filter_types \
-      sub_filter_once sub_filter_last_modified add_before_body add_after_body addition_types xslt_stylesheet \
-      image_filter",
+        "gzip_buffers gzip_types gzip_comp_level gzip_window gzip_hash postpone_gzipping gzip_no_buffer \
+      gzip_min_length gzip_vary gzip_http_version gzip_proxied gzip_disable gunzip_buffers ssi_silent_errors \
+      ssi_ignore_recycled_buffers ssi_min_file_chunk ssi_value_length ssi_types ssi_last_modified charset_types \
+      charset_map source_charset override_charset sub_filter sub_filter_types sub_filter_once \
+      sub_filter_last_modified add_before_body add_after_body addition_types xslt_stylesheet image_filter",
     ),
     (
         "More fields of responses",
@@ -80,14 +81,14 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ),
     (
         "Other ways to answer",
-        "autoindex_format autoindex_localtime autoindex_exact_size mirror mirror_request_body \
-      empty_gif flv mp4 mp4_buffer_size mp4_max_buffer_size mp4_start_key_frame dav_access dav_methods \
-      create_full_put_path min_delete_depth perl perl_modules perl_require perl_set js_import js_content js_set \
-      js_body_filter js_context_reuse js_context_reuse_max_size js_engine js_header_filter js_path js_periodic \
+        "autoindex_format autoindex_localtime autoindex_exact_size mirror mirror_request_body empty_gif flv mp4 \
+      mp4_buffer_size mp4_max_buffer_size mp4_start_key_frame dav_access dav_methods create_full_put_path \
+      min_delete_depth perl perl_modules perl_require perl_set js_import js_content js_set js_body_filter \
+      js_context_reuse js_context_reuse_max_size js_engine js_header_filter js_path js_periodic \
       js_preload_object js_shared_array_zone js_shared_dict_zone js_var f4f f4f_buffer_size hls hls_buffers \
-      hls_forward_args hls_fragment hls_mp4_buffer_size hls_mp4_max_buffer_size \
-      api status modern_browser ancient_browser modern_browser_value ancient_browser_value geoip_country geoip_city \
-      geoip_org geoip_proxy geoip_proxy_recursive",
+      hls_forward_args hls_fragment hls_mp4_buffer_size hls_mp4_max_buffer_size api status modern_browser \
+      ancient_browser modern_browser_value ancient_browser_value geoip_country geoip_city geoip_org geoip_proxy \
+      geoip_proxy_recursive",
     ),
     (
         "Reports",
@@ -100,9 +101,10 @@ pub(super) const NAMES: &[(&str, &str)] = &[
         "Servers of other protocols",
         "tunnel_pass tunnel_allow_upstream tunnel_bind tunnel_bind_dynamic tunnel_buffer_size \
       tunnel_connect_timeout tunnel_next_upstream tunnel_next_upstream_timeout tunnel_next_upstream_tries \
-      tunnel_read_timeout tunnel_send_lowat tunnel_send_timeout tunnel_socket_keepalive fastcgi_pass fastcgi_index fastcgi_split_path_info fastcgi_store \
-      fastcgi_store_access fastcgi_buffering fastcgi_request_buffering fastcgi_ignore_client_abort fastcgi_bind \
-      fastcgi_socket_keepalive fastcgi_connect_timeout fastcgi_send_timeout fastcgi_send_lowat fastcgi_buffer_size \
+      tunnel_read_timeout tunnel_send_lowat tunnel_send_timeout tunnel_socket_keepalive fastcgi_pass \
+      fastcgi_index fastcgi_split_path_info fastcgi_store fastcgi_store_access fastcgi_buffering \
+      fastcgi_request_buffering fastcgi_ignore_client_abort fastcgi_bind fastcgi_socket_keepalive \
+      fastcgi_connect_timeout fastcgi_send_timeout fastcgi_send_lowat fastcgi_buffer_size \
       fastcgi_pass_request_headers fastcgi_pass_request_body fastcgi_intercept_errors fastcgi_read_timeout \
       fastcgi_buffers fastcgi_busy_buffers_size fastcgi_force_ranges fastcgi_limit_rate fastcgi_cache \
       fastcgi_cache_key fastcgi_cache_path fastcgi_cache_bypass fastcgi_no_cache fastcgi_cache_valid \
@@ -122,23 +124,24 @@ pub(super) const NAMES: &[(&str, &str)] = &[
       uwsgi_next_upstream_tries uwsgi_next_upstream_timeout uwsgi_param uwsgi_string uwsgi_pass_header \
       uwsgi_hide_header uwsgi_ignore_headers uwsgi_ssl_session_reuse uwsgi_ssl_protocols uwsgi_ssl_ciphers \
       uwsgi_ssl_name uwsgi_ssl_server_name uwsgi_ssl_verify uwsgi_ssl_verify_depth uwsgi_ssl_trusted_certificate \
-      uwsgi_ssl_crl uwsgi_ssl_certificate uwsgi_ssl_certificate_key uwsgi_ssl_password_file uwsgi_ssl_conf_command \
-      scgi_pass scgi_store scgi_store_access scgi_buffering scgi_request_buffering scgi_ignore_client_abort \
-      scgi_bind scgi_socket_keepalive scgi_connect_timeout scgi_send_timeout scgi_buffer_size \
-      scgi_pass_request_headers scgi_pass_request_body scgi_intercept_errors scgi_read_timeout scgi_buffers \
-      scgi_busy_buffers_size scgi_force_ranges scgi_limit_rate scgi_cache scgi_cache_key scgi_cache_path \
-      scgi_cache_bypass scgi_no_cache scgi_cache_valid scgi_cache_min_uses scgi_cache_max_range_offset \
-      scgi_cache_use_stale scgi_cache_methods scgi_cache_lock scgi_cache_lock_timeout scgi_cache_lock_age \
-      scgi_cache_revalidate scgi_cache_background_update scgi_max_temp_file_size scgi_temp_file_write_size \
-      scgi_next_upstream scgi_next_upstream_tries scgi_next_upstream_timeout scgi_param scgi_pass_header \
-      scgi_hide_header scgi_ignore_headers grpc_pass grpc_bind grpc_socket_keepalive grpc_connect_timeout \
-      grpc_send_timeout grpc_intercept_errors grpc_buffer_size grpc_read_timeout grpc_next_upstream \
-      grpc_next_upstream_tries grpc_next_upstream_timeout grpc_set_header grpc_pass_header grpc_hide_header \
-      grpc_ignore_headers grpc_ssl_session_reuse grpc_ssl_protocols grpc_ssl_ciphers grpc_ssl_name \
-      grpc_ssl_server_name grpc_ssl_verify grpc_ssl_verify_depth grpc_ssl_trusted_certificate grpc_ssl_crl \
-      grpc_ssl_certificate grpc_ssl_certificate_key grpc_ssl_password_file grpc_ssl_conf_command memcached_pass \
-      memcached_bind memcached_socket_keepalive memcached_connect_timeout memcached_send_timeout \
-      memcached_buffer_size memcached_read_timeout memcached_next_upstream memcached_next_upstream_tries \
+      uwsgi_ssl_crl uwsgi_ssl_certificate uwsgi_ssl_certificate_key uwsgi_ssl_password_file \
+      uwsgi_ssl_conf_command scgi_pass scgi_store scgi_store_access scgi_buffering scgi_request_buffering \
+      scgi_ignore_client_abort scgi_bind scgi_socket_keepalive scgi_connect_timeout scgi_send_timeout \
+      scgi_buffer_size scgi_pass_request_headers scgi_pass_request_body scgi_intercept_errors scgi_read_timeout \
+      scgi_buffers scgi_busy_buffers_size scgi_force_ranges scgi_limit_rate scgi_cache scgi_cache_key \
+      scgi_cache_path scgi_cache_bypass scgi_no_cache scgi_cache_valid scgi_cache_min_uses \
+      scgi_cache_max_range_offset scgi_cache_use_stale scgi_cache_methods scgi_cache_lock \
+      scgi_cache_lock_timeout scgi_cache_lock_age scgi_cache_revalidate scgi_cache_background_update \
+      scgi_max_temp_file_size scgi_temp_file_write_size scgi_next_upstream scgi_next_upstream_tries \
+      scgi_next_upstream_timeout scgi_param scgi_pass_header scgi_hide_header scgi_ignore_headers grpc_pass \
+      grpc_bind grpc_socket_keepalive grpc_connect_timeout grpc_send_timeout grpc_intercept_errors \
+      grpc_buffer_size grpc_read_timeout grpc_next_upstream grpc_next_upstream_tries grpc_next_upstream_timeout \
+      grpc_set_header grpc_pass_header grpc_hide_header grpc_ignore_headers grpc_ssl_session_reuse \
+      grpc_ssl_protocols grpc_ssl_ciphers grpc_ssl_name grpc_ssl_server_name grpc_ssl_verify \
+      grpc_ssl_verify_depth grpc_ssl_trusted_certificate grpc_ssl_crl grpc_ssl_certificate \
+      grpc_ssl_certificate_key grpc_ssl_password_file grpc_ssl_conf_command memcached_pass memcached_bind \
+      memcached_socket_keepalive memcached_connect_timeout memcached_send_timeout memcached_buffer_size \
+      memcached_read_timeout memcached_next_upstream memcached_next_upstream_tries \
       memcached_next_upstream_timeout memcached_gzip_flag",
     ),
 ];

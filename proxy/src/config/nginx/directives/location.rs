@@ -30,7 +30,10 @@ pub(super) const ROWS: &[Directive] = &[
         "",
         "Answers with a status, and a text or the URL of a redirect. 444 closes without a word, as 408 and 499 do that have no text.",
     ),
-    row("set", SERVER_LOCATION, TWO, "", "Gives a variable a value."),
+    row("set", SERVER_LOCATION, TWO, "", "Gives a variable a value.").differs(
+        "One of a field of a response (`$upstream_http_x`) is empty where no `set` has run. An empty `$arg_x`, `$http_x` \
+         or `$cookie_x` is `-` in logs.",
+    ),
     block(
         "map",
         HTTP,

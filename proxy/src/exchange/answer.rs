@@ -6,7 +6,6 @@ use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::config::Action;
-use crate::config::site::Added;
 use crate::http::reply::{self, Content, Reply};
 use crate::http::{Method, uri};
 use crate::site::{Place, files};
@@ -97,6 +96,7 @@ impl Exchange {
         lines: &[u8],
         env: &mut Env,
     ) {
+        let place = self.place.clone();
         let mut fields = lines.to_vec();
         self.response.status = status;
         let location = location.map(uri::as_value);
@@ -105,7 +105,7 @@ impl Exchange {
             content,
             location: location.as_deref(),
             fields: lines,
-            allowed: match self.place.action {
+            allowed: match place.action {
                 Action::Proxy(_) | Action::Answer(_) => reply::FORWARDED,
                 Action::File | Action::StubStatus => reply::ANSWERED,
             },
@@ -116,7 +116,7 @@ impl Exchange {
         self.foresee(answer.room(), &mut env.buffers, |out| {
             reply::write(out, &answer).expect("there is room");
         });
-        self.append_fields(keep_alive, env.moment(), &mut fields);
+        self.append_fields(&place, keep_alive, env.moment(), &mut fields);
         answer.fields = &fields;
         let out = self.response.out(answer.room(), &mut env.buffers);
         let start = out.len();
@@ -140,14 +140,43 @@ impl Exchange {
 
     /// Appends the lines of fields that a response gets whoever it is from: of a server's 401 that another answer
     /// stands for, what it asks for (`ngx_http_upstream_intercept_errors`), and what the configuration adds.
-    pub(super) fn append_fields(&self, keep_alive: bool, moment: Moment<'_>, out: &mut Vec<u8>) {
+    pub(super) fn append_fields(
+        &mut self,
+        place: &Place,
+        keep_alive: bool,
+        moment: Moment<'_>,
+        out: &mut Vec<u8>,
+    ) {
         if let Some(record) = &self.record {
             out.extend_from_slice(&record.challenges);
         }
-        if self.place.changes_answers {
-            let known = Known::new(self, moment);
-            add_fields(&self.place, self.response.status, &known, out);
-            tell_timeout(&self.place, keep_alive, out);
+        if place.changes_answers {
+            self.add_fields(place, moment, out);
+            tell_timeout(place, keep_alive, out);
+        }
+    }
+
+    /// Appends the lines of fields that responses of this status get (`add_header`), each of which those behind it know
+    /// of.
+    fn add_fields(&mut self, place: &Place, moment: Moment<'_>, out: &mut Vec<u8>) {
+        let (delivery, status) = (&place.rules.delivery, self.response.status);
+        for added in delivery.added.iter().filter(|added| added.is_for(status)) {
+            let validator = added.validator();
+            let start = out.len();
+            out.extend_from_slice(added.name.as_bytes());
+            out.extend_from_slice(b": ");
+            let value_start = out.len();
+            Known::new(self, moment).expand(&added.value, out);
+            let value = &out[value_start..];
+            // A value may hold what a client sent; no line may end in it.
+            if value.is_empty() || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+                out.truncate(start);
+                continue;
+            }
+            if let Some(record) = self.record.as_mut().filter(|_| !place.kept_of_sent.is_empty()) {
+                record.keep_added(place, added.name.as_bytes(), value, validator.is_some());
+            }
+            out.extend_from_slice(b"\r\n");
         }
     }
 
@@ -165,23 +194,5 @@ impl Exchange {
 fn tell_timeout(place: &Place, keep_alive: bool, out: &mut Vec<u8>) {
     if let Some(timeout) = place.client.keepalive_header.filter(|_| keep_alive) {
         out.extend_from_slice(format!("Keep-Alive: timeout={}\r\n", timeout.as_secs()).as_bytes());
-    }
-}
-
-/// Appends the lines of fields that responses of this status get (`add_header`).
-fn add_fields(place: &Place, status: u16, known: &Known<'_>, out: &mut Vec<u8>) {
-    for Added { name, value, .. } in place.rules.delivery.added.iter().filter(|added| added.is_for(status)) {
-        let start = out.len();
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        let value_start = out.len();
-        known.expand(value, out);
-        // A value may hold what a client sent; no line may end in it.
-        if out.len() == value_start || out[value_start..].iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
-        {
-            out.truncate(start);
-        } else {
-            out.extend_from_slice(b"\r\n");
-        }
     }
 }

@@ -262,7 +262,6 @@ impl Exchange {
         let mut record = self.record.take();
         if let Some(record) = &mut record {
             Exchange::keep_of_answer(&place, &head.fields, record);
-            record.keep_sent(&place, || head.fields.iter().map(|(_, name, value)| (name, value)));
             // An interim response is no answer yet: the final one may never come.
             let is_final = answered >= 200 || answered == 101;
             if let Some(one) = record.current().filter(|_| is_final) {
@@ -273,19 +272,12 @@ impl Exchange {
         self.record = record;
         let (mut added, mut location, mut refresh) = (Vec::new(), None, None);
         let changes = place.changes_answers && head.status >= 200;
-        if head.status >= 200 {
-            let known = Known::new(self, moment);
-            let lesson = self.lesson_of_answer(&known);
-            self.tell_server(&known, moment.wall(), &mut added);
-            self.append_fields(delivery.keep_alive, moment, &mut added);
-            self.lesson = lesson;
-        }
-        let hidden = &place.rules.delivery.hidden;
-        let hidden = if changes { hidden.as_slice() } else { &[] };
+        let hidden = if changes { place.rules.delivery.hidden.as_slice() } else { &[] };
+        let is_hidden = |name: &[u8]| hidden.iter().any(|one| one.as_bytes().eq_ignore_ascii_case(name));
         if changes {
             let known = Known::new(self, moment);
             // What is left out does not come back by another word.
-            let find = |name: &str| head.fields.find(name).filter(|_| !hidden.iter().any(|one| one == name));
+            let find = |name: &str| head.fields.find(name).filter(|_| !is_hidden(name.as_bytes()));
             location = find("location").and_then(|from| redirected(&place, from, &known));
             // (`ngx_http_upstream_rewrite_location`, `ngx_http_header_filter`)
             if let Some(path) = location.as_mut().filter(|to| to.first() == Some(&b'/')) {
@@ -293,10 +285,21 @@ impl Exchange {
             }
             refresh = find("refresh").and_then(|from| refreshed(&place, from, &known));
         }
+        let (location, refresh) = (location.as_deref(), refresh.as_deref());
+        if let Some(record) = &mut self.record {
+            let fields = || head.fields.iter().filter(|(_, name, _)| !is_hidden(name));
+            record.keep_sent(&place, || fields().map(|(_, name, value)| (name, value)));
+        }
+        if head.status >= 200 {
+            let known = Known::new(self, moment);
+            let lesson = self.lesson_of_answer(&known);
+            self.tell_server(&known, moment.wall(), &mut added);
+            self.append_fields(&place, delivery.keep_alive, moment, &mut added);
+            self.lesson = lesson;
+        }
         let added_here =
             place.rules.delivery.added.iter().filter(|added| changes && added.is_for(head.status));
         let replaced: Vec<_> = added_here.filter_map(Added::validator).collect();
-        let (location, refresh) = (location.as_deref(), refresh.as_deref());
         let changes = Changes { hidden, replaced: &replaced, added: &added, location, refresh };
         let out = self.response.out.get_or_insert_with(|| tools.buffers.small());
         let start = out.len();

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::values::join;
+use super::values::{is_called, join};
 use crate::config::template::Variable;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::Fields;
@@ -219,6 +219,22 @@ impl Record {
             self.of_sent.keep(|out| {
                 if let Variable::SentHttp(name) = variable {
                     join(fields(), name, b", ", out);
+                }
+            });
+        }
+    }
+
+    /// Keeps a field that is added to those of a response, or that stands in place of one.
+    pub(super) fn keep_added(&mut self, place: &Place, field: &[u8], value: &[u8], replaces: bool) {
+        let before = std::mem::take(&mut self.of_sent);
+        for (number, variable) in place.kept_of_sent.iter().enumerate() {
+            let is_it = matches!(variable, Variable::SentHttp(name) if is_called(field, name));
+            self.of_sent.keep(|out| {
+                let before = before.value(number).filter(|_| !(is_it && replaces)).unwrap_or_default();
+                out.extend_from_slice(before);
+                if is_it {
+                    out.extend_from_slice(if before.is_empty() { b"" } else { b", " });
+                    out.extend_from_slice(value);
                 }
             });
         }

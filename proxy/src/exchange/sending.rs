@@ -140,14 +140,14 @@ impl Exchange {
     fn begin_file(&mut self, status: u16, lines: &[u8], sending: Sending, env: &mut Env) {
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
-        let mut fields = Vec::new();
+        let (place, mut fields) = (self.place.clone(), Vec::new());
         self.response.status = status;
         let date = &env.date;
         self.foresee(lines.len() + reply::ROOM, &mut env.buffers, |out| {
             let written = reply::write_head(out, status, date.as_bytes(), [lines, b""], keep_alive);
             written.expect("there is room");
         });
-        self.append_fields(keep_alive, env.moment(), &mut fields);
+        self.append_fields(&place, keep_alive, env.moment(), &mut fields);
         let room = lines.len() + fields.len() + reply::ROOM;
         let out = self.response.out(room, &mut env.buffers);
         let start = out.len();

@@ -511,7 +511,7 @@ pub(super) fn join<'a>(
 }
 
 /// Whether a field is called as a variable has it: in small letters, with underscores for hyphens.
-fn is_called(field: &[u8], name: &str) -> bool {
+pub(super) fn is_called(field: &[u8], name: &str) -> bool {
     let small = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     field.len() == name.len() && field.iter().map(small).eq(name.bytes())
 }

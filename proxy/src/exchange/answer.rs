@@ -162,6 +162,11 @@ impl Exchange {
         let (delivery, status) = (&place.rules.delivery, self.response.status);
         for added in delivery.added.iter().filter(|added| added.is_for(status)) {
             let validator = added.validator();
+            // Of those the last one stands alone, also where it is empty.
+            let last = validator.and_then(|name| delivery.validator(name, status));
+            if last.is_some_and(|last| !std::ptr::eq(last, &added.value)) {
+                continue;
+            }
             let start = out.len();
             out.extend_from_slice(added.name.as_bytes());
             out.extend_from_slice(b": ");

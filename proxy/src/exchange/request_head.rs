@@ -316,7 +316,9 @@ fn told_client(place: &Place, fields: &Fields<'_, '_>) -> Option<(IpAddr, u16)> 
         }
         RealIp::Field { name, is_recursive } => {
             let called = fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
-            let values: Vec<_> = called.map(|(.., value)| value).collect();
+            // Only this one is a list that each proxy adds to, maybe as another field; of any other the first counts.
+            let most = if name == "x-forwarded-for" { usize::MAX } else { 1 };
+            let values: Vec<_> = called.map(|(.., value)| value).take(most).collect();
             let mut told = None;
             for text in values.iter().rev().flat_map(|value| rewrite::told_from_the_end(value)) {
                 let Some(address) = address(text) else { break };

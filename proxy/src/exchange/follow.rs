@@ -196,7 +196,7 @@ impl Exchange {
 
 impl Exchange {
     /// What a redirect to a path of the site's own begins with (`absolute_redirect` and the like): the `host` that the
-    /// client has asked for, or the site's, or the address that it has connected to. Nothing where none of them is
+    /// client has asked for, or the site's name, or else the address that it has connected to. Nothing where that is not
     /// known: a path alone leads back here as well (RFC 9110 section 10.2.2).
     pub(super) fn own_address(&self, place: &Place, host: Option<&[u8]>) -> Vec<u8> {
         let how = place.rules.delivery.own_redirects;
@@ -207,9 +207,9 @@ impl Exchange {
             Some(Listen::Tcp(address)) => Some(*address),
             Some(Listen::Unix(_)) | None => None,
         };
-        let asked = host.map(name_of).filter(|host| !host.is_empty() && !how.name_the_site);
+        let name = if how.name_the_site { place.name.as_bytes() } else { name_of(host.unwrap_or_default()) };
         let mut text = b"http://".to_vec();
-        match asked.unwrap_or(place.name.as_bytes()) {
+        match name {
             b"" => {
                 let address = self.came_to.or(listen.map(|listen| listen.ip()));
                 let Some(address) = address.filter(|address| !address.is_unspecified()) else {

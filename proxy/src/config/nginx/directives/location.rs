@@ -126,7 +126,8 @@ pub(super) const ROWS: &[Directive] = &[
         FLAG,
         "off",
         "Whether they have the first `server_name` for host.",
-    ),
+    )
+    .differs("Where `listen` has no address, a client that names no host is sent to a path alone."),
     row("port_in_redirect", HTTP_LOCATION, FLAG, "on", "Whether they have the port."),
     row(
         "stub_status",

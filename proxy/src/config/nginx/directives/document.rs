@@ -70,6 +70,7 @@ const GENERAL: &str = "
   has 400. Where the target is a whole URI, `$http_host` is its host.
 - A client that has shut its own direction of the connection gets its answer; nginx takes it for gone (499).
 - A final answer does not wait for the body: to `Expect: 100-continue` it comes without a 100 before it.
+- `X-Accel-Redirect` leads nowhere: the response that has it goes to the client, without that field.
 ";
 
 fn section(page: &mut String, heading: &str, rows: &[Directive]) {

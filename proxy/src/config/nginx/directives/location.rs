@@ -54,7 +54,8 @@ pub(super) const ROWS: &[Directive] = &[
          none.",
     )
     .differs(
-        "A body that has left its buffer cannot go along to a `@name`: the error itself is the answer then, as for a page \
+        "A URI is fetched without the body of the request that failed. \
+         A body that has left its buffer cannot go along to a `@name`: the error itself is the answer then, as for a page \
          while a body still comes. A status that is shown is 200 at least. A request that is refused for its head alone (400, 405, \
          414, 421, 431, 501, 505) has the built-in page.",
     ),

@@ -13,7 +13,8 @@
 
 use std::collections::VecDeque;
 
-use super::request_head::{Arrival, Fate, Message};
+use super::onward::{Onward, Way};
+use super::request_head::Message;
 use super::sending::Sending;
 use super::values::Asked;
 use super::{Env, Exchange};
@@ -21,8 +22,7 @@ use crate::config::site::{Files, Otherwise, TryFiles};
 use crate::http::framing::Length;
 use crate::http::head::{self, Parsed};
 use crate::http::reply::Content;
-use crate::http::target::Target;
-use crate::http::{Method, Refusal, rewrite, target, uri};
+use crate::http::{Method, Refusal, target, uri};
 use crate::site::files;
 
 /// The most times that one request goes on to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
@@ -106,19 +106,6 @@ enum Goal {
     Counters,
 }
 
-/// Where a request goes on.
-#[derive(Debug)]
-enum Way {
-    /// To this path, with its arguments.
-    Path(Vec<u8>),
-    /// To this path and the arguments behind it.
-    Target(Vec<u8>),
-    /// To the location of this name.
-    Named(Vec<u8>),
-    /// Nowhere else, but for this path from here on.
-    Stay(Vec<u8>),
-}
-
 /// See the [module's page](self).
 #[derive(Debug)]
 pub(super) struct Fetch {
@@ -134,7 +121,7 @@ pub(super) struct Fetch {
     pub(super) path: Vec<u8>,
     goals: VecDeque<Goal>,
     /// How often the request has gone on to another location.
-    turns: u8,
+    pub(super) turns: u8,
     /// The file that is on its way.
     pub(super) sending: Option<Sending>,
     /// One of its parts has been read to its end.
@@ -266,8 +253,7 @@ impl Exchange {
             }
             Some(Goal::Otherwise(place)) => {
                 let place = std::mem::take(place);
-                let way = if place.starts_with(b"@") { Way::Named(place) } else { Way::Target(place) };
-                self.go_to(way, env);
+                self.go_to(Way::to(place), env);
             }
             Some(&mut Goal::Refused(status)) => self.give_up(status, env),
             Some(
@@ -369,87 +355,12 @@ impl Exchange {
     fn go_to(&mut self, way: Way, env: &mut Env) {
         let Some(fetch) = self.fetch.take() else { return };
         let turns = fetch.turns + u8::from(!matches!(way, Way::Stay(_)));
-        let was_counted = self.place.passes_on();
-        match self.follow_to(&fetch, way, env) {
-            Ok(Fate::Forwarded) if self.redirects > 0 => {
-                self.keep_judged(was_counted);
-                self.forward_anew(env);
-            }
-            Ok(Fate::Forwarded) => {
-                self.keep_judged(was_counted);
-                self.want_server(env.now);
-                self.advance_request_body(env);
-                self.request.park(env);
-            }
-            Ok(Fate::Discarded) => {
-                self.keep_judged(was_counted);
-                if self.redirects > 0 {
-                    self.begin_anew(env);
-                }
-                self.discard_body(env);
-            }
-            Ok(Fate::Answered(status)) => self.answer(status, true, env),
-            Ok(Fate::Refused(status)) => self.answer(status, false, env),
-            Ok(Fate::Fetched) => {
-                if let Some(next) = &mut self.fetch {
-                    next.turns = turns;
-                }
-                self.pursue(env);
-            }
-            Err(refusal) => {
-                self.closes_after(refusal.status);
-                self.refuse(refusal, env);
-            }
+        if turns > TURNS_MAX {
+            self.closes_after(500);
+            let why = "the configuration leads from one place to another without an end";
+            return self.refuse(Refusal::new(500, why), env);
         }
-    }
-
-    fn follow_to(&mut self, fetch: &Fetch, way: Way, env: &mut Env) -> Result<Fate, Refusal> {
-        if fetch.turns >= TURNS_MAX && !matches!(way, Way::Stay(_)) {
-            return Err(Refusal::new(
-                500,
-                "the configuration leads from one place to another without an end",
-            ));
-        }
-        let (scratch, mut tools) = env.split();
-        let Ok(Parsed::Complete(mut head)) = head::request(&fetch.head, scratch) else {
-            unreachable!("a head that was read before");
-        };
-        self.request.guise.dress(&mut head);
-        let asked = target::of(head.method, head.target, head.version, &head.fields)?;
-        let set = self.scope.as_ref().and_then(|scope| scope.args.clone());
-        let own_args = set.as_deref().or(uri::split(&fetch.target).1);
-        let (path, args) = match &way {
-            Way::Path(path) | Way::Stay(path) => (path.as_slice(), own_args),
-            Way::Target(target) => uri::split(target),
-            Way::Named(_) => (fetch.path.as_slice(), own_args),
-        };
-        match &way {
-            Way::Stay(_) => {}
-            Way::Named(name) => {
-                let named = self.routes.named(self.place.site, name);
-                self.place =
-                    named.ok_or(Refusal::new(500, "the configuration has no such location"))?.clone();
-            }
-            Way::Path(_) | Way::Target(_) => {
-                self.place = self.routes.find_in(self.place.site, path).clone();
-            }
-        }
-        let mut goal = Vec::new();
-        uri::escape(path, &mut goal);
-        if let Some(args) = args {
-            goal.push(b'?');
-            goal.extend_from_slice(args);
-        }
-        // To a location of a name the target comes as it is.
-        let path = if matches!(way, Way::Named(_)) { &fetch.target } else { goal.as_slice() };
-        let target = Target { path, host: asked.host };
-        let wishes = rewrite::wishes(&head);
-        let arrival = match way {
-            Way::Stay(_) => Arrival::Stays,
-            Way::Named(_) => Arrival::ByName,
-            Way::Path(_) | Way::Target(_) => Arrival::ByPath,
-        };
-        let message = self.message(&head, &target, fetch.length, &wishes).arriving(arrival);
-        self.follow(&message, &mut tools)
+        let request = Onward { head: &fetch.head, target: &fetch.target, length: fetch.length, turns };
+        self.go_on_to(&way, &request, env);
     }
 }

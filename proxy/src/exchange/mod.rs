@@ -39,6 +39,7 @@ mod files;
 mod follow;
 mod format;
 mod link;
+mod onward;
 mod pages;
 mod passing;
 mod preface;

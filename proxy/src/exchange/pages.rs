@@ -1,17 +1,13 @@
 //! Another location's answer in place of an error (`error_page`, `ngx_http_send_error_page`).
 
+use super::onward::{Onward, Way};
 use super::request::Guise;
-use super::request_head::{Arrival, Fate};
 use super::values::Known;
 use super::{Ending, Env, Exchange, Failure, Link};
 use crate::config::site::PageStatus;
-use crate::http::body::Cursor;
 use crate::http::fields::Fields;
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed};
-use crate::http::rewrite;
-use crate::http::target::{self, Target};
-use crate::http::uri;
 
 /// The most times that one request is sent to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
 const REDIRECTS_MAX: u8 = 10;
@@ -100,25 +96,13 @@ impl Exchange {
             self.redirect(status, &goal, env);
             return true;
         }
-        let was_counted = place.passes_on();
-        match self.go(&bytes, &target, &goal, body, env) {
-            Some(Fate::Forwarded) => {
-                self.keep_judged(was_counted);
-                self.forward_anew(env);
-            }
-            Some(Fate::Discarded) => {
-                self.keep_judged(was_counted);
-                self.begin_anew(env);
-                self.discard_body(env);
-            }
-            Some(Fate::Fetched) => {
-                self.response.reset_behind_interim(env);
-                self.pursue(env);
-            }
-            Some(Fate::Answered(status)) => self.answer(status, true, env),
-            Some(Fate::Refused(status)) => self.answer(status, false, env),
-            None => return false,
+        let way = Way::to(goal);
+        if let Way::Target(_) = way {
+            // It is fetched, whatever the request wanted done.
+            self.request.guise = Guise::Page;
         }
+        self.response.reset_behind_interim(env);
+        self.go_on_to(&way, &Onward { head: &bytes, target: &target, length: body, turns: 0 }, env);
         true
     }
 
@@ -139,82 +123,5 @@ impl Exchange {
         // Errors that are about the request, or about the time it takes, are no reason to go on with it.
         let goes_on = is_named && self.request.has_its_body() && !matches!(status, 400 | 408);
         goes_on.then_some(length)
-    }
-
-    /// The head that lies in `out` goes to a server, in place of the request that has failed.
-    pub(super) fn forward_anew(&mut self, env: &mut Env) {
-        self.begin_anew(env);
-        self.request.holds_new_head();
-        self.want_server(env.now);
-    }
-
-    /// Servers are asked anew, in place of those for which the request has failed.
-    pub(super) fn begin_anew(&mut self, env: &mut Env) {
-        if let Some(record) = &mut self.record {
-            record.goes_on_elsewhere = true;
-        }
-        self.response.reset_behind_interim(env);
-        self.starts_anew = true;
-    }
-
-    /// What has come of the body was judged at another place, which may not have kept it nor counted it.
-    pub(super) fn keep_judged(&mut self, was_counted: bool) {
-        let Some(record) = self.record.as_mut().filter(|_| self.place.passes_on()) else { return };
-        let bytes = self.request.judged();
-        record.body.keep(bytes);
-        if !was_counted {
-            record.request_length += bytes.len() as u64;
-        }
-    }
-
-    /// Sends the request with this head and a body of this length to `goal`, a path or the name of a location; to the latter
-    /// with its target as it is by now.
-    fn go(&mut self, bytes: &[u8], now: &[u8], goal: &[u8], body: Length, env: &mut Env) -> Option<Fate> {
-        let (scratch, mut tools) = env.split();
-        let Ok(Parsed::Complete(mut head)) = head::request(bytes, scratch) else { return None };
-        let mut target = target::of(head.method, head.target, head.version, &head.fields).ok()?;
-        let mut escaped = Vec::new();
-        let is_named = goal.first() == Some(&b'@');
-        if is_named {
-            target = Target { path: now, host: target.host };
-            // (`ngx_http_named_location`)
-            let Some(named) = self.routes.named(self.place.site, goal) else {
-                return Some(Fate::Refused(500));
-            };
-            self.place = named.clone();
-        } else {
-            // What stands there is meant as it is: variables are decoded already (`ngx_http_internal_redirect`).
-            let (path, args) = uri::split(goal);
-            uri::escape(path, &mut escaped);
-            tools.path.clear();
-            uri::normalize(&escaped, tools.path).ok()?;
-            self.place = self.routes.find_in(self.place.site, tools.path).clone();
-            // Arguments are those of the page, or none.
-            if let Some(args) = args {
-                escaped.push(b'?');
-                escaped.extend_from_slice(args);
-            }
-            target = Target { path: &escaped, host: target.host };
-            // It is fetched, whatever the request wanted done.
-            self.request.guise = Guise::Page;
-        }
-        if body == Length::Empty && framing::request(&head.fields, head.version) != Ok(Length::Empty) {
-            self.request.guise = self.request.guise.max(Guise::Bodiless);
-        }
-        self.request.guise.dress(&mut head);
-        self.request.method = head.method;
-        let wishes = rewrite::wishes(&head);
-        if body == Length::Empty {
-            self.request.cursor = Cursor::default();
-        }
-        let arrival = if is_named { Arrival::ByName } else { Arrival::ByPath };
-        let message = self.message(&head, &target, body, &wishes).arriving(arrival);
-        match self.follow(&message, &mut tools) {
-            Ok(fate) => Some(fate),
-            Err(refusal) => {
-                tools.text.clear();
-                Some(Fate::Refused(refusal.status))
-            }
-        }
     }
 }

@@ -24,14 +24,16 @@ impl SiteName {
         }
     }
 
-    /// Whether it stands for this text, whose letters are small, and is no expression.
-    pub fn is_plainly(&self, text: &[u8]) -> bool {
-        match self {
-            SiteName::Exact(name) => name.as_bytes() == text,
-            SiteName::Suffix(end) => text.len() > end.len() && text.ends_with(end.as_bytes()),
-            SiteName::Prefix(start) => text.len() > start.len() && text.starts_with(start.as_bytes()),
-            SiteName::Regex(_) => false,
-        }
+    /// How much of this text, whose letters are small, stands in the name itself (`ngx_hash_find_combined`); `None` where
+    /// the name is another one, or an expression.
+    pub fn stands_for(&self, text: &[u8]) -> Option<usize> {
+        let (part, fits) = match self {
+            SiteName::Exact(name) => (name, name.as_bytes() == text),
+            SiteName::Suffix(end) => (end, text.ends_with(end.as_bytes())),
+            SiteName::Prefix(start) => (start, text.starts_with(start.as_bytes())),
+            SiteName::Regex(_) => return None,
+        };
+        fits.then_some(part.len())
     }
 
     /// The name as a configuration has it.

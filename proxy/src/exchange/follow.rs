@@ -119,7 +119,7 @@ impl Exchange {
         if !place.site_names.is_empty() {
             let name = name_of(message.target.host.unwrap_or_default()).to_ascii_lowercase();
             // An expression is not asked where another name stands for it.
-            if !place.site_names.iter().any(|known| known.is_plainly(&name)) {
+            if !place.site_names.iter().any(|known| known.stands_for(&name).is_some()) {
                 let mut patterns = place.site_names.iter().filter_map(SiteName::pattern);
                 let _ = patterns.any(|pattern| scope.matches(pattern, &name));
             }

@@ -191,12 +191,13 @@ fn find<'m>(map: &'m Map, source: &[u8]) -> (Option<&'m Pattern>, &'m Template) 
     let small = source.to_ascii_lowercase();
     let exact = map.exact.iter().find(|(text, _)| text.as_bytes() == small).map(|(_, value)| value);
     let wildcard = || {
-        let longest = |length: fn(&SiteName, &[u8]) -> Option<usize>| {
-            let fitting =
-                map.wildcards.iter().filter_map(|(name, value)| Some((length(name, &small)?, value)));
+        let longest = |is_of_kind: fn(&SiteName) -> bool| {
+            let names = map.wildcards.iter().filter(|(name, _)| is_of_kind(name));
+            let fitting = names.filter_map(|(name, value)| Some((name.stands_for(&small)?, value)));
             fitting.max_by_key(|(length, _)| *length).map(|(_, value)| value)
         };
-        longest(suffix).or_else(|| longest(prefix))
+        longest(|name| matches!(name, SiteName::Suffix(_)))
+            .or_else(|| longest(|name| matches!(name, SiteName::Prefix(_))))
     };
     if let Some(value) = exact.or_else(wildcard) {
         return (None, value);
@@ -205,18 +206,6 @@ fn find<'m>(map: &'m Map, source: &[u8]) -> (Option<&'m Pattern>, &'m Template) 
     let pattern =
         map.patterns.iter().find(|(pattern, _)| !source.is_empty() && pattern.regex().is_match(source));
     pattern.map_or((None, &map.default), |(pattern, value)| (Some(pattern), value))
-}
-
-/// How much of the end of a text a name stands for.
-fn suffix(name: &SiteName, text: &[u8]) -> Option<usize> {
-    let SiteName::Suffix(end) = name else { return None };
-    text.ends_with(end.as_bytes()).then_some(end.len())
-}
-
-/// How much of its beginning.
-fn prefix(name: &SiteName, text: &[u8]) -> Option<usize> {
-    let SiteName::Prefix(start) = name else { return None };
-    text.starts_with(start.as_bytes()).then_some(start.len())
 }
 
 impl Known<'_> {
@@ -460,15 +449,19 @@ fn upstream(variable: &Variable, record: &Record, body: u64, end: Option<Time>, 
 /// as in RFC 6265 and in nginx since 1.29.6.
 fn cookie<'a>(mut field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     loop {
-        if let Some((start, behind)) = field.split_at_checked(name.len())
-            && start.eq_ignore_ascii_case(name)
-            && let Some(value) = without_spaces(behind).strip_prefix(b"=")
-        {
-            return without_spaces(value).split(|&byte| byte == b';').next();
+        if let Some(value) = set_cookie(field, name) {
+            return Some(value);
         }
         let at = memchr::memchr(b';', field)?;
         field = without_spaces(&field[at + 1..]);
     }
+}
+
+/// The value of the cookie that a field begins with, if it has this name (`ngx_http_parse_set_cookie_lines`).
+fn set_cookie<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, behind) = field.split_at_checked(name.len())?;
+    let value = without_spaces(behind).strip_prefix(b"=").filter(|_| start.eq_ignore_ascii_case(name))?;
+    without_spaces(value).split(|&byte| byte == b';').next()
 }
 
 /// What is behind the spaces at the start.
@@ -553,15 +546,8 @@ impl Exchange {
                 Variable::UpstreamCookie(name) => {
                     let cookies =
                         fields.iter().filter(|(_, field, _)| field.eq_ignore_ascii_case(b"set-cookie"));
-                    let value = cookies.map(|(.., value)| value).find_map(|value| {
-                        // (`ngx_http_parse_set_cookie_lines`)
-                        let (start, behind) = value.split_at_checked(name.len())?;
-                        let value = without_spaces(behind).strip_prefix(b"=").map(without_spaces);
-                        value
-                            .filter(|_| start.eq_ignore_ascii_case(name.as_bytes()))?
-                            .split(|&byte| byte == b';')
-                            .next()
-                    });
+                    let mut values = cookies.map(|(.., value)| value);
+                    let value = values.find_map(|value| set_cookie(value, name.as_bytes()));
                     out.extend_from_slice(value.unwrap_or_default());
                 }
                 _ => {}

@@ -11,9 +11,9 @@ pub(super) struct Names {
     default: usize,
     exact: HashMap<Box<[u8]>, usize>,
     /// The longest first.
-    suffixes: Vec<(Box<[u8]>, usize)>,
+    suffixes: Vec<(SiteName, usize)>,
     /// The longest first.
-    prefixes: Vec<(Box<[u8]>, usize)>,
+    prefixes: Vec<(SiteName, usize)>,
     patterns: Vec<(Pattern, usize)>,
 }
 
@@ -34,17 +34,17 @@ impl Names {
             for name in &sites[site].names {
                 match name {
                     // The first site to have a name keeps it.
-                    SiteName::Exact(name) => {
-                        names.exact.entry(name.as_bytes().into()).or_insert(site);
+                    SiteName::Exact(text) => {
+                        names.exact.entry(text.as_bytes().into()).or_insert(site);
                     }
-                    SiteName::Suffix(text) => names.suffixes.push((text.as_bytes().into(), site)),
-                    SiteName::Prefix(text) => names.prefixes.push((text.as_bytes().into(), site)),
+                    SiteName::Suffix(_) => names.suffixes.push((name.clone(), site)),
+                    SiteName::Prefix(_) => names.prefixes.push((name.clone(), site)),
                     SiteName::Regex(pattern) => names.patterns.push((pattern.clone(), site)),
                 }
             }
         }
         for list in [&mut names.suffixes, &mut names.prefixes] {
-            list.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+            list.sort_by_key(|(name, _)| std::cmp::Reverse(name.written().len()));
         }
         names
     }
@@ -68,9 +68,8 @@ impl Names {
         if let Some(&site) = self.exact.get(&*name) {
             return site;
         }
-        let suffix = self.suffixes.iter().find(|(text, _)| name.len() > text.len() && name.ends_with(text));
-        let prefix =
-            || self.prefixes.iter().find(|(text, _)| name.len() > text.len() && name.starts_with(text));
+        let suffix = self.suffixes.iter().find(|(known, _)| known.stands_for(&name).is_some());
+        let prefix = || self.prefixes.iter().find(|(known, _)| known.stands_for(&name).is_some());
         let site = suffix.or_else(prefix).map(|(_, site)| *site);
         // No expression is for a request without a host.
         let pattern =
@@ -119,6 +118,7 @@ mod tests {
             ("a.example.com", 1),
             ("A.Example.COM.:8080", 1),
             ("c.example.com", 2),
+            (".example.com", 2),
             ("c.b.example.com:81", 3),
             ("b.example.com", 2),
             ("www.example.org", 4),

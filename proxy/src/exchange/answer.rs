@@ -6,6 +6,7 @@ use super::values::Known;
 use super::{Ending, Env, Exchange};
 use crate::buffer::{Buffer, Buffers};
 use crate::config::Action;
+use crate::config::site::Added;
 use crate::http::reply::{self, Content, Reply};
 use crate::http::{Method, uri};
 use crate::site::{Place, files};
@@ -138,8 +139,8 @@ impl Exchange {
         buffers.put(head);
     }
 
-    /// Appends the lines of fields that a response gets whoever it is from: of a server's 401 that another answer
-    /// stands for, what it asks for (`ngx_http_upstream_intercept_errors`), and what the configuration adds.
+    /// Appends the lines of fields that a response gets whoever it is from: what is carried over from one that it stands
+    /// for (`ngx_http_upstream_intercept_errors`), and what the configuration adds.
     pub(super) fn append_fields(
         &mut self,
         place: &Place,
@@ -148,23 +149,29 @@ impl Exchange {
         out: &mut Vec<u8>,
     ) {
         if let Some(record) = &self.record {
-            out.extend_from_slice(&record.challenges);
+            out.extend_from_slice(&record.carried);
         }
         if place.changes_answers {
-            self.add_fields(place, moment, out);
+            let status = self.response.status;
+            self.add_fields(place, &|added| added.is_for(status), moment, out);
             tell_timeout(place, keep_alive, out);
         }
     }
 
-    /// Appends the lines of fields that responses of this status get (`add_header`), each of which those behind it know
-    /// of.
-    fn add_fields(&mut self, place: &Place, moment: Moment<'_>, out: &mut Vec<u8>) {
-        let (delivery, status) = (&place.rules.delivery, self.response.status);
-        for added in delivery.added.iter().filter(|added| added.is_for(status)) {
+    /// Appends the lines of those fields that the configuration adds (`add_header`), each of which those behind it know of.
+    pub(super) fn add_fields(
+        &mut self,
+        place: &Place,
+        is_wanted: &dyn Fn(&Added) -> bool,
+        moment: Moment<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let wanted = || place.rules.delivery.added.iter().filter(|added| is_wanted(added));
+        for added in wanted() {
             let validator = added.validator();
             // Of those the last one stands alone, also where it is empty.
-            let last = validator.and_then(|name| delivery.validator(name, status));
-            if last.is_some_and(|last| !std::ptr::eq(last, &added.value)) {
+            let last = validator.and_then(|_| wanted().rfind(|other| other.validator() == validator));
+            if last.is_some_and(|last| !std::ptr::eq(last, added)) {
                 continue;
             }
             let start = out.len();

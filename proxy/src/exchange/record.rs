@@ -42,8 +42,9 @@ pub struct Record {
     pub(super) of_answer: Kept,
     /// What it keeps of the response as it is sent, or is about to be.
     pub(super) of_sent: Kept,
-    /// The lines of a server's 401 that say how to authenticate, where another answer stands for it.
-    pub(super) challenges: Vec<u8>,
+    /// Lines of a response that another answer stands for, which that has too: of a server's 401 how to authenticate, of a
+    /// 416 how long the file is.
+    pub(super) carried: Vec<u8>,
 }
 
 /// A request's body without its coding, as far as it is held.
@@ -150,7 +151,7 @@ impl Record {
         self.of_head.clear();
         self.of_answer.clear();
         self.of_sent.clear();
-        self.challenges.clear();
+        self.carried.clear();
         self.head.clear();
         self.goes_on_elsewhere = false;
         (self.request_length, self.bytes_sent, self.body_start) = (0, 0, u64::MAX);
@@ -199,12 +200,12 @@ impl Record {
     /// Keeps the lines of a 401 that say how to authenticate (RFC 9110 section 11.6.1).
     #[cold]
     pub(super) fn keep_challenges(&mut self, fields: &Fields<'_, '_>) {
-        self.challenges.clear();
+        self.carried.clear();
         for (_, name, value) in
             fields.iter().filter(|(_, name, _)| name.eq_ignore_ascii_case(b"www-authenticate"))
         {
             for part in [name, b": ", value, b"\r\n"] {
-                self.challenges.extend_from_slice(part);
+                self.carried.extend_from_slice(part);
             }
         }
     }

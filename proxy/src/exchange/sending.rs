@@ -14,6 +14,7 @@ use httpdate::HttpDate;
 use super::files::Found;
 use super::values::Known;
 use super::{Ending, Env, Exchange, Step};
+use crate::config::site::Added;
 use crate::http::Method;
 use crate::http::conditions::{self, Validators, Verdict};
 use crate::http::head::{self, Parsed};
@@ -128,13 +129,21 @@ impl Exchange {
     fn tell_the_length(&mut self, length: u64, env: &mut Env) {
         self.fetch = None;
         self.status_shown = None;
-        if self.record.is_some() && self.answers_elsewhere(416, env) {
-            return;
+        let place = self.place.clone();
+        let mut lines = format!("Content-Range: bytes */{length}\r\n").into_bytes();
+        // nginx adds what a 200 gets before it looks at the ranges (`ngx_http_range_header_filter`).
+        let is_for_file =
+            |added: &Added| added.is_for(200) && !added.is_for(416) && added.validator().is_none();
+        self.add_fields(&place, &is_for_file, env.moment(), &mut lines);
+        if let Some(record) = &mut self.record {
+            record.carried = std::mem::take(&mut lines);
+            if self.answers_elsewhere(416, env) {
+                return;
+            }
         }
         let keep_alive = self.keeps_alive(env);
         self.request.cut(env);
-        let line = format!("Content-Range: bytes */{length}\r\n");
-        self.write(416, keep_alive, Content::Page(""), None, line.as_bytes(), env);
+        self.write(416, keep_alive, Content::Page(""), None, &lines, env);
     }
 
     fn begin_file(&mut self, status: u16, lines: &[u8], sending: Sending, env: &mut Env) {

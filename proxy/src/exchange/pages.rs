@@ -5,9 +5,11 @@ use super::request::Guise;
 use super::values::Known;
 use super::{Ending, Env, Exchange, Failure, Link};
 use crate::config::site::PageStatus;
+use crate::http::Method;
 use crate::http::fields::Fields;
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed};
+use crate::http::rewrite::ClientFraming;
 
 /// The most times that one request is sent to another location (nginx: `NGX_HTTP_MAX_URI_CHANGES`).
 const REDIRECTS_MAX: u8 = 10;
@@ -123,5 +125,18 @@ impl Exchange {
         // Errors that are about the request, or about the time it takes, are no reason to go on with it.
         let goes_on = is_named && self.request.has_its_body() && !matches!(status, 400 | 408);
         goes_on.then_some(length)
+    }
+
+    /// The framing that the client sees where it sees another status than this one of the server's (`error_page`), and
+    /// only one of the two has a body (RFC 9110 sections 15.3.5 and 15.4.5).
+    #[cold]
+    pub(super) fn reframed(&self, status: u16) -> Option<ClientFraming> {
+        let shown = self.status_shown.filter(|_| status >= 200)?;
+        let has_body = |status| !matches!(status, 204 | 304);
+        match (has_body(status), has_body(shown)) {
+            (true, false) => Some(ClientFraming::Bodiless),
+            (false, true) if self.request.method != Method::Head => Some(ClientFraming::Empty),
+            _ => None,
+        }
     }
 }

@@ -4,12 +4,12 @@ use super::env::{attach, park, put};
 use super::request::{joined, read_trailers};
 use super::{Env, Exchange, Failure};
 use crate::buffer::{Buffer, Buffers};
+use crate::http::Version;
 use crate::http::body::{Coding, Cursor, Then};
 use crate::http::fields::{Connection, Role, members};
 use crate::http::framing::{self, Length};
 use crate::http::head::{self, Parsed, ResponseHead};
 use crate::http::rewrite::{self, ClientFraming, Delivery};
-use crate::http::{Method, Version};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
@@ -393,19 +393,6 @@ impl Exchange {
         let out = response.out.get_or_insert_with(|| tools.buffers.small());
         rewrite::response(out, &head, &delivery, tools.date.as_bytes()).map_err(|_| Failure::HeadTooLarge)?;
         Ok(Parsed::Complete(head.len))
-    }
-
-    /// The framing that the client sees where it sees another status than this one of the server's (`error_page`), and
-    /// only one of the two has a body (RFC 9110 sections 15.3.5 and 15.4.5).
-    #[cold]
-    pub(super) fn reframed(&self, status: u16) -> Option<ClientFraming> {
-        let shown = self.status_shown.filter(|_| status >= 200)?;
-        let has_body = |status| !matches!(status, 204 | 304);
-        match (has_body(status), has_body(shown)) {
-            (true, false) => Some(ClientFraming::Bodiless),
-            (false, true) if self.request.method != Method::Head => Some(ClientFraming::Empty),
-            _ => None,
-        }
     }
 
     /// RFC 9110 sections 7.8 and 15.2.2: only a client that asked is switched, only to what it asked for,

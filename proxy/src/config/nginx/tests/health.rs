@@ -38,7 +38,7 @@ fn parameters_and_the_location_say_the_rest() {
     assert_eq!(check.keepalive, Some(Duration::from_secs(60)));
     assert!(check.mandatory && check.persistent);
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(check.fields, [field("Host", "n"), field("A", "u:80/Box")]);
+    assert_eq!(check.fields, [field("Host", "n"), field("A", "u:80/Box"), field("C", "a b")]);
 }
 
 #[test]

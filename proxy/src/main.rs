@@ -89,7 +89,8 @@ fn run(line: &CommandLine) -> ExitCode {
     // nginx would leave root to its master, which this process has to be as well: it reads the file again, and opens
     // logs anew.
     if is_root && loaded.config.process.user.is_none() {
-        let warning = "clients are served as root: name another user in \"user\", or \"user root\" if it is meant";
+        let warning =
+            "clients are served as root: name another user in \"user\", or \"user root\" if it is meant";
         tell(&format!("nginx: [warn] {warning}\n"));
         if logging::file().is_some() {
             log::warn!("{warning}");

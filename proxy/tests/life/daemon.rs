@@ -559,7 +559,10 @@ fn what_is_doubtful_is_said_on_both_sides() {
     let daemon = Daemon::start(&origin, "", "server_name a/b;");
     daemon.ready();
     let text = String::from_utf8_lossy(&daemon.started().stderr).into_owned();
-    let warning = text.strip_prefix("nginx: [warn] ").expect("a warning");
-    assert!(daemon.log().contains(&format!(": {warning}")), "{}", daemon.log());
+    assert!(text.contains("\"a/b\""), "{text}");
+    for line in text.lines() {
+        let warning = line.strip_prefix("nginx: [warn] ").expect("a warning");
+        assert!(daemon.log().contains(&format!(": {warning}\n")), "{}", daemon.log());
+    }
     daemon.end(Signal::TERM);
 }

@@ -29,14 +29,17 @@ const WAKE: Token = Token(usize::MAX);
 #[derive(Debug)]
 pub(super) struct Selector {
     poll: mio::Poll,
+    /// All descriptors are there before the process says that it listens.
+    registry: Registry,
     waker: Arc<mio::Waker>,
 }
 
 impl Selector {
     pub(super) fn new() -> io::Result<Selector> {
         let poll = mio::Poll::new()?;
-        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE)?);
-        Ok(Selector { poll, waker })
+        let registry = poll.registry().try_clone()?;
+        let waker = Arc::new(mio::Waker::new(&registry, WAKE)?);
+        Ok(Selector { poll, registry, waker })
     }
 
     pub(super) fn waker(&self) -> Arc<mio::Waker> {
@@ -46,8 +49,9 @@ impl Selector {
 
 /// Runs tasks, which end with a `T`. Each has a number; a later one has a higher one.
 pub(super) struct Engine<T> {
-    selector: Selector,
+    poll: mio::Poll,
     registry: Rc<Registry>,
+    waker: Arc<mio::Waker>,
     events: Events,
     tasks: BTreeMap<usize, Task<T>>,
     next: usize,
@@ -64,19 +68,20 @@ struct Task<T> {
 }
 
 impl<T> Engine<T> {
-    pub(super) fn new(selector: Selector) -> io::Result<Engine<T>> {
-        let registry = Rc::new(selector.poll.registry().try_clone()?);
+    pub(super) fn new(selector: Selector) -> Engine<T> {
+        let Selector { poll, registry, waker } = selector;
         let (wakes, woken) = mpsc::channel();
-        Ok(Engine {
-            selector,
-            registry,
+        Engine {
+            poll,
+            registry: Rc::new(registry),
+            waker,
             events: Events::with_capacity(BATCH),
             tasks: BTreeMap::new(),
             next: 0,
             ready: Vec::new(),
             woken,
             wakes,
-        })
+        }
     }
 
     /// Begins a task with the next turn. Returns its number.
@@ -86,7 +91,7 @@ impl<T> Engine<T> {
     {
         let number = self.next;
         self.next += 1;
-        let wake = WakeTask { number, wakes: self.wakes.clone(), loop_waker: self.selector.waker() };
+        let wake = WakeTask { number, wakes: self.wakes.clone(), loop_waker: self.waker.clone() };
         let io = Rc::new(Io {
             registry: self.registry.clone(),
             token: Token(number),
@@ -111,7 +116,7 @@ impl<T> Engine<T> {
             true => until.map(|until| until.saturating_duration_since(Instant::now())),
             false => Some(Duration::ZERO),
         };
-        match self.selector.poll.poll(&mut self.events, patience) {
+        match self.poll.poll(&mut self.events, patience) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
@@ -220,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_task_that_panics_ends_and_others_go_on() {
-        let mut engine = Engine::new(Selector::new().expect("a poller")).expect("a poller");
+        let mut engine = Engine::new(Selector::new().expect("a poller"));
         let broken = engine.spawn(|_| async { panic!("as planned") });
         let sound = engine.spawn(|io| async move {
             io.sleep(Instant::now() + Duration::from_millis(10)).await;

@@ -48,14 +48,14 @@ pub(super) struct Ended {
 }
 
 impl Lookups {
-    pub(super) fn new(selector: Selector, preferences: Arc<Preferences>) -> io::Result<Lookups> {
-        Ok(Lookups {
-            engine: Engine::new(selector)?,
+    pub(super) fn new(selector: Selector, preferences: Arc<Preferences>) -> Lookups {
+        Lookups {
+            engine: Engine::new(selector),
             means: Means { preferences, system: Rc::default(), system_for_servers: Rc::default() },
             open: BTreeMap::new(),
             tasks: HashMap::new(),
             displaced: Vec::new(),
-        })
+        }
     }
 
     /// Whether none is under way.

@@ -109,7 +109,7 @@ impl Resolver {
     ///
     /// The kernel gives no poller.
     pub fn resolve_unknown(&mut self, is_strict: bool) -> io::Result<Vec<String>> {
-        let mut lookups = Lookups::new(Selector::new()?, self.preferences.clone())?;
+        let mut lookups = Lookups::new(Selector::new()?, self.preferences.clone());
         let until = Instant::now() + START_PATIENCE;
         for name in self.names.iter().filter(|name| !name.known) {
             lookups.begin(name.question.clone(), Asker::Server(name.of), until);
@@ -139,7 +139,7 @@ impl Resolver {
     /// The kernel gives no poller, or cannot wait any more.
     pub fn run(mut self, shared: &Shared, called: Called) -> io::Result<()> {
         let Called { calls, selector } = called;
-        let mut lookups = Lookups::new(selector, self.preferences.clone())?;
+        let mut lookups = Lookups::new(selector, self.preferences.clone());
         loop {
             let now = Instant::now();
             for name in self.names.iter_mut().filter(|name| name.due.is_some_and(|due| due <= now)) {

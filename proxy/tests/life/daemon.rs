@@ -31,7 +31,10 @@ impl Daemon {
     pub(crate) fn start_as_root(origin: &Origin, directives: &str, inner: &str) -> Daemon {
         let copy = |folder: &Path| {
             let program = folder.join("proxy");
-            fs::copy(PROXY, &program).expect("a copy");
+            // Not by this process: what another test starts at that moment would have the file open for writing, too, and
+            // it could not be executed.
+            let copied = Command::new("cp").arg(PROXY).arg(&program).status().expect("cp");
+            assert!(copied.success());
             program
         };
         Daemon::prepare(copy).run(origin, directives, inner)

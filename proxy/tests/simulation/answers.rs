@@ -23,23 +23,31 @@ pub(crate) enum Piece {
     Reset,
 }
 
-/// How many of the bytes that an answer begins with make its first head; all there could be where none comes whole.
-pub(crate) fn first_head(pieces: &[Piece]) -> u64 {
+/// How many of the bytes that an answer begins with make its first head, all there could be where none comes whole; and
+/// how many the answer takes where that head is the final one and tells the length of the body, else none.
+pub(crate) fn first_head(pieces: &[Piece]) -> (u64, u64) {
     let bytes = pieces.iter().filter_map(|piece| match piece {
         Piece::Bytes(bytes) => Some(bytes),
         _ => None,
     });
-    let (mut len, mut line) = (0, 0);
+    let (mut head, mut line) = (Vec::new(), 0);
     for byte in bytes.flatten() {
-        len += 1;
+        head.push(*byte);
         match byte {
-            b'\n' if line == 0 => return len,
+            b'\n' if line == 0 => {
+                let text = String::from_utf8_lossy(&head);
+                let is_final = !text.starts_with("HTTP/1.1 1");
+                let length =
+                    text.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
+                let exact = length.filter(|_| is_final).map_or(0, |length: u64| head.len() as u64 + length);
+                return (head.len() as u64, exact);
+            }
             b'\n' => line = 0,
             b'\r' => {}
             _ => line += 1,
         }
     }
-    u64::MAX
+    (u64::MAX, 0)
 }
 
 /// What follows from an answer for its connection.
@@ -105,6 +113,7 @@ pub(crate) fn plan(
         begin: 0,
         length: 0,
         first_head: 0,
+        exact: 0,
         until_close: false,
         doubtful: false,
         orderly: false,

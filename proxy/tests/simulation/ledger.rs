@@ -98,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) length: u64,
     /// So many bytes make its first head, an interim one or the final one. Before them the client can have nothing of it.
     pub(crate) first_head: u64,
+    /// How many bytes it takes by what that head says; 0 where it does not say it. Before them it may be held.
+    pub(crate) exact: u64,
     /// The end of the connection is its end.
     pub(crate) until_close: bool,
     /// All of it was sent, but a reset may have taken part of it.

@@ -204,7 +204,7 @@ impl Serving {
         plan.answer.early = early;
         plan.answer.until_close = plan.until_close;
         plan.answer.begin = w.conns[self.conn].far_sent;
-        plan.answer.first_head = answers::first_head(&plan.pieces);
+        (plan.answer.first_head, plan.answer.exact) = answers::first_head(&plan.pieces);
         if early {
             if plan.answer.status == 101 {
                 plan.answer.kind = Kind::Unsound("a switch before the request's end");
@@ -338,6 +338,7 @@ fn unsolicited() -> Answer {
         begin: 0,
         length: 0,
         first_head: 0,
+        exact: 0,
         until_close: false,
         doubtful: false,
         orderly: false,

@@ -146,10 +146,14 @@ impl Ledger {
         if let Some(answer) = last.answer.map(|n| &self.answers[n])
             && let Some(came) = self.taps.get(&last.conn).and_then(|tap| tap.took.checked_sub(answer.begin))
         {
-            if came >= answer.first_head && !leave.retries_responses {
+            let (head, exact) = (answer.first_head, answer.exact);
+            if came >= head.max(exact) && !leave.retries_responses {
                 return Err(format!("{ask} is sent again after a head in response to it"));
             }
-            if (1..answer.first_head).contains(&came) {
+            if (head..exact).contains(&came) {
+                self.see("a request sent again after a part of a short response");
+            }
+            if (1..head).contains(&came) {
                 self.see("a request sent again after a part of a head");
             }
         }

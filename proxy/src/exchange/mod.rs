@@ -430,6 +430,7 @@ impl Exchange {
     }
 
     /// The upstream connection has been parted with, as `next` asked.
+    #[inline(always)]
     pub fn released(&mut self, env: &mut Env) {
         self.link = Link::None;
         self.send_failure = None;

@@ -139,8 +139,10 @@ impl Cursor {
     /// was), so that what passes lies in one piece, however small the chunks are that it came in.
     #[inline(always)]
     pub fn compact(&mut self, buffer: &mut Buffer, judged: usize) -> Result<Scan, BadChunk> {
-        let scan = self.scan(&buffer.filled()[judged..])?;
-        if scan.skip == 0 { Ok(scan) } else { self.close_gaps(buffer, judged, scan) }
+        match self.scan(&buffer.filled()[judged..]) {
+            Ok(scan) if scan.skip > 0 => self.close_gaps(buffer, judged, scan),
+            scan => scan,
+        }
     }
 
     #[cold]
@@ -164,16 +166,21 @@ impl Cursor {
 
     /// Looks at the `bytes` that follow those of earlier calls, as far as it can: to their end, to the
     /// end of the body, to a trailer section, or past the first run that does not pass.
+    #[inline(always)]
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Scan, BadChunk> {
         // Most bodies are of a known length and here already, or are none.
         match self.state {
-            State::End => return Ok(Scan { then: Then::End, ..Scan::default() }),
+            State::End => Ok(Scan { then: Then::End, ..Scan::default() }),
             State::Exact(left) if left <= bytes.len() as u64 => {
                 self.state = State::End;
-                return Ok(Scan { pass: left as usize, skip: 0, data: left as usize, then: Then::End });
+                Ok(Scan { pass: left as usize, skip: 0, data: left as usize, then: Then::End })
             }
-            _ => {}
+            _ => self.scan_runs(bytes),
         }
+    }
+
+    #[inline(never)]
+    fn scan_runs(&mut self, bytes: &[u8]) -> Result<Scan, BadChunk> {
         let mut at = 0;
         let mut pass = 0;
         let mut data = 0;

@@ -118,7 +118,7 @@ pub fn is_host(host: &[u8]) -> bool {
         _ => false,
     };
     // A dot at the end is left out where a site is looked for, and a name is to be left.
-    (name.len() > 1 || matches!(name, [byte] if *byte != b'.')) && port_is_sound
+    !matches!(name, [] | [b'.']) && port_is_sound
 }
 
 /// Whether a name holds nothing but the octets it may and escapes with both their digits

@@ -34,7 +34,8 @@ done
 
 [[ -z $folder || $folder == /* ]] || folder=$PWD/$folder
 cd "$ROOT"
-# From here, so that no path of this machine stands in the command that the run keeps.
+# From here where it can be, so that no path of this machine stands in the command that the run keeps.
+folder=${folder#"$PWD"/}
 [[ -n $folder ]] || folder=bench/runs/$(date -u +%FT%H%M)-$(uname -n)-$(nproc)-cores
 [[ ! -e $folder/run.json ]] || die "$folder holds a run already: name another folder, or remove this one first"
 

@@ -44,8 +44,9 @@ fn a_starved_generator_voids_round_and_run() {
         visited.unwrap().0
     });
     let reasons = round.voids.join("; ");
-    // On a machine that has other work besides, it may be the core that is named.
-    let is_told = |text: &str| text.contains("the generator lagged") || text.contains("the load's core was");
+    // On a machine that has other work besides, it may be the core that is named, or that it sent nothing at all.
+    let told = ["the generator lagged", "the generator was late", "the load's core was"];
+    let is_told = |text: &str| told.iter().any(|words| text.contains(words));
     assert!(is_told(&reasons), "{reasons}");
     let voids = of_run(&[withheld(&scenario, round)], 1);
     assert!(is_told(&voids[0].reason), "{voids:?}");

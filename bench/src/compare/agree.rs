@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::model::{FORMAT, Machine, Run, figure};
-use super::scenario::ONE_AT_A_TIME;
 use super::table::table;
 use crate::output;
 
@@ -114,11 +113,6 @@ pub fn agree(options: &AgreeOptions) -> Result<(), AgreeError> {
     pairs.sort_by(|a, b| b.difference().total_cmp(&a.difference()));
     output::print(Pairs(&pairs))?;
     output::print(format!("{} of {all} ratios are in one run alone, and not compared", all - pairs.len()))?;
-    if is_chance(&first, ONE_AT_A_TIME) {
-        output::print(
-            "CPU time at one connection is not compared: idle cores were halted, and waking them is chance",
-        )?;
-    }
     judge(&pairs, all, options.within)
 }
 
@@ -169,8 +163,7 @@ fn ratios(run: &Run) -> BTreeMap<Name, f64> {
     for scenario in &run.scenarios {
         for entry in &scenario.entries {
             for (name, words) in FIGURES {
-                let is_told = !(name == figure::CPU && is_chance(run, &scenario.key));
-                let Some(figure) = entry.figure(name).filter(|_| is_told) else { continue };
+                let Some(figure) = entry.figure(name) else { continue };
                 for (to, ratio) in [("relay", &figure.to_floor), ("nginx", &figure.to_nginx)] {
                     let ratio = ratio.as_ref().filter(|_| entry.subject != to);
                     let name = (words, scenario.key.clone(), entry.subject.clone(), to);
@@ -180,13 +173,6 @@ fn ratios(run: &Run) -> BTreeMap<Name, f64> {
         }
     }
     ratios
-}
-
-/// Whether CPU time under this load is chance. With one request under way at a time both cores run out of work by turns; where
-/// such a core is halted, waking it is CPU time of whoever does (`lab/awake.rs`), and how often that is needed is settled
-/// by how a run has begun.
-fn is_chance(run: &Run, load: &str) -> bool {
-    !run.is_awake && load == ONE_AT_A_TIME
 }
 
 /// The ratios of both, and how many either has.
@@ -263,12 +249,6 @@ mod tests {
             let second = other.path().to_owned();
             agree(&AgreeOptions { first: folder.clone(), second, within: 10.0 }).unwrap_err().to_string()
         };
-        // Whether a core is halted when one request waits for it is chance, and no ratio.
-        let of_single = |is_awake| {
-            let run = Run { is_awake, ..run.clone() };
-            ratios(&run).keys().filter(|(of, load, ..)| *of == "CPU time" && load == ONE_AT_A_TIME).count()
-        };
-        assert!(of_single(true) > 0 && of_single(false) == 0);
         let asleep = error(&Run { is_awake: !run.is_awake, ..run.clone() });
         assert!(asleep.starts_with("what idle cores do differs"), "{asleep}");
         let machine = Machine { host: "another".into(), ..run.machine.clone() };

@@ -2,7 +2,7 @@
 //!
 //! The subject has a core to itself, load and origins share another one. A round visits every subject under one
 //! load; the next one begins with another subject, so that none always comes first. What disturbs a round
-//! makes it void ([`void`]) for all of them, and it is made again (`rounds.rs`).
+//! makes it void (`void.rs`) for all of them, and it is made again (`rounds.rs`).
 //!
 //! - CPU time: what the scheduler accounts to the subject's threads, over the requests that were answered
 //!   (`visit.rs`)

@@ -7,9 +7,6 @@ use super::options::Settings;
 use crate::lab::{BODY_MARK, Cores};
 use crate::load::{Check, Pace, Plan, Request, Target};
 
-/// The load of one connection, with one request under way at a time.
-pub(super) const ONE_AT_A_TIME: &str = "single";
-
 /// One load.
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
@@ -58,7 +55,7 @@ impl Scenario {
             },
             Scenario {
                 counts_calls: settings.is_full,
-                ..page(ONE_AT_A_TIME, "small page, one connection, one request at a time", 1)
+                ..page("single", "small page, one connection, one request at a time", 1)
             },
         ];
         for rate in &settings.rates {

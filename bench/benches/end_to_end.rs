@@ -2,7 +2,7 @@
 //! and what else is installed. For the small page, the one whose hits Redis counts, 16 KiB and 1 MiB.
 //!
 //! One request is under way at a time, so most of this is the kernel waking processes; what matters is by
-//! how much one line lies above another. Cores without work wait awake where the kernel lets them. `bench compare`
+//! how much one line lies above another. Cores without work are kept awake. `bench compare`
 //! measures the rest.
 //!
 //! `BINARIES=FOLDER` takes proxy, backend and bench from there instead of building them, so that two states of the code can
@@ -37,7 +37,11 @@ fn latency(criterion: &mut Criterion) -> Result<(), LabError> {
         Some(folder) => Binaries::find(&folder)?,
         None => Binaries::build()?,
     };
-    let _awake = Awake::request().inspect_err(|why| println!("cores without work are halted: {why}")).ok();
+    let awake = Awake::keep(cores).unwrap_or_else(|why| {
+        println!("awake cores: {why}");
+        Awake::none()
+    });
+    println!("Cores without work {}.", awake.how().text());
     let folder = lab::folder()?;
     let origins = Origins::start(&binaries, cores)?;
     for (name, path, length) in PAGES {

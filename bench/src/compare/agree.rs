@@ -142,9 +142,9 @@ fn of_one_kind(first: &Run, second: &Run) -> Result<(), AgreeError> {
         let Machine { host, processor, cores, .. } = &run.machine;
         format!("{host} with {cores} cores of {processor}")
     };
-    let idle = |run: &Run| if run.is_awake { "awake" } else { "halted" }.to_owned();
+    let idle = |run: &Run| format!("they {}", run.idle_cores.text());
     type Trait = fn(&Run) -> String;
-    let traits: [(&str, Trait); 2] = [("the machine", machine), ("what idle cores do", idle)];
+    let traits: [(&str, Trait); 2] = [("the machine", machine), ("what cores without work do", idle)];
     for (what, of) in traits {
         let (first, second) = (of(first), of(second));
         if first != second {
@@ -211,6 +211,7 @@ impl fmt::Display for Pairs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::IdleCores;
 
     fn pair(first: f64, second: f64) -> Pair {
         let (load, subject) = ("single".into(), "proxy".into());
@@ -249,8 +250,8 @@ mod tests {
             let second = other.path().to_owned();
             agree(&AgreeOptions { first: folder.clone(), second, within: 10.0 }).unwrap_err().to_string()
         };
-        let asleep = error(&Run { is_awake: !run.is_awake, ..run.clone() });
-        assert!(asleep.starts_with("what idle cores do differs"), "{asleep}");
+        let asleep = error(&Run { idle_cores: IdleCores::Halted, ..run.clone() });
+        assert!(asleep.starts_with("what cores without work do differs"), "{asleep}");
         let machine = Machine { host: "another".into(), ..run.machine.clone() };
         assert!(error(&Run { machine, ..run.clone() }).contains("another with"));
         assert!(error(&Run { format: FORMAT + 1, ..run.clone() }).contains("it is of format"));

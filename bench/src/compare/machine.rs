@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::param::clock_ticks_per_second;
 
 use super::model::Machine;
+use crate::lab::Awake;
 
 impl Machine {
     /// This one.
@@ -56,6 +57,8 @@ pub(super) fn marked(commit: String, are_given: bool) -> String {
 pub(super) struct CoreTime {
     at: Instant,
     idle_ticks: u64,
+    /// What kept it awake was busy.
+    spun: Duration,
     steal_ticks: u64,
 }
 
@@ -70,18 +73,20 @@ pub(super) struct CoreShare {
 
 impl CoreTime {
     /// Until now.
-    pub(super) fn now(core: usize) -> CoreTime {
+    pub(super) fn now(core: usize, awake: &Awake) -> CoreTime {
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
         let (idle_ticks, steal_ticks) = idle_and_steal(&text, core).unwrap_or_default();
-        CoreTime { at: Instant::now(), idle_ticks, steal_ticks }
+        CoreTime { at: Instant::now(), idle_ticks, spun: awake.spun(core), steal_ticks }
     }
 
     /// From `before` to this moment.
     pub(super) fn since(self, before: CoreTime) -> CoreShare {
-        let ticks = (self.at - before.at).as_secs_f64() * clock_ticks_per_second() as f64;
+        let seconds = (self.at - before.at).as_secs_f64();
+        let ticks = seconds * clock_ticks_per_second() as f64;
         let share = |now: u64, before: u64| (now.saturating_sub(before) as f64 / ticks).min(1.0);
         let steal = share(self.steal_ticks, before.steal_ticks);
-        CoreShare { busy: (1.0 - share(self.idle_ticks, before.idle_ticks) - steal).max(0.0), steal }
+        let spun = self.spun.saturating_sub(before.spun).as_secs_f64() / seconds;
+        CoreShare { busy: (1.0 - share(self.idle_ticks, before.idle_ticks) - spun - steal).max(0.0), steal }
     }
 }
 
@@ -95,8 +100,6 @@ fn idle_and_steal(text: &str, core: usize) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -113,10 +116,12 @@ mod tests {
         assert_eq!(idle_and_steal(text, 0), Some((0, 0)));
         assert_eq!(idle_and_steal("cpu1 1 2 3", 1), None);
         let ticks = clock_ticks_per_second();
-        let before = CoreTime { at: Instant::now(), idle_ticks: 810, steal_ticks: 5 };
+        let before =
+            CoreTime { at: Instant::now(), idle_ticks: 810, spun: Duration::from_secs(7), steal_ticks: 5 };
         let after = CoreTime {
             at: before.at + Duration::from_secs(10),
-            idle_ticks: 810 + 5 * ticks,
+            idle_ticks: 810 + 3 * ticks,
+            spun: Duration::from_secs(9),
             steal_ticks: 5 + ticks,
         };
         let share = after.since(before);

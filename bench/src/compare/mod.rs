@@ -34,7 +34,7 @@ mod void;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::lab::{self, Awake, Binaries, Cores, LabError, Launch, Origins};
+use crate::lab::{self, Awake, Binaries, Cores, Gauge, IdleCores, LabError, Launch, Origins};
 use crate::load::{LoadError, Log, Outcome, Percentiles};
 use crate::output;
 pub use agree::{AgreeOptions, agree};
@@ -45,7 +45,7 @@ pub use options::Options;
 use options::Settings;
 use rounds::Rounds;
 use scenario::Scenario;
-use visit::{Contender, What, visit};
+use visit::{Again, Contender, Place, What, visit};
 
 /// The name of the origin without anything before it.
 const DIRECT: &str = "direct";
@@ -152,11 +152,18 @@ impl Comparison<'_> {
         }
         let mut run = self.nothing_yet();
         let awake = match self.settings.may_sleep {
-            true => None,
-            false => Awake::request().map_err(|why| run.left_out.push(format!("awake cores: {why}"))).ok(),
+            true => Awake::none(),
+            false => Awake::keep(self.cores).unwrap_or_else(|why| {
+                run.left_out.push(format!("awake cores: {why}"));
+                Awake::none()
+            }),
         };
-        let awake_before = Awake::count(self.cores.load);
-        let error = self.measure(&mut run).err();
+        run.idle_cores = awake.how();
+        let gauge = Gauge::default();
+        let again = Again::default();
+        let place = Place { cores: self.cores, awake: &awake, gauge: &gauge, again: &again };
+        let error = self.measure(place, &mut run).err();
+        run.again = again.count();
         let is_empty = run.scenarios.is_empty() && run.sweeps.is_empty();
         let error = match error {
             Some(error) if is_empty => return Err(error),
@@ -166,7 +173,6 @@ impl Comparison<'_> {
         run.voids.extend(error.as_ref().map(void::of_early_end));
         run.voids.extend(void::of_siblings(self.cores));
         run.voids.extend(void::of_run(&run.scenarios, run.rounds));
-        run.is_awake = awake.is_some() && Awake::count(self.cores.load) > awake_before;
         run.took_s = start.elapsed().as_secs_f64();
         Ok((run, error))
     }
@@ -188,24 +194,25 @@ impl Comparison<'_> {
             sweeps: Vec::new(),
             memory: Vec::new(),
             instructions: BTreeMap::new(),
-            is_awake: false,
+            idle_cores: IdleCores::Halted,
+            again: 0,
             withheld: Vec::new(),
             voids: Vec::new(),
         }
     }
 
     /// Puts into `run` what it measures, as it goes: what was there before an error is not lost.
-    fn measure(&self, run: &mut Run) -> Result<(), CompareError> {
+    fn measure(&self, place: Place<'_>, run: &mut Run) -> Result<(), CompareError> {
         let scratch = lab::folder()?;
         let origins = Origins::start(&self.binaries, self.cores)?;
         let mut contenders = self.start(&origins, &scratch.path().join("plain"), run)?;
         run.subjects = contenders.iter().map(info).collect();
         let page_length = lab::page_length(origins.addresses[0])?;
         for scenario in Scenario::all(&self.settings) {
-            self.compare(&scenario.with_page_length(page_length), &mut contenders, run)?;
+            self.compare(&scenario.with_page_length(page_length), &mut contenders, place, run)?;
         }
         if self.settings.is_full && self.settings.wants("sweep") {
-            sweep::of_all(&contenders, self.cores, page_length, run)?;
+            sweep::of_all(&contenders, place, page_length, run)?;
         }
         // These start each subject anew, alone.
         let launches: Vec<Launch> = contenders
@@ -233,7 +240,7 @@ impl Comparison<'_> {
             std::fs::create_dir_all(&folder)?;
             let origins = Origins::start_with_redis(&self.binaries, self.cores, &folder)?;
             let mut contenders = self.start(&origins, &folder, run)?;
-            self.compare(&Scenario::with_redis(&self.settings), &mut contenders, run)?;
+            self.compare(&Scenario::with_redis(&self.settings), &mut contenders, place, run)?;
         }
         Ok(())
     }
@@ -278,11 +285,12 @@ impl Comparison<'_> {
         &self,
         scenario: &Scenario,
         contenders: &mut Vec<Contender<'_>>,
+        place: Place<'_>,
         run: &mut Run,
     ) -> Result<(), CompareError> {
         let wanted = self.settings.rounds;
         let mut rounds = Rounds::new(scenario, contenders);
-        let mut result = rounds.until_good(contenders, self.cores, wanted, run);
+        let mut result = rounds.until_good(contenders, place, wanted, run);
         let Rounds { result: mut load, outcomes, .. } = rounds;
         let used = void::good_rounds(&load);
         figures::fill(scenario, &mut load.entries, &used);
@@ -291,7 +299,7 @@ impl Comparison<'_> {
             result = result.and_then(|()| self.write_histograms(scenario, entry, good));
         }
         if result.is_ok() && scenario.counts_calls && self.settings.wants("calls") {
-            result = self.count_calls(scenario, contenders, &mut load.entries, run);
+            result = self.count_calls(scenario, contenders, place, &mut load.entries, run);
         }
         run.withheld.extend(void::withhold(&mut load, wanted));
         run.withheld.extend(void::of_ticks(&load));
@@ -324,6 +332,7 @@ impl Comparison<'_> {
         &self,
         scenario: &Scenario,
         contenders: &[Contender<'_>],
+        place: Place<'_>,
         entries: &mut [Entry],
         run: &mut Run,
     ) -> Result<(), CompareError> {
@@ -338,7 +347,7 @@ impl Comparison<'_> {
             let Some((_, subject)) = contender.subject() else { continue };
             let mut void = None;
             let load = || {
-                let (round, _) = visit(contender, scenario, self.cores, 0)?;
+                let (round, _) = visit(contender, scenario, place, 0)?;
                 void = void::of_visit(&scenario.key, contender.name, &round.load);
                 Ok(round.load.answered_in_all)
             };

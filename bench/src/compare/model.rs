@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::lab::IdleCores;
 use crate::load::{Percentiles, Summary};
 use crate::stats::{self, Sample};
 
 /// The number of this format; it changes when readers have to.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A whole run of `bench compare`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,8 +41,11 @@ pub struct Run {
     pub subject_core: usize,
     /// The core of load and origins.
     pub load_core: usize,
-    /// Whether cores without work waited for it awake, instead of being halted.
-    pub is_awake: bool,
+    /// What cores without work did.
+    pub idle_cores: IdleCores,
+    /// Visits that were made again, since a core was slow in them; none in older runs, which did not look.
+    #[serde(default)]
+    pub again: u32,
     /// Good rounds that each figure was to have.
     pub rounds: u32,
     /// In the order of the tables: direct, relay, proxy, then the others that are there.
@@ -197,6 +201,10 @@ pub struct Round {
     pub waited: f64,
     /// What the hypervisor took from either core, as a share of the visit, 0 to 1.
     pub steal: f64,
+    /// The share of the visit in which a core was slow, 0 to 1: somebody beside this machine may share it. 0 in older runs, which
+    /// did not look.
+    #[serde(default)]
+    pub slow: f64,
     /// Why this round does not count; empty for a good one. A round that does not count is void for all
     /// subjects, so that ratios are taken within rounds.
     pub voids: Vec<String>,

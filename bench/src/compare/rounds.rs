@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::CompareError;
 use super::model::{self, Entry, Run};
 use super::scenario::Scenario;
-use super::visit::{Contender, visit};
+use super::visit::{Contender, Place};
 use super::void;
-use crate::lab::Cores;
 use crate::load::Outcome;
 use crate::output;
 
@@ -31,13 +30,13 @@ impl<'a> Rounds<'a> {
     pub(super) fn until_good(
         &mut self,
         contenders: &mut Vec<Contender<'_>>,
-        cores: Cores,
+        place: Place<'_>,
         wanted: u32,
         run: &mut Run,
     ) -> Result<(), CompareError> {
         for number in 1..=2 * wanted {
             output::tell(format_args!("{}: round {number}", self.scenario.key));
-            self.one(contenders, cores, number, run)?;
+            self.one(contenders, place, number, run)?;
             let mut rounds = self.result.entries.iter().flat_map(|entry| &entry.rounds);
             let has_failed = rounds.any(|round| void::of_answers(&round.load).is_some());
             // A wrong answer makes the run void; more rounds would not mend that.
@@ -52,18 +51,18 @@ impl<'a> Rounds<'a> {
     fn one(
         &mut self,
         contenders: &mut Vec<Contender<'_>>,
-        cores: Cores,
+        place: Place<'_>,
         number: u32,
         run: &mut Run,
     ) -> Result<(), CompareError> {
         let mut failed = BTreeMap::new();
         for (at, contender) in contenders.iter_mut().enumerate() {
-            match contender.restart(cores) {
+            match contender.restart(place.cores) {
                 Ok(void) => run.voids.extend(void),
                 Err(error) => drop(failed.insert(at, contender.excuse(error)?)),
             }
         }
-        self.visit_all(contenders, cores, number, &mut failed)?;
+        self.visit_all(contenders, place, number, &mut failed)?;
         self.leave_out(failed, contenders, number, &mut run.left_out);
         Ok(())
     }
@@ -90,7 +89,7 @@ impl<'a> Rounds<'a> {
     pub(super) fn visit_all(
         &mut self,
         contenders: &[Contender<'_>],
-        cores: Cores,
+        place: Place<'_>,
         number: u32,
         failed: &mut BTreeMap<usize, String>,
     ) -> Result<(), CompareError> {
@@ -99,7 +98,7 @@ impl<'a> Rounds<'a> {
             if failed.contains_key(&at) {
                 continue;
             }
-            match visit(&contenders[at], self.scenario, cores, number) {
+            match place.again.visit(&contenders[at], self.scenario, place, number) {
                 Ok((round, outcome)) => {
                     self.result.entries[at].rounds.push(round);
                     self.outcomes[at].push(outcome);

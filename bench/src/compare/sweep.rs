@@ -3,9 +3,8 @@
 use super::CompareError;
 use super::model::{Point, Round, Run, Sweep, Void};
 use super::scenario::Scenario;
-use super::visit::{Contender, visit};
+use super::visit::{Contender, Place};
 use super::void;
-use crate::lab::Cores;
 use crate::output;
 
 /// The first rate.
@@ -30,12 +29,12 @@ const P99_US_MAX: f64 = 5000.0;
 /// `run` as well.
 pub(super) fn of_all(
     contenders: &[Contender<'_>],
-    cores: Cores,
+    place: Place<'_>,
     page_length: u64,
     run: &mut Run,
 ) -> Result<(), CompareError> {
     let mut climbs: Vec<Climb<'_>> = contenders.iter().map(Climb::new).collect();
-    let result = climb_all(&mut climbs, cores, page_length);
+    let result = climb_all(&mut climbs, place, page_length);
     for climb in climbs {
         run.voids.extend(climb.void);
         match climb.left_out {
@@ -46,7 +45,7 @@ pub(super) fn of_all(
     result
 }
 
-fn climb_all(climbs: &mut [Climb<'_>], cores: Cores, page_length: u64) -> Result<(), CompareError> {
+fn climb_all(climbs: &mut [Climb<'_>], place: Place<'_>, page_length: u64) -> Result<(), CompareError> {
     let mut rate = FIRST_PER_S;
     for _ in 0..POINTS {
         let scenario = Scenario::sweep(rate).with_page_length(page_length);
@@ -55,7 +54,7 @@ fn climb_all(climbs: &mut [Climb<'_>], cores: Cores, page_length: u64) -> Result
         for attempt in 0..2 {
             for visit in 1..=VISITS {
                 for climb in climbs.iter_mut().filter(|climb| climb.is_at_work(rate)) {
-                    if let Err(error) = climb.visit(&scenario, cores, attempt * VISITS + visit) {
+                    if let Err(error) = climb.visit(&scenario, place, attempt * VISITS + visit) {
                         climb.left_out = Some(climb.contender.excuse(error)?);
                         climb.is_over = true;
                     }
@@ -105,8 +104,8 @@ impl<'a> Climb<'a> {
         !self.is_over && self.sweep.knee_per_s < rate
     }
 
-    fn visit(&mut self, scenario: &Scenario, cores: Cores, number: u32) -> Result<(), CompareError> {
-        let (round, _) = visit(self.contender, scenario, cores, number)?;
+    fn visit(&mut self, scenario: &Scenario, place: Place<'_>, number: u32) -> Result<(), CompareError> {
+        let (round, _) = place.again.visit(self.contender, scenario, place, number)?;
         let void = || void::of_wrong_answers("sweep", self.contender.name, &round.load);
         self.void = self.void.take().or_else(void);
         self.visits.push(round);

@@ -3,17 +3,32 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use backend::{Options, Server};
 
 use super::super::rounds::Rounds;
 use super::super::scenario;
-use super::super::visit::{Contender, What, visit};
+use super::super::visit::{Again, Contender, Place, What, visit};
 use super::*;
 use crate::compare::figures;
-use crate::lab::{self, LabError};
+use crate::lab::{self, Awake, Gauge, LabError, Timings};
 
 const CORES: Cores = Cores { subject: 1, load: 0 };
+
+/// Where visits are made here.
+#[derive(Default)]
+struct Surroundings {
+    gauge: Gauge,
+    again: Again,
+}
+
+impl Surroundings {
+    fn place(&self) -> Place<'_> {
+        const ASLEEP: &Awake = &Awake::none();
+        Place { cores: CORES, awake: ASLEEP, gauge: &self.gauge, again: &self.again }
+    }
+}
 
 /// The origin alone, with answers that fail so often.
 fn origin(fail_rate: f64) -> (Server, Contender<'static>) {
@@ -39,7 +54,7 @@ fn a_starved_generator_voids_round_and_run() {
             };
             scope.spawn(move || lab::on_core(CORES.load, spin));
         }
-        let visited = visit(&contender, &scenario, CORES, 1);
+        let visited = visit(&contender, &scenario, Surroundings::default().place(), 1);
         is_over.store(true, Ordering::Relaxed);
         visited.unwrap().0
     });
@@ -104,7 +119,7 @@ fn one_load_that_the_generator_could_not_put_on_voids_the_run() {
 fn a_wrong_status_voids_round_and_run() {
     let (server, contender) = origin(1.0);
     let scenario = scenario::Scenario::sweep(500.0);
-    let round = visit(&contender, &scenario, CORES, 1).unwrap().0;
+    let round = visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().0;
     let reasons = round.voids.join("; ");
     assert!(reasons.contains("unexpected status") && reasons.contains("statuses 500"), "{reasons}");
     let mut result = with_rounds(&scenario, vec![round]);
@@ -127,7 +142,7 @@ fn a_page_of_another_length_voids_the_round() {
     assert_eq!(length, "Hello from app1!\n".len() as u64);
     let failures = |length| {
         let scenario = scenario::Scenario::sweep(200.0).with_page_length(length);
-        visit(&contender, &scenario, CORES, 1).unwrap().0.load.failures
+        visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().0.load.failures
     };
     assert_eq!(failures(length).sum(), 0);
     for wrong in [length - 1, length + 1] {
@@ -178,7 +193,10 @@ fn two_threads_of_one_core_void_the_run() {
 /// A round without fault.
 fn good(number: u32, cpu_ns: u64) -> Round {
     let (server, contender) = origin(0.0);
-    let mut round = visit(&contender, &scenario::Scenario::sweep(200.0), CORES, number).unwrap().0;
+    let mut round =
+        visit(&contender, &scenario::Scenario::sweep(200.0), Surroundings::default().place(), number)
+            .unwrap()
+            .0;
     server.stop();
     round.cpu_ns = cpu_ns;
     round.voids.clear();
@@ -338,13 +356,29 @@ fn gone(kind: lab::Kind, origin: std::net::SocketAddr) -> Contender<'static> {
 }
 
 #[test]
+fn slow_visits_are_made_again_within_a_third() {
+    let (server, direct) = origin(0.0);
+    let scenario = scenario::Scenario::sweep(200.0);
+    let surroundings = Surroundings::default();
+    // So fast that nothing is quick beside it.
+    let fast = || Timings::of([Duration::from_nanos(1)]);
+    surroundings.gauge.slow(fast(), fast());
+    for number in 1..=6 {
+        let (round, _) = surroundings.again.visit(&direct, &scenario, surroundings.place(), number).unwrap();
+        assert_eq!((round.number, round.slow, of_answers(&round.load)), (number, 1.0, None));
+        assert_eq!(surroundings.again.count(), number / 3);
+    }
+    server.stop();
+}
+
+#[test]
 fn a_peer_that_is_gone_costs_its_own_figures() {
     let (server, direct) = origin(0.0);
     let scenario = scenario::Scenario::sweep(200.0);
     let mut contenders = vec![gone(lab::Kind::Haproxy, direct.address), direct];
     let mut rounds = Rounds::new(&scenario, &contenders);
     let (mut failed, mut notes) = (BTreeMap::new(), Vec::new());
-    rounds.visit_all(&contenders, CORES, 7, &mut failed).unwrap();
+    rounds.visit_all(&contenders, Surroundings::default().place(), 7, &mut failed).unwrap();
     rounds.leave_out(failed, &mut contenders, 7, &mut notes);
     assert!(notes[0].starts_with("haproxy from sweep on, in round 7: haproxy ended"), "{notes:?}");
     assert_eq!((contenders.len(), contenders[0].name), (1, "direct"));
@@ -359,7 +393,8 @@ fn what_a_run_is_about_is_missed() {
     let scenario = scenario::Scenario::sweep(200.0);
     let contenders = [gone(lab::Kind::Relay, direct.address)];
     let mut rounds = Rounds::new(&scenario, &contenders);
-    let error = rounds.visit_all(&contenders, CORES, 1, &mut BTreeMap::new()).unwrap_err();
+    let error =
+        rounds.visit_all(&contenders, Surroundings::default().place(), 1, &mut BTreeMap::new()).unwrap_err();
     let void = of_early_end(&error).text();
     assert!(void.starts_with("it ended early: relay ended in the middle"), "{void}");
     server.stop();

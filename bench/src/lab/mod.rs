@@ -6,6 +6,7 @@
 //! - `binaries.rs`: this project's own binaries, built by release rules
 //! - `subjects.rs`: what is compared; `configurations.rs`: each one's minimal tuned configuration
 //! - `awake.rs`: cores that do not sleep while something is measured
+//! - `gauge.rs`: how fast cores run, where somebody else may share them
 //! - `setup.rs`: the same rules on servers and failures, said to each subject in its own words
 //! - `words.rs`: what all configurations of nginx, and all of HAProxy, have in common
 //! - `scripted.rs`: an origin whose every answer is decided by the caller
@@ -15,6 +16,7 @@ mod binaries;
 mod client;
 mod configurations;
 pub(crate) mod ending;
+pub(crate) mod gauge;
 mod process;
 mod scripted;
 mod setup;
@@ -29,11 +31,14 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub use awake::Awake;
+pub use awake::{Awake, IdleCores};
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
 pub use ending::{end_on_signals, is_gone};
-pub use process::{Process, allowed_cores, installed, on_core, page_length, stay_on_core, version_line};
+pub use gauge::{Gauge, Timings};
+pub use process::{
+    Process, allowed_cores, installed, on_core, page_length, stay_on_core, thread_cpu, version_line,
+};
 pub use scripted::{Decide, Reply, Scripted, Then};
 pub use setup::{Arranged, Running, Setup};
 pub use subjects::{Kind, Launch, Subject};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::{BODY_MARK, LabError, ending};
 
@@ -255,6 +256,12 @@ pub fn stay_on_core(core: usize) -> io::Result<()> {
         io::Error::new(error.kind(), format!("core {core} cannot be used: {error}"))
     };
     sched_setaffinity(None, &set).map_err(none)
+}
+
+/// CPU time of the calling thread.
+pub fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The cores that the calling thread may use, in ascending order.

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::connection::{Connection, Flight, Progress};
 use super::outcome::{Failure, Tally, record};
@@ -26,6 +25,7 @@ use super::plan::{Pace, Plan};
 use super::response::Complete;
 use super::schedule::{Schedule, nanoseconds};
 use super::timer::Timer;
+use crate::lab;
 
 const TIMER: Token = Token(usize::MAX);
 
@@ -153,7 +153,7 @@ impl<'a> Engine<'a> {
     ///
     /// Where the kernel no longer reports events.
     pub(super) fn run(mut self, start: Instant) -> io::Result<Done> {
-        let cpu_before = cpu();
+        let cpu_before = lab::thread_cpu();
         self.start = start;
         let mut events = Events::with_capacity(1024);
         let mut next_tick_ns = 0;
@@ -191,7 +191,7 @@ impl<'a> Engine<'a> {
             tally: self.counts.tally,
             answered_in_all: self.counts.answered_in_all,
             failed_in_all: self.counts.failed_in_all,
-            cpu: cpu() - cpu_before,
+            cpu: lab::thread_cpu() - cpu_before,
             ran: self.start.elapsed(),
         })
     }
@@ -494,12 +494,6 @@ impl Counts {
 fn interval(plan: &Plan, due_ns: u64, now_ns: u64) -> Option<u64> {
     let warm_up_ns = nanoseconds(plan.warm_up);
     (due_ns >= warm_up_ns).then(|| (now_ns - warm_up_ns) / nanoseconds(plan.interval))
-}
-
-/// CPU time of this thread.
-fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn ignore_interrupt(error: io::Error) -> io::Result<()> {

@@ -10,6 +10,7 @@ use bench::compare::model::{
     figure,
 };
 use bench::faults::model as faults;
+use bench::lab::IdleCores;
 use bench::load::Percentiles;
 use bench::stats::Sample;
 use clap::ValueEnum;
@@ -149,7 +150,8 @@ fn comparison() -> Run {
         machine: Machine::here(),
         subject_core: 0,
         load_core: 1,
-        is_awake: true,
+        idle_cores: IdleCores::Polling,
+        again: 3,
         rounds: 3,
         subjects: SUBJECTS.iter().map(info).collect(),
         left_out: vec!["envoy is not installed".into()],

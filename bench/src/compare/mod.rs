@@ -2,7 +2,8 @@
 //!
 //! The subject has a core to itself, load and origins share another one. A round visits every subject under one
 //! load; the next one begins with another subject, so that none always comes first. What disturbs a round
-//! makes it void (`void.rs`) for all of them, and it is made again (`rounds.rs`).
+//! makes it void (`void.rs`) for all of them, and it is made again (`rounds.rs`). What slows a core from outside of this
+//! machine is cut out of a visit (`slices.rs`).
 //!
 //! - CPU time: what the scheduler accounts to the subject's threads, over the requests that were answered
 //!   (`visit.rs`)
@@ -25,6 +26,7 @@ pub mod model;
 mod options;
 mod rounds;
 mod scenario;
+mod slices;
 mod sweep;
 mod syscalls;
 mod table;
@@ -316,7 +318,7 @@ impl Comparison<'_> {
     ) -> Result<(), CompareError> {
         let mut log = Log::default();
         for outcome in outcomes {
-            log.add(Log::of(outcome, scenario.duration));
+            log.add(Log::of(outcome, outcome.measured));
         }
         let sum = log.outcome().tally;
         let is_open = scenario.pace.rate().is_some();
@@ -343,6 +345,7 @@ impl Comparison<'_> {
                 return Ok(());
             }
         };
+        let scenario = &scenario.clone().in_one_piece();
         for (contender, entry) in contenders.iter().zip(entries) {
             let Some((_, subject)) = contender.subject() else { continue };
             let mut void = None;

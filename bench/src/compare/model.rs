@@ -187,7 +187,7 @@ pub struct Round {
     /// Those of them in user space.
     #[serde(default)]
     pub user_ticks: u64,
-    /// How long the visit took, in seconds.
+    /// How long it took, in seconds.
     pub seconds: f64,
     /// The most resident memory of the subject meanwhile, in KiB; of direct, that of the origin. In older runs: after it.
     pub memory_kib: u64,
@@ -201,8 +201,8 @@ pub struct Round {
     pub waited: f64,
     /// What the hypervisor took from either core, as a share of the visit, 0 to 1.
     pub steal: f64,
-    /// The share of the visit in which a core was slow, 0 to 1: somebody beside this machine may share it. 0 in older runs, which
-    /// did not look.
+    /// The share of the visit in which a core was slow, 0 to 1: somebody beside this machine may share it. Requests, CPU time and seconds
+    /// are those of the rest; at 1 those of the whole visit. 0 in older runs, which did not look.
     #[serde(default)]
     pub slow: f64,
     /// Why this round does not count; empty for a good one. A round that does not count is void for all

@@ -3,18 +3,19 @@
 use std::cell::Cell;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::CompareError;
 use super::machine::CoreTime;
 use super::model::{Round, Void};
 use super::scenario::Scenario;
+use super::slices::{Course, Quiet, SLICE};
 use super::void;
-use crate::lab::{self, Awake, Cores, Gauge, Launch, Process, Subject, Timings, gauge};
+use crate::lab::{self, Awake, Cores, Gauge, Launch, Process, Speeds, Subject, Timings, gauge};
 use crate::load::{self, Outcome};
 
-/// A core may be slow for such a share of a visit, before it is made again.
-const SLOW_MAX: f64 = 0.1;
+/// A core may be slow in such a share of a visit, before it is made again.
+const SLOW_MAX: f64 = 0.5;
 
 /// So often a visit is made at most …
 const TRIES: u32 = 4;
@@ -110,17 +111,20 @@ struct Cpu {
     all: u64,
 }
 
-/// Between two looks at resident memory the work of the gauge is done so often: a few looks in the shortest round. One is a handful of
-/// small files, below a thousandth of the load's core.
-const MEMORY_EVERY: u32 = 5;
+/// Between two looks at the process's CPU time the work of the gauge is done so often, …
+const CPU_EVERY: u32 = 2;
+
+/// … and between two at its resident memory: a few looks in the shortest round. One is a handful of small files.
+const MEMORY_EVERY: u32 = 10;
 
 /// What was seen beside the load.
 #[derive(Debug)]
 struct Seen {
     /// The most that the process held, in KiB: connections and their buffers are gone behind the load.
     memory_kib: u64,
-    /// [`Gauge::slow`].
-    slow: f64,
+    speeds: Speeds,
+    /// The process's CPU time.
+    course: Course,
 }
 
 /// Puts `load` on, and watches the process and the speed of both cores meanwhile.
@@ -131,20 +135,25 @@ fn watched<T>(process: Option<&Process>, place: Place<'_>, load: impl FnOnce() -
     thread::scope(|scope| {
         let on_subject = scope.spawn(move || timed(place.cores.subject, subject_is_over, |_| {}));
         let on_load = scope.spawn(move || {
-            let mut most_kib = memory_kib();
+            let (mut most_kib, mut course) = (memory_kib(), Course::default());
             let timings = timed(place.cores.load, load_is_over, |number| {
                 if number % MEMORY_EVERY == 0 {
                     most_kib = most_kib.max(memory_kib());
                 }
+                if number % CPU_EVERY == 0 {
+                    // A process that has ended is found behind the load.
+                    let ns = process.and_then(|process| process.cpu_ns().ok());
+                    course.0.extend(ns.map(|ns| (Instant::now(), ns)));
+                }
             });
-            (timings, most_kib)
+            (timings, most_kib, course)
         });
         let result = load();
         // Also where the load panics: the scope waits for the watch.
         drop((subject_over, load_over));
         let of_subject = on_subject.join().expect("arithmetic does not panic");
-        let (of_load, memory_kib) = on_load.join().expect("reading files does not panic");
-        (result, Seen { memory_kib, slow: place.gauge.slow(of_subject, of_load) })
+        let (of_load, memory_kib, course) = on_load.join().expect("reading files does not panic");
+        (result, Seen { memory_kib, speeds: place.gauge.read(of_subject, of_load), course })
     })
 }
 
@@ -174,9 +183,10 @@ pub(super) fn visit(
     let Place { cores, awake, .. } = place;
     let plan = scenario.plan(contender.address, cores, number);
     let times = || (CoreTime::now(cores.subject, awake), CoreTime::now(cores.load, awake));
-    let (cpu_before, times_before, start) = (contender.cpu()?, times(), Instant::now());
+    let (cpu_before, times_before) = (contender.cpu()?, times());
+    let (start, started) = (Instant::now(), SystemTime::now());
     let (outcome, seen) = watched(contender.process(), place, || load::run(&plan));
-    let outcome = outcome?;
+    let mut outcome = outcome?;
     let (cpu, times_after, seconds) = (contender.cpu()?, times(), start.elapsed().as_secs_f64());
     let subject_core = times_after.0.since(times_before.0);
     let load_core = times_after.1.since(times_before.1);
@@ -193,10 +203,28 @@ pub(super) fn visit(
         subject_core_others: (subject_core.busy - cpu_ns as f64 / 1e9 / seconds).max(0.0),
         waited: cpu.waited_ns.saturating_sub(cpu_before.waited_ns) as f64 / 1e9 / seconds,
         steal: subject_core.steal.max(load_core.steal),
-        slow: seen.slow,
+        slow: 1.0,
         voids: Vec::new(),
     };
     round.voids = void::of_round(&round, scenario.keep_alive);
+    if scenario.is_sliced {
+        let waited = outcome.started.duration_since(started).unwrap_or_default();
+        let measured_from = start + waited + plan.warm_up;
+        let course = contender.process().map(|_| &seen.course);
+        match Quiet::of(measured_from, plan.duration, &seen.speeds, course) {
+            Some(quiet) => {
+                outcome = quiet.part_of(&outcome);
+                round.load = outcome.summary();
+                (round.cpu_ns, round.seconds) = (quiet.cpu_ns, outcome.measured.as_secs_f64());
+                round.slow = quiet.slow;
+            }
+            // Then all of it counts, in one interval as well.
+            None => {
+                let Outcome { measured, answered_in_all, cpu, .. } = outcome;
+                outcome = Outcome { measured, answered_in_all, cpu, ..outcome.only(SLICE, |_| true) };
+            }
+        }
+    }
     Ok((round, outcome))
 }
 

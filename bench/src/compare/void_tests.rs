@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backend::{Options, Server};
 
@@ -358,15 +358,23 @@ fn gone(kind: lab::Kind, origin: std::net::SocketAddr) -> Contender<'static> {
 #[test]
 fn slow_visits_are_made_again_within_a_third() {
     let (server, direct) = origin(0.0);
-    let scenario = scenario::Scenario::sweep(200.0);
+    let scenario = scenario::Scenario::sweep(200.0).in_slices();
     let surroundings = Surroundings::default();
     // So fast that nothing is quick beside it.
-    let fast = || Timings::of([Duration::from_nanos(1)]);
-    surroundings.gauge.slow(fast(), fast());
+    let fast = || Timings::of([(Instant::now(), Duration::from_nanos(1))]);
+    surroundings.gauge.read(fast(), fast());
     for number in 1..=6 {
         let (round, _) = surroundings.again.visit(&direct, &scenario, surroundings.place(), number).unwrap();
         assert_eq!((round.number, round.slow, of_answers(&round.load)), (number, 1.0, None));
         assert_eq!(surroundings.again.count(), number / 3);
+    }
+    // A visit of which enough is quiet is that part of it.
+    let quiet = Surroundings::default();
+    let (round, outcome) = quiet.again.visit(&direct, &scenario, quiet.place(), 1).unwrap();
+    if round.slow < 1.0 {
+        let slices = (1.0 - round.slow) * 7.0;
+        assert!((round.seconds - 0.05 * slices).abs() < 1e-6, "{} s of {slices} slices", round.seconds);
+        assert_eq!((round.load.answered, outcome.tally.intervals.len()), (outcome.tally.answered, 1));
     }
     server.stop();
 }

@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::thread_cpu;
 
-/// How often the work is done: in the shortest visit some thirty times. It takes some 20 µs, a thousandth of the core.
-pub(crate) const EVERY: Duration = Duration::from_millis(20);
+/// How often the work is done. It takes some 20 µs, two thousandths of the core.
+pub(crate) const EVERY: Duration = Duration::from_millis(10);
 
 /// Steps of the work.
 const STEPS: u32 = 16_000;
@@ -24,21 +24,21 @@ const SLOW: f64 = 1.15;
 /// So many of the last readings know a core's full speed: a minute. Clocks change, too.
 const REMEMBERED: usize = 32;
 
-/// The times of the work on one core while something was measured.
+/// When the work was done on one core, and the CPU time that it took.
 #[derive(Debug, Default)]
-pub struct Timings(Vec<Duration>);
+pub struct Timings(Vec<(Instant, Duration)>);
 
 impl Timings {
     /// Does the work on this thread's core, and notes the CPU time that it took.
     pub fn add(&mut self) {
         let before = thread_cpu();
         black_box(work(black_box(1)));
-        self.0.push(thread_cpu() - before);
+        self.0.push((Instant::now(), thread_cpu() - before));
     }
 
     /// Those that were not taken.
     #[cfg(test)]
-    pub(crate) fn of(times: impl IntoIterator<Item = Duration>) -> Timings {
+    pub(crate) fn of(times: impl IntoIterator<Item = (Instant, Duration)>) -> Timings {
         Timings(times.into_iter().collect())
     }
 }
@@ -50,28 +50,41 @@ pub struct Gauge {
     quick: Mutex<[VecDeque<Duration>; 2]>,
 }
 
+/// The moments of a reading, and whether a core was slow.
+#[derive(Debug)]
+pub struct Speeds(Vec<(Instant, bool)>);
+
 impl Gauge {
-    /// The share of the time, 0 to 1, in which a core was slow: of the two the one that was so for longer. `subject` and `load`
-    /// are what was timed on the cores of that name.
-    pub fn slow(&self, subject: Timings, load: Timings) -> f64 {
+    /// Judges what was timed on the cores of these names.
+    pub fn read(&self, subject: Timings, load: Timings) -> Speeds {
         let mut quick = self.quick.lock().unwrap_or_else(PoisonError::into_inner);
-        let shares = quick.iter_mut().zip([subject, load]).map(|(quick, timings)| slow(quick, timings));
-        shares.fold(0.0, f64::max)
+        Speeds(
+            quick
+                .iter_mut()
+                .zip([subject, load])
+                .flat_map(|(quick, timings)| judged(quick, timings))
+                .collect(),
+        )
     }
 }
 
-fn slow(quick: &mut VecDeque<Duration>, Timings(mut times): Timings) -> f64 {
-    if times.is_empty() {
-        return 0.0;
+impl Speeds {
+    /// Whether both cores ran at their speed between two moments, but for one slow reading, which may be an interrupt's.
+    pub fn are_full(&self, from: Instant, to: Instant) -> bool {
+        let within = self.0.iter().filter(|(at, _)| (from..to).contains(at));
+        within.filter(|(_, is_slow)| *is_slow).count() <= 1
     }
-    times.sort_unstable();
-    quick.push_back(times[times.len() / 5]);
+}
+
+fn judged(quick: &mut VecDeque<Duration>, Timings(times): Timings) -> Vec<(Instant, bool)> {
+    let mut sorted: Vec<Duration> = times.iter().map(|(_, took)| *took).collect();
+    sorted.sort_unstable();
+    quick.extend(sorted.get(sorted.len() / 5));
     if quick.len() > REMEMBERED {
         quick.pop_front();
     }
     let bound = quick.iter().min().copied().unwrap_or_default().mul_f64(SLOW);
-    let is_slow = |time: &&Duration| **time > bound;
-    times.iter().filter(is_slow).count() as f64 / times.len() as f64
+    times.into_iter().map(|(at, took)| (at, took > bound)).collect()
 }
 
 /// Keeps a core's arithmetic units busy: four chains that do not wait for each other, and no memory.
@@ -90,32 +103,46 @@ fn work(seed: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn timings(micros: &[u64]) -> Timings {
-        Timings::of(micros.iter().copied().map(Duration::from_micros))
+    /// A reading each millisecond.
+    fn timings(start: Instant, micros: &[u64]) -> Timings {
+        let at = |number: usize| start + Duration::from_millis(number as u64);
+        Timings::of(micros.iter().enumerate().map(|(number, us)| (at(number), Duration::from_micros(*us))))
     }
 
     #[test]
-    fn the_core_that_was_slow_for_longer_counts() {
-        let gauge = Gauge::default();
-        assert_eq!(gauge.slow(timings(&[20; 10]), timings(&[30; 10])), 0.0);
-        assert_eq!(gauge.slow(timings(&[20, 21, 22, 30]), timings(&[30; 10])), 0.25);
-        assert_eq!(gauge.slow(timings(&[20, 21, 22, 30]), timings(&[30, 60])), 0.5);
-        assert_eq!(gauge.slow(timings(&[26; 10]), timings(&[30; 10])), 1.0, "it was faster before");
-        assert_eq!(gauge.slow(Timings::default(), Timings::default()), 0.0, "nothing was timed");
+    fn one_slow_reading_of_both_cores_is_allowed() {
+        let (gauge, start) = (Gauge::default(), Instant::now());
+        let speeds =
+            gauge.read(timings(start, &[20, 30, 20, 20, 30, 21]), timings(start, &[40, 40, 45, 60, 41, 60]));
+        let are_full = |from, to| {
+            speeds.are_full(start + Duration::from_millis(from), start + Duration::from_millis(to))
+        };
+        assert!(are_full(0, 3));
+        assert!(!are_full(0, 4), "one on each");
+        assert!(are_full(2, 4));
+        assert!(!are_full(3, 6));
+        // What was faster before is known.
+        let speeds = gauge.read(timings(start, &[26; 9]), timings(start, &[40; 9]));
+        assert!(!speeds.are_full(start, start + Duration::from_millis(9)));
+        let nothing = gauge.read(Timings::default(), Timings::default());
+        assert!(nothing.are_full(start, start + Duration::from_millis(9)), "nothing was timed");
     }
 
     #[test]
     fn a_clock_that_has_changed_is_the_measure_after_a_while() {
-        let gauge = Gauge::default();
-        gauge.slow(timings(&[20]), timings(&[20]));
-        let shares: Vec<f64> = (0..REMEMBERED).map(|_| gauge.slow(timings(&[40]), timings(&[20]))).collect();
-        assert_eq!((shares[0], *shares.last().unwrap()), (1.0, 0.0));
+        let (gauge, start) = (Gauge::default(), Instant::now());
+        gauge.read(timings(start, &[20]), timings(start, &[20]));
+        let mut are_full = (0..REMEMBERED).map(|_| {
+            let speeds = gauge.read(timings(start, &[40; 3]), timings(start, &[20; 3]));
+            speeds.are_full(start, start + Duration::from_millis(3))
+        });
+        assert_eq!((are_full.next(), are_full.last()), (Some(false), Some(true)));
     }
 
     #[test]
     fn the_work_takes_time() {
         let mut timings = Timings::default();
         timings.add();
-        assert!(timings.0[0] > Duration::from_micros(1), "{timings:?}");
+        assert!(timings.0[0].1 > Duration::from_micros(1), "{timings:?}");
     }
 }

@@ -35,7 +35,7 @@ pub use awake::{Awake, IdleCores};
 pub use binaries::{Binaries, refuse_debug_build};
 pub use client::Client;
 pub use ending::{end_on_signals, is_gone};
-pub use gauge::{Gauge, Timings};
+pub use gauge::{Gauge, Speeds, Timings};
 pub use process::{
     Process, allowed_cores, installed, on_core, page_length, stay_on_core, thread_cpu, version_line,
 };

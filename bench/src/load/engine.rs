@@ -459,7 +459,7 @@ impl Counts {
         }
         if let Some(number) = interval(plan, flight.due_ns, now_ns) {
             *self.tally.statuses.entry(complete.status).or_default() += 1;
-            self.tally.body_bytes += complete.body;
+            self.tally.received(number, complete.body);
             if complete.verdict.is_ok() {
                 self.tally.answered(number, flight.due_ns, flight.sent_ns, now_ns);
                 self.tally.served(number, complete.server);

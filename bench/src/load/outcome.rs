@@ -67,6 +67,10 @@ pub struct Interval {
     pub failed: u64,
     /// Latency from when they were due of the requests answered in it.
     pub from_due: Histogram<u64>,
+    /// Latency from when they were sent.
+    pub from_sent: Histogram<u64>,
+    /// Bytes of response bodies.
+    pub body_bytes: u64,
     /// The same requests by who answered, where `X-Backend` says that.
     pub by_server: BTreeMap<ServerName, u64>,
 }
@@ -174,7 +178,9 @@ impl Tally {
         self.answered += 1;
         record(&mut self.from_due, now_ns - due_ns);
         record(&mut self.from_sent, now_ns - sent_ns);
-        record(&mut self.interval(number).from_due, now_ns - due_ns);
+        let interval = self.interval(number);
+        record(&mut interval.from_due, now_ns - due_ns);
+        record(&mut interval.from_sent, now_ns - sent_ns);
     }
 
     /// The response as expected, in interval `number`, came from `server`.
@@ -182,6 +188,12 @@ impl Tally {
         if !server.is_empty() {
             *self.interval(number).by_server.entry(server).or_default() += 1;
         }
+    }
+
+    /// The body of a response, in interval `number`.
+    pub(super) fn received(&mut self, number: u64, body: u64) {
+        self.body_bytes += body;
+        self.interval(number).body_bytes += body;
     }
 
     /// A failure in interval `number`, `took_ns` after its request was due.
@@ -197,6 +209,8 @@ impl Tally {
                 number,
                 failed: 0,
                 from_due: histogram(),
+                from_sent: histogram(),
+                body_bytes: 0,
                 by_server: BTreeMap::new(),
             });
         }
@@ -222,6 +236,8 @@ impl Tally {
                 Ok(at) => {
                     self.intervals[at].failed += interval.failed;
                     add(&mut self.intervals[at].from_due, &interval.from_due);
+                    add(&mut self.intervals[at].from_sent, &interval.from_sent);
+                    self.intervals[at].body_bytes += interval.body_bytes;
                     for (server, count) in &interval.by_server {
                         *self.intervals[at].by_server.entry(*server).or_default() += count;
                     }
@@ -264,6 +280,44 @@ impl Outcome {
         self.failed_in_all += other.failed_in_all;
         self.cpu += other.cpu;
         self.busy = self.busy.max(other.busy);
+    }
+
+    /// What was answered in some intervals of the time line, which have this length: answers, their bodies and latencies, and the
+    /// generator's CPU time in proportion. All else is that of the whole: failures, what was never sent, and lag. The
+    /// time line is one interval.
+    #[must_use]
+    pub fn only(&self, interval: Duration, is_wanted: impl Fn(u64) -> bool) -> Outcome {
+        let mut whole = Interval {
+            number: 0,
+            failed: 0,
+            from_due: histogram(),
+            from_sent: histogram(),
+            body_bytes: 0,
+            by_server: BTreeMap::new(),
+        };
+        let mut count = 0;
+        for part in self.tally.intervals.iter().filter(|part| is_wanted(part.number)) {
+            add(&mut whole.from_due, &part.from_due);
+            add(&mut whole.from_sent, &part.from_sent);
+            whole.body_bytes += part.body_bytes;
+            count += 1;
+        }
+        let answered = whole.from_due.len();
+        let tally = Tally {
+            answered,
+            body_bytes: whole.body_bytes,
+            from_due: whole.from_due.clone(),
+            from_sent: whole.from_sent.clone(),
+            intervals: vec![whole],
+            ..self.tally.clone()
+        };
+        Outcome {
+            measured: interval * count,
+            tally,
+            answered_in_all: answered,
+            cpu: self.cpu.mul_f64(answered as f64 / self.answered_in_all.max(1) as f64),
+            ..self.clone()
+        }
     }
 
     /// Requests answered as expected, per second.
@@ -409,6 +463,33 @@ mod tests {
         let p = Percentiles::of(&one.from_due);
         assert!((p.p50 / 3_000.0 - 1.0).abs() < 2e-3, "{p:?}");
         assert!((p.max / 90e6 - 1.0).abs() < 2e-3, "{p:?}");
+    }
+
+    #[test]
+    fn a_part_of_the_time_line() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let target = super::super::plan::Target::get(address, "/", b"");
+        let plan = Plan::saturate(target, address, 1, Duration::from_secs(1));
+        let mut tally = Tally { unsent: 3, ..Tally::default() };
+        for (number, took_ns) in [(0, 9_000_000), (1, 2_000_000), (1, 4_000_000), (2, 9_000_000)] {
+            tally.answered(number, 0, 1_000_000, took_ns);
+            tally.received(number, 10 * (number + 1));
+        }
+        tally.failed(0, Failure::Timeout, 1);
+        let whole = Outcome {
+            tally,
+            answered_in_all: 5,
+            failed_in_all: 1,
+            cpu: Duration::from_millis(5),
+            ..Outcome::new(&plan, SystemTime::UNIX_EPOCH)
+        };
+        let part = whole.only(Duration::from_millis(50), |number| number == 1);
+        assert_eq!((part.tally.answered, part.answered_in_all, part.tally.body_bytes), (2, 2, 40));
+        assert_eq!((part.tally.from_due.len(), part.tally.from_sent.len()), (2, 2));
+        assert!((part.tally.from_sent.max() as f64 / 3e6 - 1.0).abs() < 2e-3);
+        assert_eq!((part.measured, part.cpu), (Duration::from_millis(50), Duration::from_millis(2)));
+        assert_eq!((part.failed_in_all, part.tally.unsent, part.tally.failures.timeout), (1, 3, 1));
+        assert_eq!(part.tally.intervals.len(), 1);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use options::Options;
 use options::Settings;
 use rounds::Rounds;
 use scenario::Scenario;
-use visit::{Again, Contender, Place, What, visit};
+use visit::{Again, Contender, Place, Visited, What, visit};
 
 /// The name of the origin without anything before it.
 const DIRECT: &str = "direct";
@@ -293,6 +293,10 @@ impl Comparison<'_> {
         let wanted = self.settings.rounds;
         let mut rounds = Rounds::new(scenario, contenders);
         let mut result = rounds.until_good(contenders, place, wanted, run);
+        if !rounds.keep_quiet_parts(wanted) {
+            let key = &scenario.key;
+            run.left_out.push(format!("{key}: cutting out what was slow: a core was so for too much of it"));
+        }
         let Rounds { result: mut load, outcomes, .. } = rounds;
         let used = void::good_rounds(&load);
         figures::fill(scenario, &mut load.entries, &used);
@@ -345,12 +349,11 @@ impl Comparison<'_> {
                 return Ok(());
             }
         };
-        let scenario = &scenario.clone().in_one_piece();
         for (contender, entry) in contenders.iter().zip(entries) {
             let Some((_, subject)) = contender.subject() else { continue };
             let mut void = None;
             let load = || {
-                let (round, _) = visit(contender, scenario, place, 0)?;
+                let Visited { round, .. } = visit(contender, scenario, place, 0)?;
                 void = void::of_visit(&scenario.key, contender.name, &round.load);
                 Ok(round.load.answered_in_all)
             };

@@ -201,8 +201,9 @@ pub struct Round {
     pub waited: f64,
     /// What the hypervisor took from either core, as a share of the visit, 0 to 1.
     pub steal: f64,
-    /// The share of the visit in which a core was slow, 0 to 1: somebody beside this machine may share it. Requests, CPU time and seconds
-    /// are those of the rest; at 1 those of the whole visit. 0 in older runs, which did not look.
+    /// The share of a visit in which a core was slow, 1 at most: somebody beside this machine may share it. Below 0 where visits that
+    /// were made again have more quiet time than one. 0 in older runs, which did
+    /// not look. Where such time was cut out, requests, CPU time and seconds are those of the rest.
     #[serde(default)]
     pub slow: f64,
     /// Why this round does not count; empty for a good one. A round that does not count is void for all

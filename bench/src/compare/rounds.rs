@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::CompareError;
 use super::model::{self, Entry, Run};
 use super::scenario::Scenario;
-use super::visit::{Contender, Place};
+use super::visit::{Contender, Place, Quiet, Visited};
 use super::void;
 use crate::load::Outcome;
 use crate::output;
@@ -13,20 +13,23 @@ use crate::output;
 /// What came of them so far.
 pub(super) struct Rounds<'a> {
     scenario: &'a Scenario,
-    /// Invariant: one entry for each contender, in their order; and so `outcomes`.
+    /// Invariant: one entry for each contender, in their order; and so `outcomes` and `quiet`.
     pub(super) result: model::Scenario,
     /// By contender and round.
     pub(super) outcomes: Vec<Vec<Outcome>>,
+    /// The same.
+    pub(super) quiet: Vec<Vec<Option<Box<Quiet>>>>,
 }
 
 impl<'a> Rounds<'a> {
     pub(super) fn new(scenario: &'a Scenario, contenders: &[Contender<'_>]) -> Rounds<'a> {
         let mut result = scenario.model();
         result.entries = contenders.iter().map(|contender| Entry::new(contender.name)).collect();
-        Rounds { scenario, result, outcomes: contenders.iter().map(|_| Vec::new()).collect() }
+        let outcomes = contenders.iter().map(|_| Vec::new()).collect();
+        Rounds { scenario, result, outcomes, quiet: contenders.iter().map(|_| Vec::new()).collect() }
     }
 
-    /// Up to twice as many as are wanted.
+    /// Up to twice as many as are wanted: until so many are good, and have a quiet part too, if that is to be hoped for.
     pub(super) fn until_good(
         &mut self,
         contenders: &mut Vec<Contender<'_>>,
@@ -40,11 +43,38 @@ impl<'a> Rounds<'a> {
             let mut rounds = self.result.entries.iter().flat_map(|entry| &entry.rounds);
             let has_failed = rounds.any(|round| void::of_answers(&round.load).is_some());
             // A wrong answer makes the run void; more rounds would not mend that.
-            if void::good_rounds(&self.result).len() >= wanted as usize || has_failed && number >= wanted {
+            let (good, quiet) = (void::good_rounds(&self.result).len(), self.quiet_rounds().len());
+            let is_done = good >= wanted as usize && (quiet >= wanted as usize || 2 * quiet < good);
+            if is_done || has_failed && number >= wanted {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Good ones of which every visit has a quiet part.
+    fn quiet_rounds(&self) -> Vec<usize> {
+        let is_quiet = |at: &usize| self.quiet.iter().all(|of| of[*at].is_some());
+        void::good_rounds(&self.result).into_iter().filter(is_quiet).collect()
+    }
+
+    /// Lets the quiet parts of visits count alone, where there are as many rounds of them as are `wanted`; says whether there are. A
+    /// neighbour that never rests slows all down alike: then the visits count as they are.
+    pub(super) fn keep_quiet_parts(&mut self, wanted: u32) -> bool {
+        let kept = self.quiet_rounds();
+        if kept.len() < wanted as usize {
+            return false;
+        }
+        let parts = std::mem::take(&mut self.quiet);
+        for ((entry, outcomes), parts) in self.result.entries.iter_mut().zip(&mut self.outcomes).zip(parts) {
+            for (at, part) in parts.into_iter().enumerate() {
+                match part.filter(|_| kept.contains(&at)) {
+                    Some(part) => (entry.rounds[at], outcomes[at]) = (part.round, part.outcome),
+                    None => entry.rounds[at].voids.push("a core was slow for most of it".into()),
+                }
+            }
+        }
+        true
     }
 
     /// A round: all are started anew, then visited. A peer that fails is left out from here on, and costs its own figures.
@@ -80,6 +110,7 @@ impl<'a> Rounds<'a> {
             let contender = contenders.remove(at);
             self.result.entries.remove(at);
             self.outcomes.remove(at);
+            self.quiet.remove(at);
             let load = &self.scenario.key;
             notes.push(format!("{} from {load} on, in round {number}: {why}", contender.name));
         }
@@ -99,9 +130,10 @@ impl<'a> Rounds<'a> {
                 continue;
             }
             match place.again.visit(&contenders[at], self.scenario, place, number) {
-                Ok((round, outcome)) => {
+                Ok(Visited { round, outcome, quiet }) => {
                     self.result.entries[at].rounds.push(round);
                     self.outcomes[at].push(outcome);
+                    self.quiet[at].push(quiet);
                 }
                 Err(error) => drop(failed.insert(at, contenders[at].excuse(error)?)),
             }

@@ -25,8 +25,6 @@ pub(super) struct Scenario {
     pub(super) duration: Duration,
     /// Whether system calls are counted under it, too.
     pub(super) counts_calls: bool,
-    /// Whether what is disturbed is cut out of a visit.
-    pub(super) is_sliced: bool,
 }
 
 /// So long a load is on before it is measured: connections of the subject to its servers are open then.
@@ -50,7 +48,6 @@ impl Scenario {
             length: None,
             duration: Duration::from_secs_f64(settings.seconds),
             counts_calls: false,
-            is_sliced: true,
         };
         let mut all = vec![
             Scenario {
@@ -108,7 +105,6 @@ impl Scenario {
             key: "redis".into(),
             title: "page with a hit counter in Redis, 64 connections, as fast as they are answered".into(),
             counts_calls: false,
-            is_sliced: true,
             ..saturated
         }
     }
@@ -127,7 +123,6 @@ impl Scenario {
             length: None,
             duration: Duration::from_millis(400),
             counts_calls: false,
-            is_sliced: false,
         }
     }
 
@@ -135,18 +130,6 @@ impl Scenario {
     #[must_use]
     pub(super) fn with_page_length(self, length: u64) -> Scenario {
         if self.path == "/" { Scenario { length: Some(length), ..self } } else { self }
-    }
-
-    /// The same, with all of a visit counting.
-    #[must_use]
-    pub(super) fn in_one_piece(self) -> Scenario {
-        Scenario { is_sliced: false, ..self }
-    }
-
-    /// The same, in slices.
-    #[cfg(test)]
-    pub(super) fn in_slices(self) -> Scenario {
-        Scenario { is_sliced: true, ..self }
     }
 
     /// As a load on one address. Requests come at the same times for all subjects of a round, and at others in each.
@@ -171,7 +154,7 @@ impl Scenario {
             keep_alive: self.keep_alive,
             timeout: TIMEOUT,
             seed: u64::from(round),
-            interval: if self.is_sliced { SLICE } else { self.duration + TIMEOUT },
+            interval: SLICE,
             ..Plan::saturate(target, address, self.connections, self.duration)
         }
     }

@@ -28,28 +28,21 @@ impl Course {
     }
 }
 
-/// The quiet part of a visit.
+/// The slices of a visit in which both cores ran at their speed.
 #[derive(Debug)]
-pub(super) struct Quiet {
-    /// Numbers of the slices.
-    slices: Vec<u64>,
+pub(super) struct Slices {
+    numbers: Vec<u64>,
     /// CPU time of the process in them, in nanoseconds.
     pub(super) cpu_ns: u64,
-    /// The share of all slices that is left out, 0 to 1.
+    /// The share of all slices that the others are, 0 to 1.
     pub(super) slow: f64,
 }
 
-impl Quiet {
-    /// Of a visit that was measured from `start` for `duration`. `None` where it has too few quiet slices. The CPU time of a
-    /// process that is not known is 0.
-    pub(super) fn of(
-        start: Instant,
-        duration: Duration,
-        speeds: &Speeds,
-        course: Option<&Course>,
-    ) -> Option<Quiet> {
+impl Slices {
+    /// Of a visit that was measured from `start` for `duration`. The CPU time of a process that is not known is 0.
+    pub(super) fn of(start: Instant, duration: Duration, speeds: &Speeds, course: Option<&Course>) -> Slices {
         let count = duration.div_duration_f64(SLICE) as u64;
-        let mut quiet = Quiet { slices: Vec::new(), cpu_ns: 0, slow: 0.0 };
+        let mut slices = Slices { numbers: Vec::new(), cpu_ns: 0, slow: 0.0 };
         // The first one has answers to requests of the warm-up, which do not count.
         for number in 1..count {
             let from = start + SLICE * number as u32;
@@ -59,17 +52,22 @@ impl Quiet {
                 None => Some(0.0),
             };
             if let Some(ns) = used.filter(|_| speeds.are_full(from, to)) {
-                quiet.slices.push(number);
-                quiet.cpu_ns += ns as u64;
+                slices.numbers.push(number);
+                slices.cpu_ns += ns as u64;
             }
         }
-        quiet.slow = 1.0 - quiet.slices.len() as f64 / count.saturating_sub(1).max(1) as f64;
-        (quiet.slices.len() >= QUIET_MIN).then_some(quiet)
+        slices.slow = 1.0 - slices.numbers.len() as f64 / count.saturating_sub(1).max(1) as f64;
+        slices
     }
 
-    /// What was answered in it, of an outcome with intervals of a slice.
+    /// Whether they are a visit of their own.
+    pub(super) fn are_enough(&self) -> bool {
+        self.numbers.len() >= QUIET_MIN
+    }
+
+    /// What was answered in them, of an outcome with intervals of a slice.
     pub(super) fn part_of(&self, outcome: &Outcome) -> Outcome {
-        outcome.only(SLICE, |number| self.slices.binary_search(&number).is_ok())
+        outcome.only(SLICE, |number| self.numbers.binary_search(&number).is_ok())
     }
 }
 
@@ -101,19 +99,19 @@ mod tests {
             (start + SLICE * 8, 100_000_000),
         ]);
         let speeds = speeds(start, &[false, false, false, true, false, false]);
-        let quiet = Quiet::of(start, SLICE * 6, &speeds, Some(&course)).unwrap();
-        assert_eq!(quiet.slices, [1, 2, 4, 5]);
-        assert_eq!(quiet.cpu_ns, 40_000_000);
-        assert!((quiet.slow - 0.2).abs() < 1e-9);
-        assert_eq!(Quiet::of(start, SLICE * 6, &speeds, None).unwrap().cpu_ns, 0);
+        let slices = Slices::of(start, SLICE * 6, &speeds, Some(&course));
+        assert_eq!((&slices.numbers[..], slices.cpu_ns), (&[1, 2, 4, 5][..], 40_000_000));
+        assert!((slices.slow - 0.2).abs() < 1e-9 && slices.are_enough());
+        assert_eq!(Slices::of(start, SLICE * 6, &speeds, None).cpu_ns, 0);
         // What came behind the last look at the process is not known.
-        assert!(Quiet::of(start, SLICE * 6, &speeds, Some(&Course(course.0[..2].to_vec()))).is_none());
+        let short = Course(course.0[..2].to_vec());
+        assert_eq!(Slices::of(start, SLICE * 6, &speeds, Some(&short)).numbers, [1, 2]);
     }
 
     #[test]
     fn too_little_is_quiet() {
         let start = Instant::now();
         let speeds = speeds(start, &[false, true, true, false, false, false]);
-        assert!(Quiet::of(start, SLICE * 6, &speeds, None).is_none());
+        assert!(!Slices::of(start, SLICE * 6, &speeds, None).are_enough());
     }
 }

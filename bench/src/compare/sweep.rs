@@ -3,7 +3,7 @@
 use super::CompareError;
 use super::model::{Point, Round, Run, Sweep, Void};
 use super::scenario::Scenario;
-use super::visit::{Contender, Place};
+use super::visit::{Contender, Place, Visited, visit};
 use super::void;
 use crate::output;
 
@@ -105,7 +105,7 @@ impl<'a> Climb<'a> {
     }
 
     fn visit(&mut self, scenario: &Scenario, place: Place<'_>, number: u32) -> Result<(), CompareError> {
-        let (round, _) = place.again.visit(self.contender, scenario, place, number)?;
+        let Visited { round, .. } = visit(self.contender, scenario, place, number)?;
         let void = || void::of_wrong_answers("sweep", self.contender.name, &round.load);
         self.void = self.void.take().or_else(void);
         self.visits.push(round);

@@ -9,7 +9,7 @@ use super::CompareError;
 use super::machine::CoreTime;
 use super::model::{Round, Void};
 use super::scenario::Scenario;
-use super::slices::{Course, Quiet, SLICE};
+use super::slices::{Course, Slices};
 use super::void;
 use crate::lab::{self, Awake, Cores, Gauge, Launch, Process, Speeds, Subject, Timings, gauge};
 use crate::load::{self, Outcome};
@@ -173,24 +173,44 @@ fn timed(core: usize, is_over: Receiver<()>, mut also: impl FnMut(u32)) -> Timin
     timings
 }
 
+/// What came of a visit.
+#[derive(Debug)]
+pub(super) struct Visited {
+    pub(super) round: Round,
+    pub(super) outcome: Outcome,
+    /// The part of it that no neighbour slowed down, where there is enough of that.
+    pub(super) quiet: Option<Box<Quiet>>,
+}
+
+/// A part of a visit, or of several, as if there were nothing else.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    pub(super) round: Round,
+    pub(super) outcome: Outcome,
+}
+
 /// Puts the load on, and judges the round.
 pub(super) fn visit(
     contender: &Contender<'_>,
     scenario: &Scenario,
     place: Place<'_>,
     number: u32,
-) -> Result<(Round, Outcome), CompareError> {
+) -> Result<Visited, CompareError> {
     let Place { cores, awake, .. } = place;
     let plan = scenario.plan(contender.address, cores, number);
     let times = || (CoreTime::now(cores.subject, awake), CoreTime::now(cores.load, awake));
     let (cpu_before, times_before) = (contender.cpu()?, times());
     let (start, started) = (Instant::now(), SystemTime::now());
     let (outcome, seen) = watched(contender.process(), place, || load::run(&plan));
-    let mut outcome = outcome?;
+    let outcome = outcome?;
     let (cpu, times_after, seconds) = (contender.cpu()?, times(), start.elapsed().as_secs_f64());
     let subject_core = times_after.0.since(times_before.0);
     let load_core = times_after.1.since(times_before.1);
     let cpu_ns = cpu.ns.saturating_sub(cpu_before.ns);
+    // From when the generator said that it began.
+    let from = start + outcome.started.duration_since(started).unwrap_or_default() + plan.warm_up;
+    let course = contender.process().map(|_| &seen.course);
+    let slices = Slices::of(from, plan.duration, &seen.speeds, course);
     let mut round = Round {
         number,
         load: outcome.summary(),
@@ -203,29 +223,17 @@ pub(super) fn visit(
         subject_core_others: (subject_core.busy - cpu_ns as f64 / 1e9 / seconds).max(0.0),
         waited: cpu.waited_ns.saturating_sub(cpu_before.waited_ns) as f64 / 1e9 / seconds,
         steal: subject_core.steal.max(load_core.steal),
-        slow: 1.0,
+        slow: slices.slow,
         voids: Vec::new(),
     };
     round.voids = void::of_round(&round, scenario.keep_alive);
-    if scenario.is_sliced {
-        let waited = outcome.started.duration_since(started).unwrap_or_default();
-        let measured_from = start + waited + plan.warm_up;
-        let course = contender.process().map(|_| &seen.course);
-        match Quiet::of(measured_from, plan.duration, &seen.speeds, course) {
-            Some(quiet) => {
-                outcome = quiet.part_of(&outcome);
-                round.load = outcome.summary();
-                (round.cpu_ns, round.seconds) = (quiet.cpu_ns, outcome.measured.as_secs_f64());
-                round.slow = quiet.slow;
-            }
-            // Then all of it counts, in one interval as well.
-            None => {
-                let Outcome { measured, answered_in_all, cpu, .. } = outcome;
-                outcome = Outcome { measured, answered_in_all, cpu, ..outcome.only(SLICE, |_| true) };
-            }
-        }
-    }
-    Ok((round, outcome))
+    let quiet = slices.are_enough().then(|| {
+        let outcome = slices.part_of(&outcome);
+        let (load, seconds) = (outcome.summary(), outcome.measured.as_secs_f64());
+        let round = Round { load, cpu_ns: slices.cpu_ns, seconds, ..round.clone() };
+        Box::new(Quiet { round, outcome })
+    });
+    Ok(Visited { round, outcome: outcome.in_one_interval(), quiet })
 }
 
 /// How often visits were made again.
@@ -241,31 +249,57 @@ impl Again {
         self.again.get()
     }
 
-    /// As [`visit`], and again where a core was slow for a part of it: what shares a core mostly does so for a moment. Of several
-    /// visits the least disturbed one counts.
+    /// As [`visit`], and again where a core was slow for the larger part of it: what shares a core mostly does so for a moment. What is
+    /// quiet of several visits adds up.
     pub(super) fn visit(
         &self,
         contender: &Contender<'_>,
         scenario: &Scenario,
         place: Place<'_>,
         number: u32,
-    ) -> Result<(Round, Outcome), CompareError> {
+    ) -> Result<Visited, CompareError> {
         self.visits.set(self.visits.get() + 1);
-        let mut best = visit(contender, scenario, place, number)?;
+        let mut visited = visit(contender, scenario, place, number)?;
         for _ in 1..TRIES {
-            let (round, _) = &best;
-            // More would not mend a wrong answer, and would hide it.
-            let is_settled = round.slow <= SLOW_MAX || void::of_answers(&round.load).is_some();
-            if is_settled || self.again.get() >= self.visits.get() / AGAIN_IN {
+            let is_quiet = visited.quiet.as_ref().is_some_and(|quiet| quiet.round.slow <= SLOW_MAX);
+            let is_over = is_quiet || !visited.round.voids.is_empty();
+            if is_over || self.again.get() >= self.visits.get() / AGAIN_IN {
                 break;
             }
             self.again.set(self.again.get() + 1);
-            let next = visit(contender, scenario, place, number)?;
-            if next.0.slow < best.0.slow || void::of_answers(&next.0.load).is_some() {
-                best = next;
+            let more = visit(contender, scenario, place, number)?;
+            // More would not mend a wrong answer, and would hide it.
+            if void::of_answers(&more.round.load).is_some() {
+                return Ok(more);
+            }
+            if more.round.voids.is_empty() {
+                visited.quiet = match (visited.quiet, more.quiet) {
+                    (Some(one), Some(other)) => Some(Box::new(one.and(&other))),
+                    (one, other) => one.or(other),
+                };
             }
         }
-        Ok(best)
+        Ok(visited)
+    }
+}
+
+impl Quiet {
+    /// Both, one behind the other.
+    fn and(mut self, other: &Quiet) -> Quiet {
+        self.outcome.join(&other.outcome);
+        let (load, more) = (self.outcome.summary(), &other.round);
+        let round = self.round;
+        let round = Round {
+            load,
+            cpu_ns: round.cpu_ns + more.cpu_ns,
+            seconds: round.seconds + more.seconds,
+            ticks: round.ticks + more.ticks,
+            user_ticks: round.user_ticks + more.user_ticks,
+            // Of the time of one.
+            slow: round.slow + more.slow - 1.0,
+            ..round
+        };
+        Quiet { round, outcome: self.outcome }
     }
 }
 
@@ -277,6 +311,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::load::{Plan, Target};
+
+    #[test]
+    fn quiet_parts_of_visits_add_up() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let plan = Plan::saturate(Target::get(address, "/", b""), address, 1, Duration::from_millis(200));
+        let quiet = |slow, cpu_ns| {
+            let outcome = Outcome::of_nothing(&plan);
+            let load = outcome.summary();
+            Quiet { round: Round { slow, cpu_ns, seconds: 0.2, load, ..Round::default() }, outcome }
+        };
+        let Quiet { round, outcome } = quiet(0.6, 10).and(&quiet(0.7, 5));
+        assert_eq!((round.cpu_ns, round.seconds, round.load.measured_s), (15, 0.4, 0.4));
+        assert!((round.slow - 0.3).abs() < 1e-9 && outcome.measured == 2 * plan.duration);
+    }
 
     /// Its child holds 64 MiB until somebody has read them from the pipe.
     #[test]

@@ -56,7 +56,7 @@ fn a_starved_generator_voids_round_and_run() {
         }
         let visited = visit(&contender, &scenario, Surroundings::default().place(), 1);
         is_over.store(true, Ordering::Relaxed);
-        visited.unwrap().0
+        visited.unwrap().round
     });
     let reasons = round.voids.join("; ");
     // On a machine that has other work besides, it may be the core that is named, or that it sent nothing at all.
@@ -119,7 +119,7 @@ fn one_load_that_the_generator_could_not_put_on_voids_the_run() {
 fn a_wrong_status_voids_round_and_run() {
     let (server, contender) = origin(1.0);
     let scenario = scenario::Scenario::sweep(500.0);
-    let round = visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().0;
+    let round = visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().round;
     let reasons = round.voids.join("; ");
     assert!(reasons.contains("unexpected status") && reasons.contains("statuses 500"), "{reasons}");
     let mut result = with_rounds(&scenario, vec![round]);
@@ -142,7 +142,7 @@ fn a_page_of_another_length_voids_the_round() {
     assert_eq!(length, "Hello from app1!\n".len() as u64);
     let failures = |length| {
         let scenario = scenario::Scenario::sweep(200.0).with_page_length(length);
-        visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().0.load.failures
+        visit(&contender, &scenario, Surroundings::default().place(), 1).unwrap().round.load.failures
     };
     assert_eq!(failures(length).sum(), 0);
     for wrong in [length - 1, length + 1] {
@@ -196,7 +196,7 @@ fn good(number: u32, cpu_ns: u64) -> Round {
     let mut round =
         visit(&contender, &scenario::Scenario::sweep(200.0), Surroundings::default().place(), number)
             .unwrap()
-            .0;
+            .round;
     server.stop();
     round.cpu_ns = cpu_ns;
     round.voids.clear();
@@ -358,23 +358,38 @@ fn gone(kind: lab::Kind, origin: std::net::SocketAddr) -> Contender<'static> {
 #[test]
 fn slow_visits_are_made_again_within_a_third() {
     let (server, direct) = origin(0.0);
-    let scenario = scenario::Scenario::sweep(200.0).in_slices();
+    let scenario = scenario::Scenario::sweep(200.0);
     let surroundings = Surroundings::default();
     // So fast that nothing is quick beside it.
     let fast = || Timings::of([(Instant::now(), Duration::from_nanos(1))]);
     surroundings.gauge.read(fast(), fast());
     for number in 1..=6 {
-        let (round, _) = surroundings.again.visit(&direct, &scenario, surroundings.place(), number).unwrap();
-        assert_eq!((round.number, round.slow, of_answers(&round.load)), (number, 1.0, None));
+        let visited = surroundings.again.visit(&direct, &scenario, surroundings.place(), number).unwrap();
+        assert_eq!((visited.round.number, visited.round.slow), (number, 1.0));
+        assert!(visited.quiet.is_none() && visited.round.voids.is_empty());
         assert_eq!(surroundings.again.count(), number / 3);
     }
-    // A visit of which enough is quiet is that part of it.
-    let quiet = Surroundings::default();
-    let (round, outcome) = quiet.again.visit(&direct, &scenario, quiet.place(), 1).unwrap();
-    if round.slow < 1.0 {
-        let slices = (1.0 - round.slow) * 7.0;
-        assert!((round.seconds - 0.05 * slices).abs() < 1e-6, "{} s of {slices} slices", round.seconds);
-        assert_eq!((round.load.answered, outcome.tally.intervals.len()), (outcome.tally.answered, 1));
+    server.stop();
+}
+
+#[test]
+fn quiet_parts_count_where_there_are_enough() {
+    let (server, direct) = origin(0.0);
+    let scenario = scenario::Scenario::sweep(200.0);
+    let contenders = [direct];
+    let surroundings = Surroundings::default();
+    let mut rounds = Rounds::new(&scenario, &contenders);
+    for number in 1..=3 {
+        rounds.visit_all(&contenders, surroundings.place(), number, &mut BTreeMap::new()).unwrap();
+    }
+    let whole: Vec<f64> = rounds.result.entries[0].rounds.iter().map(|round| round.seconds).collect();
+    let parts: Vec<_> = rounds.quiet[0].iter().map(|part| part.is_some()).collect();
+    let count = parts.iter().filter(|is_there| **is_there).count() as u32;
+    assert!(!rounds.keep_quiet_parts(count + 1));
+    assert!(rounds.keep_quiet_parts(count));
+    for ((round, whole), has_part) in rounds.result.entries[0].rounds.iter().zip(whole).zip(parts) {
+        assert_eq!((round.seconds < whole, round.voids.is_empty()), (has_part, has_part), "{round:?}");
+        assert!(!has_part || round.load.measured_s == round.seconds);
     }
     server.stop();
 }

@@ -260,6 +260,12 @@ pub(super) fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
 
 impl Outcome {
     /// Of nothing yet.
+    #[cfg(test)]
+    pub(crate) fn of_nothing(plan: &Plan) -> Outcome {
+        Outcome::new(plan, SystemTime::UNIX_EPOCH)
+    }
+
+    /// Of nothing yet, since a moment.
     pub(super) fn new(plan: &Plan, started: SystemTime) -> Outcome {
         Outcome {
             started,
@@ -280,6 +286,22 @@ impl Outcome {
         self.failed_in_all += other.failed_in_all;
         self.cpu += other.cpu;
         self.busy = self.busy.max(other.busy);
+    }
+
+    /// Adds what another run of the same plan gave, behind this one.
+    pub fn join(&mut self, other: &Outcome) {
+        self.add(other);
+        self.measured += other.measured;
+    }
+
+    /// The same, with one interval for the whole of its time line.
+    #[must_use]
+    pub fn in_one_interval(self) -> Outcome {
+        let Outcome { measured, answered_in_all, cpu, .. } = self;
+        let failed = self.tally.intervals.iter().map(|part| part.failed).sum();
+        let mut whole = Outcome { measured, answered_in_all, cpu, ..self.only(measured, |_| true) };
+        whole.tally.intervals[0].failed = failed;
+        whole
     }
 
     /// What was answered in some intervals of the time line, which have this length: answers, their bodies and latencies, and the

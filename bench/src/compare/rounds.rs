@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use super::CompareError;
 use super::model::{self, Entry, Run};
 use super::scenario::Scenario;
-use super::visit::{Contender, Place, Quiet, Visited};
+use super::visit::{Contender, Place, Quiet, Visited, visit};
 use super::void;
 use crate::load::Outcome;
 use crate::output;
+
+/// Of fewer rounds it cannot be told whether a neighbour ever rests.
+const FEW_ROUNDS: usize = 3;
 
 /// What came of them so far.
 pub(super) struct Rounds<'a> {
@@ -44,7 +47,7 @@ impl<'a> Rounds<'a> {
             let has_failed = rounds.any(|round| void::of_answers(&round.load).is_some());
             // A wrong answer makes the run void; more rounds would not mend that.
             let (good, quiet) = (void::good_rounds(&self.result).len(), self.quiet_rounds().len());
-            let is_done = good >= wanted as usize && (quiet >= wanted as usize || 2 * quiet < good);
+            let is_done = good >= wanted as usize && (quiet >= wanted as usize || !self.may_get_quiet());
             if is_done || has_failed && number >= wanted {
                 break;
             }
@@ -56,6 +59,12 @@ impl<'a> Rounds<'a> {
     fn quiet_rounds(&self) -> Vec<usize> {
         let is_quiet = |at: &usize| self.quiet.iter().all(|of| of[*at].is_some());
         void::good_rounds(&self.result).into_iter().filter(is_quiet).collect()
+    }
+
+    /// Whether it pays to wait for quiet: of the rounds so far half have a quiet part in every visit, or they are few.
+    fn may_get_quiet(&self) -> bool {
+        let made = self.quiet.first().map_or(0, Vec::len);
+        made < FEW_ROUNDS || 2 * self.quiet_rounds().len() >= made
     }
 
     /// Lets the quiet parts of visits count alone, where there are as many rounds of them as are `wanted`; says whether there are. A
@@ -124,12 +133,17 @@ impl<'a> Rounds<'a> {
         number: u32,
         failed: &mut BTreeMap<usize, String>,
     ) -> Result<(), CompareError> {
+        let may_get_quiet = self.may_get_quiet();
         for turn in 0..contenders.len() {
             let at = (turn + number as usize) % contenders.len();
             if failed.contains_key(&at) {
                 continue;
             }
-            match place.again.visit(&contenders[at], self.scenario, place, number) {
+            let visited = match may_get_quiet {
+                true => place.again.visit(&contenders[at], self.scenario, place, number),
+                false => visit(&contenders[at], self.scenario, place, number),
+            };
+            match visited {
                 Ok(Visited { round, outcome, quiet }) => {
                     self.result.entries[at].rounds.push(round);
                     self.outcomes[at].push(outcome);

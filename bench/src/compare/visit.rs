@@ -249,8 +249,8 @@ impl Again {
         self.again.get()
     }
 
-    /// As [`visit`], and again where a core was slow for the larger part of it: what shares a core mostly does so for a moment. What is
-    /// quiet of several visits adds up.
+    /// As [`visit`], and again where that would make a round void, or a core was slow for the larger part of it: what shares a core
+    /// mostly does so for a moment. What is quiet of several good visits adds up.
     pub(super) fn visit(
         &self,
         contender: &Contender<'_>,
@@ -262,21 +262,25 @@ impl Again {
         let mut visited = visit(contender, scenario, place, number)?;
         for _ in 1..TRIES {
             let is_quiet = visited.quiet.as_ref().is_some_and(|quiet| quiet.round.slow <= SLOW_MAX);
-            let is_over = is_quiet || !visited.round.voids.is_empty();
+            // More would not mend a wrong answer, and would hide it.
+            let is_wrong = void::of_answers(&visited.round.load).is_some();
+            let is_over = is_wrong || is_quiet && visited.round.voids.is_empty();
             if is_over || self.again.get() >= self.visits.get() / AGAIN_IN {
                 break;
             }
             self.again.set(self.again.get() + 1);
             let more = visit(contender, scenario, place, number)?;
-            // More would not mend a wrong answer, and would hide it.
-            if void::of_answers(&more.round.load).is_some() {
-                return Ok(more);
-            }
-            if more.round.voids.is_empty() {
-                visited.quiet = match (visited.quiet, more.quiet) {
-                    (Some(one), Some(other)) => Some(Box::new(one.and(&other))),
-                    (one, other) => one.or(other),
-                };
+            let is_wrong = void::of_answers(&more.round.load).is_some();
+            match (visited.round.voids.is_empty(), more.round.voids.is_empty()) {
+                (false, _) => visited = more,
+                (true, false) if is_wrong => visited = more,
+                (true, false) => {}
+                (true, true) => {
+                    visited.quiet = match (visited.quiet, more.quiet) {
+                        (Some(one), Some(other)) => Some(Box::new(one.and(&other))),
+                        (one, other) => one.or(other),
+                    };
+                }
             }
         }
         Ok(visited)

@@ -9,10 +9,11 @@ use backend::{Options, Server};
 
 use super::super::rounds::Rounds;
 use super::super::scenario;
-use super::super::visit::{Again, Contender, Place, What, visit};
+use super::super::visit::{Again, Contender, Place, Quiet, What, visit};
 use super::*;
 use crate::compare::figures;
 use crate::lab::{self, Awake, Gauge, LabError, Timings};
+use crate::load::Outcome;
 
 const CORES: Cores = Cores { subject: 1, load: 0 };
 
@@ -366,7 +367,7 @@ fn slow_visits_are_made_again_within_a_third() {
     for number in 1..=6 {
         let visited = surroundings.again.visit(&direct, &scenario, surroundings.place(), number).unwrap();
         assert_eq!((visited.round.number, visited.round.slow), (number, 1.0));
-        assert!(visited.quiet.is_none() && visited.round.voids.is_empty());
+        assert!(visited.quiet.is_none() && of_answers(&visited.round.load).is_none());
         assert_eq!(surroundings.again.count(), number / 3);
     }
     server.stop();
@@ -374,24 +375,32 @@ fn slow_visits_are_made_again_within_a_third() {
 
 #[test]
 fn quiet_parts_count_where_there_are_enough() {
-    let (server, direct) = origin(0.0);
+    let address = "127.0.0.1:1".parse().unwrap();
     let scenario = scenario::Scenario::sweep(200.0);
-    let contenders = [direct];
-    let surroundings = Surroundings::default();
+    let contenders = ["proxy", "nginx"].map(|name| Contender { name, address, what: What::Origin(None) });
     let mut rounds = Rounds::new(&scenario, &contenders);
-    for number in 1..=3 {
-        rounds.visit_all(&contenders, surroundings.place(), number, &mut BTreeMap::new()).unwrap();
+    let outcome = || Outcome::of_nothing(&scenario.plan(address, CORES, 1));
+    // Of four rounds one has no quiet part of the second subject, and one is void.
+    for (number, has_part, is_good) in [(1, true, true), (2, false, true), (3, true, true), (4, true, false)]
+    {
+        for at in 0..2 {
+            let voids = if is_good { Vec::new() } else { vec!["steal".into()] };
+            let round = Round { voids, ..good(number, 1_000_000) };
+            let part = Round { cpu_ns: 500_000, ..round.clone() };
+            let quiet = (at == 0 || has_part).then(|| Box::new(Quiet { round: part, outcome: outcome() }));
+            rounds.result.entries[at].rounds.push(round);
+            rounds.outcomes[at].push(outcome());
+            rounds.quiet[at].push(quiet);
+        }
     }
-    let whole: Vec<f64> = rounds.result.entries[0].rounds.iter().map(|round| round.seconds).collect();
-    let parts: Vec<_> = rounds.quiet[0].iter().map(|part| part.is_some()).collect();
-    let count = parts.iter().filter(|is_there| **is_there).count() as u32;
-    assert!(!rounds.keep_quiet_parts(count + 1));
-    assert!(rounds.keep_quiet_parts(count));
-    for ((round, whole), has_part) in rounds.result.entries[0].rounds.iter().zip(whole).zip(parts) {
-        assert_eq!((round.seconds < whole, round.voids.is_empty()), (has_part, has_part), "{round:?}");
-        assert!(!has_part || round.load.measured_s == round.seconds);
+    assert!(!rounds.keep_quiet_parts(3));
+    assert_eq!(good_rounds(&rounds.result), [0, 1, 2], "all count as they are");
+    assert!(rounds.keep_quiet_parts(2));
+    assert_eq!(good_rounds(&rounds.result), [0, 2]);
+    for entry in &rounds.result.entries {
+        let cpu_ns: Vec<u64> = entry.rounds.iter().map(|round| round.cpu_ns).collect();
+        assert_eq!(cpu_ns, [500_000, 1_000_000, 500_000, 1_000_000]);
     }
-    server.stop();
 }
 
 #[test]

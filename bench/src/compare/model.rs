@@ -43,7 +43,7 @@ pub struct Run {
     pub load_core: usize,
     /// What cores without work did.
     pub idle_cores: IdleCores,
-    /// Visits that were made again, since a core was slow in them; none in older runs, which did not look.
+    /// Visits that were made again, since they were disturbed; none in older runs, which did not look.
     #[serde(default)]
     pub again: u32,
     /// Good rounds that each figure was to have.

@@ -12,7 +12,7 @@ pub(super) fn text(run: &Run) -> String {
     let machine = &run.machine;
     let mut text = format!(
         "{} at {}, {:.0} s; Linux {}, {} cores, {}; subject on core {}, load and origins on core {}\n\
-         Cores without work {}. Visits made again, since a core was slow in them: {}. Good rounds: {}. Medians, with the {}; ratios are taken round by \
+         Cores without work {}. Visits made again, since they were disturbed: {}. Good rounds: {}. Medians, with the {}; ratios are taken round by \
          round. –: not there, or not shown for the reason below. > and <: the load's core was the limit, at least so many \
          requests and at most such a latency. Percentiles are those of all rounds together, by round the median of each.\n",
         run.started,

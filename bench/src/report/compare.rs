@@ -40,8 +40,7 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
             "The subject has core {subject_core} to itself, with one worker; load and origins share core {load_core}. A round visits every \
              subject under one load, the next begins with another one; {rounds} good rounds, of which medians are shown with their \
              {interval}. Ratios are taken round by round. What disturbs a round makes it void for all, and a figure whose rounds \
-             lie too far apart is not shown (–). Cores without work {idle_cores}. What was slowed down by something beside this machine is cut out in slices of \
-             a twentieth of a second; {again} visits were made again, since little was left. \
+             lie too far apart is not shown (–). Cores without work {idle_cores}. {cut_out}\
              Where > stands before a throughput and < before a latency, the load's core was the limit: the subject could do more, in less time. CPU time is what the scheduler accounts to the subject, over the requests answered; the kernel samples the \
              split into user and system, which is taken from all good rounds together and shown where it has {TICKS_MIN} clock ticks. At an offered rate latency counts from when a request was due. Percentiles are those of all good rounds together, in the plots too, or where a column says so the median of those of each round. System calls are counted in one visit, beside the rounds. Direct is \
              the origin with nothing before it, and its CPU time the origin's own, spent on the load's core; relay a TCP relay that parses nothing: the floor. \
@@ -52,11 +51,24 @@ pub(super) fn section(run: &Run, facts: &mut Facts) -> Result<Section> {
             rounds = run.rounds,
             interval = run.interval_in_words(),
             idle_cores = run.idle_cores.text(),
-            again = run.again,
+            cut_out = cut_out(run),
         ),
         data: vec!["run.json".into()],
         blocks,
     })
+}
+
+/// What was done against slow cores; nothing in older runs, which did not look at them.
+fn cut_out(run: &Run) -> String {
+    let entries = run.scenarios.iter().flat_map(|scenario| &scenario.entries);
+    if entries.flat_map(|entry| &entry.rounds).all(|round| round.slow == 0.0) {
+        return String::new();
+    }
+    format!(
+        "What something beside this machine slowed down is cut out in slices of a twentieth of a second, where enough \
+         is left; {} visits were made again, since it was not, or since they were disturbed. ",
+        run.again
+    )
 }
 
 /// Why the run is not to be believed.

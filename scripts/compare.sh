@@ -3,7 +3,8 @@
 #
 #   bash scripts/compare.sh [--full | --quick] [--faults] [FOLDER]
 #
-#   --full    a run worth keeping, which takes a quarter of an hour; this is the default
+#   --full    a run worth keeping, which takes a quarter of an hour, or half of one beside a
+#             restless neighbour; this is the default
 #   --quick   a look that takes a minute
 #   --faults  the failure lab and the methods of balancing as well, ten minutes more
 #   FOLDER    where the results go, without a run in it; else a new folder in bench/runs, named after the time and this

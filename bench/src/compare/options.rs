@@ -18,7 +18,7 @@ pub struct Options {
     /// A look that takes a minute; this is the default
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// A run worth keeping: everything, in under a quarter of an hour
+    /// A run worth keeping: everything, in under a quarter of an hour on a quiet machine
     #[arg(long)]
     pub full: bool,
     /// The page with its counter in Redis, too

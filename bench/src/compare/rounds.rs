@@ -45,9 +45,9 @@ impl<'a> Rounds<'a> {
             self.one(contenders, place, number, run)?;
             let mut rounds = self.result.entries.iter().flat_map(|entry| &entry.rounds);
             let has_failed = rounds.any(|round| void::of_answers(&round.load).is_some());
-            // A wrong answer makes the run void; more rounds would not mend that.
             let (good, quiet) = (void::good_rounds(&self.result).len(), self.quiet_rounds().len());
             let is_done = good >= wanted as usize && (quiet >= wanted as usize || !self.may_get_quiet());
+            // A wrong answer makes the run void; more rounds would not mend that.
             if is_done || has_failed && number >= wanted {
                 break;
             }

@@ -5,9 +5,9 @@
 //! machine tells: it is not stolen time. A small piece of work that always takes the same does, timed now and then beside
 //! what is measured.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hint::black_box;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::thread_cpu;
@@ -21,7 +21,7 @@ const STEPS: u32 = 16_000;
 /// So many times as long it takes on a slow core. Alone it keeps to a few percent; beside another one it takes a third more and up.
 const SLOW: f64 = 1.15;
 
-/// So many of the last readings know a core's full speed: a minute. Clocks change, too.
+/// So many of the last readings know a core's full speed: half a minute or more. Clocks change, too.
 const REMEMBERED: usize = 32;
 
 /// When the work was done on one core, and the CPU time that it took.
@@ -47,7 +47,7 @@ impl Timings {
 #[derive(Debug, Default)]
 pub struct Gauge {
     /// Of each reading the time that the work took when it was quick, by core.
-    quick: Mutex<[VecDeque<Duration>; 2]>,
+    quick: RefCell<[VecDeque<Duration>; 2]>,
 }
 
 /// The moments of a reading, and whether a core was slow.
@@ -57,7 +57,7 @@ pub struct Speeds(Vec<(Instant, bool)>);
 impl Gauge {
     /// Judges what was timed on the cores of these names.
     pub fn read(&self, subject: Timings, load: Timings) -> Speeds {
-        let mut quick = self.quick.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quick = self.quick.borrow_mut();
         Speeds(
             quick
                 .iter_mut()

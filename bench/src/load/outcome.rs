@@ -172,6 +172,19 @@ impl Default for Tally {
     }
 }
 
+impl Interval {
+    fn new(number: u64) -> Interval {
+        Interval {
+            number,
+            failed: 0,
+            from_due: histogram(),
+            from_sent: histogram(),
+            body_bytes: 0,
+            by_server: BTreeMap::new(),
+        }
+    }
+}
+
 impl Tally {
     /// A response as expected, in interval `number`.
     pub(super) fn answered(&mut self, number: u64, due_ns: u64, sent_ns: u64, now_ns: u64) {
@@ -205,14 +218,7 @@ impl Tally {
 
     fn interval(&mut self, number: u64) -> &mut Interval {
         if self.intervals.last().is_none_or(|last| last.number < number) {
-            self.intervals.push(Interval {
-                number,
-                failed: 0,
-                from_due: histogram(),
-                from_sent: histogram(),
-                body_bytes: 0,
-                by_server: BTreeMap::new(),
-            });
+            self.intervals.push(Interval::new(number));
         }
         // Time does not run backwards: the last one is meant.
         self.intervals.last_mut().expect("one was pushed")
@@ -259,13 +265,13 @@ pub(super) fn add(to: &mut Histogram<u64>, from: &Histogram<u64>) {
 }
 
 impl Outcome {
-    /// Of nothing yet.
+    /// As [`Outcome::new`], at no time that matters.
     #[cfg(test)]
     pub(crate) fn of_nothing(plan: &Plan) -> Outcome {
         Outcome::new(plan, SystemTime::UNIX_EPOCH)
     }
 
-    /// Of nothing yet, since a moment.
+    /// Of nothing yet.
     pub(super) fn new(plan: &Plan, started: SystemTime) -> Outcome {
         Outcome {
             started,
@@ -309,14 +315,7 @@ impl Outcome {
     /// time line is one interval.
     #[must_use]
     pub fn only(&self, interval: Duration, is_wanted: impl Fn(u64) -> bool) -> Outcome {
-        let mut whole = Interval {
-            number: 0,
-            failed: 0,
-            from_due: histogram(),
-            from_sent: histogram(),
-            body_bytes: 0,
-            by_server: BTreeMap::new(),
-        };
+        let mut whole = Interval::new(0);
         let mut count = 0;
         for part in self.tally.intervals.iter().filter(|part| is_wanted(part.number)) {
             add(&mut whole.from_due, &part.from_due);

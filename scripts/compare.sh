@@ -3,7 +3,7 @@
 #
 #   bash scripts/compare.sh [--full | --quick] [--faults] [FOLDER]
 #
-#   --full    a run worth keeping, which takes a quarter of an hour, or half of one beside a
+#   --full    a run worth keeping, which takes a quarter of an hour, or half an hour beside a
 #             restless neighbour; this is the default
 #   --quick   a look that takes a minute
 #   --faults  the failure lab and the methods of balancing as well, ten minutes more
